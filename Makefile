@@ -1,0 +1,42 @@
+# `make run` and `make test` do all the set-up on a Debian machine with Rust. `make help` lists the rest.
+SHELL := /bin/bash
+CARGO := scripts/cargo
+# Where cargo puts what it builds; continuous integration points CARGO_TARGET_DIR at a cache outside the clone.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+CACHE := $(or $(TIDINGS_BUILD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidings)
+DATA ?= ./data
+
+.PHONY: run build test verify fix bench help
+
+run: build ## build, and start one whole node on ./data
+	@$(TARGET)/release/tidings standalone --data $(DATA)
+
+build: ## the release binary
+	@scripts/setup build
+	@echo "Building tidings (the first build: about 10 minutes for RocksDB, then 5 for the rest, on two cores)"
+	@$(CARGO) build --release --bin tidings
+
+test: ## every test: unit, property, and system tests over real processes
+	@scripts/setup test
+	$(CARGO) build --bin tidings
+	TIDINGS_BIN=$(abspath $(TARGET)/debug/tidings) $(CARGO) test --workspace --no-fail-fast
+
+verify: ## read-only checks: format, lints, licences, links in the documentation
+	@scripts/setup verify
+	cargo fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+	$(CACHE)/tools/bin/cargo-deny --log-level error check bans licenses sources
+	scripts/doc-links
+
+fix: ## write what the checks would complain of
+	cargo fmt --all
+	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+
+bench: ## the load generator against a node of its own; bench/RESULTS.md keeps the figures
+	@scripts/setup build
+	$(CARGO) build --release --bin tidings --bin tidings-bench
+	$(TARGET)/release/tidings-bench --node $(TARGET)/release/tidings
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

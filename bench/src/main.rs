@@ -1,0 +1,86 @@
+//! Load from the Rust SDK against a node: how many messages a second it accepts, how long a send and a delivery take,
+//! and what that costs in fsyncs, CPU and bytes. Every message is accounted for at the end of each run.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // Printing figures is what it is for.
+
+mod load;
+mod node;
+mod people;
+mod report;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::load::{Plan, Shape};
+use crate::node::Node;
+
+/// Runs each load in turn, several times over, against a node of its own, and prints a row per run.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The `tidings` binary to start.
+    #[arg(long)]
+    node: PathBuf,
+    /// Where the node keeps its data; a temporary folder otherwise. Name one on the disk that you want to measure.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Seconds that are measured in each run.
+    #[arg(long, default_value_t = 15)]
+    seconds: u64,
+    /// Seconds of the same load before the measurement.
+    #[arg(long, default_value_t = 5)]
+    warm_up: u64,
+    /// How often each load is run, in turn with the others.
+    #[arg(long, default_value_t = 3)]
+    repeats: u32,
+    /// Bytes of payload in a message, at least 16.
+    #[arg(long, default_value_t = 128)]
+    size: usize,
+    /// Senders of the open loop; each has a recipient of its own.
+    #[arg(long, default_value_t = 64)]
+    senders: usize,
+    /// Messages a second that the open loop offers, all senders together; several rates can be given.
+    #[arg(long, default_values_t = [1_000, 10_000])]
+    rate: Vec<u64>,
+    /// Sends in flight for each sender in the saturating load.
+    #[arg(long, default_value_t = 64)]
+    in_flight: usize,
+    /// Processors for the node (as `taskset -c` takes them).
+    #[arg(long)]
+    node_cpus: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let node = Node::start(&arguments.node, arguments.data.as_deref(), arguments.node_cpus.as_deref()).await?;
+    let people = people::Pairs::create(&node, arguments.senders.max(64)).await?;
+
+    let mut shapes = vec![Shape::Closed { senders: 1, in_flight: 1 }, Shape::Closed { senders: 64, in_flight: 1 }];
+    shapes.extend(arguments.rate.iter().map(|rate| Shape::Open { senders: arguments.senders, rate: *rate }));
+    shapes.push(Shape::Closed { senders: arguments.senders, in_flight: arguments.in_flight });
+
+    println!("1:1 messages of {} B, each acknowledged; durability tier: fsync (one replica)", arguments.size);
+    report::print_header();
+    let mut runs = Vec::new();
+    for _ in 0..arguments.repeats {
+        for shape in &shapes {
+            let plan = Plan {
+                shape: shape.clone(),
+                warm_up: Duration::from_secs(arguments.warm_up),
+                measured: Duration::from_secs(arguments.seconds),
+                size: arguments.size.max(load::STAMP_BYTES),
+            };
+            let run = load::run(&node, &people, &plan).await?;
+            report::print_run(shape, &run);
+            runs.push((shape.clone(), run));
+        }
+    }
+    report::print_medians(&shapes, &runs);
+    node.stop().await?;
+    let faulty = runs.iter().filter(|(_, run)| run.lost > 0 || run.doubled > 0 || run.refused > 0).count();
+    anyhow::ensure!(faulty == 0, "{faulty} runs lost, doubled or refused messages");
+    Ok(())
+}

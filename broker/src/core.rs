@@ -1,0 +1,135 @@
+//! The shard's pure core: a command in; records written, a reply and effects out. No clock, no randomness, no I/O but the
+//! store it is handed, so that every replica comes to the same bytes and tests need no runtime.
+//!
+//! - [`append`]: a message enters a mailbox, once, in its sender's order (promises 2 and 3)
+//! - [`attach`]: a device gets its slot and its stream, or takes up the ones it has (promise 5)
+//! - [`cursor`]: acknowledgements, delivered receipts, and when entries go
+//! - [`read`]: read receipts
+//! - [`channel`]: what one shard owes the mailboxes of another, exactly once
+//! - [`expiry`]: entries whose time has passed, and mailboxes that want upkeep
+//! - [`keys`], [`records`], [`envelope`], [`window`], [`limits`]: how and how much is stored
+
+pub mod append;
+pub mod attach;
+pub mod channel;
+pub mod cursor;
+pub mod envelope;
+pub mod expiry;
+pub mod keys;
+pub mod limits;
+pub mod mailbox;
+pub mod read;
+pub mod records;
+pub mod window;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+mod testing;
+
+use bytes::Bytes;
+use prost::Message as _;
+use tidings_proto::ErrorCode;
+use tidings_proto::mailbox::v1::{Command, command};
+
+pub use attach::AttachedDevice;
+pub use keys::MailboxId;
+pub use records::CoreError;
+use tidings_consensus::{ApplyContext, StateStore};
+
+/// What the proposer of a command is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Nothing was changed.
+    Refused(ErrorCode),
+    /// To `AttachDevice`.
+    Attached(AttachedDevice),
+    /// To `AppendMessage`: it is in the mailbox, now or since an earlier attempt. The time of a duplicate is that of the
+    /// sender device's newest message in the mailbox: exact when it is that one, else an upper bound.
+    Appended { sent_at_ms: i64, duplicate: bool },
+    /// To `MoveCursor`: where the device's cursor stands now. Below what was asked, ask again.
+    CursorMoved { cursor: u64 },
+    /// To `MarkRead`.
+    ReadRecorded,
+    /// To `ChannelDeliver`: everything up to here has come. Below `first_seq - 1` there was a gap, and nothing changed.
+    ChannelDelivered { up_to: u64 },
+    /// To `ChannelTrim`.
+    ChannelTrimmed,
+    /// To `ExpireDue`.
+    Expired {
+        /// Entries removed.
+        entries: u32,
+        /// The limit was reached: there may be more.
+        more: bool,
+    },
+}
+
+/// What the leader's memory has to know of what was applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// An entry joined a mailbox. A mailbox's entries come in the order of their numbers, without gaps.
+    Appended {
+        mailbox: MailboxId,
+        seq: u64,
+        /// An encoded `Envelope`.
+        envelope: Bytes,
+        /// Unix ms; 0: never.
+        expires_at_ms: i64,
+    },
+    /// A number of this mailbox was given to an entry that had no room: its devices have to attach again to be told.
+    Lost { mailbox: MailboxId },
+    /// There is something in the channel to this shard.
+    Owed { target: u32 },
+}
+
+/// A shard's place in its cluster, fixed for the cluster's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Core {
+    /// This shard.
+    pub shard: u32,
+    /// How many there are.
+    pub shards: u32,
+}
+
+impl Core {
+    /// Applies one encoded command. On an error nothing that was put into the store may be kept.
+    pub fn apply(
+        self,
+        context: &ApplyContext,
+        command: &[u8],
+        store: &mut dyn StateStore,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Reply, CoreError> {
+        let command = Command::decode(command).map_err(|error| CoreError::UnknownCommand(error.to_string()))?;
+        let command = command.command.ok_or_else(|| CoreError::UnknownCommand("of an unknown kind".to_owned()))?;
+        let mut applying = Applying { core: self, context, store, effects };
+        match command {
+            command::Command::AppendMessage(append) => applying.append_message(append),
+            command::Command::MoveCursor(cursor) => applying.move_cursor(cursor),
+            command::Command::AttachDevice(attach) => applying.attach_device(attach),
+            command::Command::MarkRead(read) => applying.mark_read(read),
+            command::Command::ChannelDeliver(deliver) => applying.channel_deliver(deliver),
+            command::Command::ChannelTrim(trim) => applying.channel_trim(trim),
+            command::Command::ExpireDue(due) => applying.expire_due(due.limit),
+        }
+    }
+}
+
+/// Encodes a command for [`Core::apply`].
+pub fn encode(command: command::Command) -> Bytes {
+    Command { command: Some(command) }.encode_to_vec().into()
+}
+
+/// One command on its way through.
+struct Applying<'a> {
+    core: Core,
+    context: &'a ApplyContext,
+    store: &'a mut dyn StateStore,
+    effects: &'a mut Vec<Effect>,
+}
+
+fn refused(code: ErrorCode) -> Result<Reply, CoreError> {
+    Ok(Reply::Refused(code))
+}

@@ -1,0 +1,84 @@
+//! `AppendMessage`: a message enters a mailbox once, behind the ones that its sender sent before.
+
+use tidings_proto::ErrorCode;
+use tidings_proto::mailbox::v1::{AppendMessage, SenderRecord};
+use tidings_proto::message::v1::ReceiptRequest;
+
+use super::envelope::{Entry, MessageHead};
+use super::keys::{self, MailboxId};
+use super::limits::{DEFAULT_INBOX_ENTRIES, INBOX_BYTES, LAST_SLOT};
+use super::records::{self, CoreError};
+use super::window::Seen;
+use super::{Applying, Reply, refused};
+
+impl Applying<'_> {
+    pub(super) fn append_message(&mut self, append: AppendMessage) -> Result<Reply, CoreError> {
+        let Some(mailbox) = MailboxId::new(&append.app, &append.to) else {
+            return refused(ErrorCode::InvalidArgument);
+        };
+        let numbers_are_valid = append.stream != 0 && append.seq != 0 && append.after < append.seq;
+        let slot = u8::try_from(append.from_slot.min(LAST_SLOT)).unwrap_or(u8::MAX);
+        let slot_is_valid = append.from_slot <= LAST_SLOT;
+        if !numbers_are_valid || !slot_is_valid || !keys::is_id(&append.from) || append.ttl_ms == Some(0) {
+            return refused(ErrorCode::InvalidArgument);
+        }
+
+        let sender_key = keys::sender(&mailbox, &append.from, slot);
+        let mut sender = match self.sender(&sender_key)? {
+            Some(sender) if sender.stream > append.stream => return refused(ErrorCode::StreamSuperseded),
+            Some(sender) if sender.stream == append.stream => sender,
+            Some(older) => records::succeed(older, append.stream),
+            None => SenderRecord { stream: append.stream, ..SenderRecord::default() },
+        };
+        let mut window = records::window(&sender);
+        if window.seen(append.seq) != Seen::No {
+            return Ok(Reply::Appended { sent_at_ms: sender.highest_at_ms, duplicate: true });
+        }
+        if append.after != 0 && window.seen(append.after) == Seen::No {
+            return refused(ErrorCode::OutOfOrder);
+        }
+
+        let mut record = self.mailbox_or_new(&mailbox)?;
+        let limit = if append.inbox_limit == 0 { DEFAULT_INBOX_ENTRIES } else { u64::from(append.inbox_limit) };
+        if record.pending_entries >= limit || record.pending_bytes + append.content.len() as u64 > INBOX_BYTES {
+            return refused(ErrorCode::InboxFull);
+        }
+
+        let now_ms = self.context.now_ms;
+        let expires_at_ms =
+            append.ttl_ms.map_or(0, |ttl| now_ms.saturating_add(i64::try_from(ttl).unwrap_or(i64::MAX)));
+        let head = MessageHead {
+            stream: append.stream,
+            seq: append.seq,
+            from: &append.from,
+            to: &append.to,
+            sent_at_ms: now_ms,
+            expires_at_ms,
+            receipts: append.receipts,
+            from_slot: append.from_slot,
+        };
+        let entry = Entry::of_message(&head, &append.content);
+        self.push_entry(&mailbox, &mut record, entry, expires_at_ms);
+        self.save_mailbox(&mailbox, &record);
+
+        if append.seq > window.highest {
+            sender.highest_at_ms = now_ms;
+        }
+        window.accept(append.seq);
+        records::set_window(&mut sender, &window);
+        if wants_read(append.receipts) {
+            sender.wants_read_to = sender.wants_read_to.max(append.seq);
+        }
+        self.store.put(sender_key, records::seal(&sender));
+        Ok(Reply::Appended { sent_at_ms: now_ms, duplicate: false })
+    }
+}
+
+fn wants_read(receipts: i32) -> bool {
+    matches!(ReceiptRequest::try_from(receipts), Ok(ReceiptRequest::ReceiptsAll | ReceiptRequest::ReceiptsRead))
+}
+
+/// Whether a message's sender wants to be told that it was delivered.
+pub(super) fn wants_delivered(receipts: i32) -> bool {
+    matches!(ReceiptRequest::try_from(receipts), Ok(ReceiptRequest::ReceiptsAll | ReceiptRequest::ReceiptsDelivered))
+}

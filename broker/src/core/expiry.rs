@@ -1,0 +1,83 @@
+//! `ExpireDue`: removes entries whose time has passed, telling the sender of one that no device got, and looks after
+//! mailboxes that asked for it.
+
+use tidings_proto::ErrorCode;
+use tidings_proto::message::v1::{Failure, MessageId};
+
+use super::channel::Owed;
+use super::envelope::{Peeked, peek};
+use super::keys::{self, MailboxId};
+use super::limits::PAGE;
+use super::mailbox::subtract;
+use super::records::CoreError;
+use super::{Applying, Reply};
+
+/// The most that one command removes.
+const LARGEST_LIMIT: usize = 4096;
+
+impl Applying<'_> {
+    pub(super) fn expire_due(&mut self, limit: u32) -> Result<Reply, CoreError> {
+        let limit = if limit == 0 { PAGE } else { limit as usize }.min(LARGEST_LIMIT);
+        // An entry may be delivered up to and with its last millisecond.
+        let (from, to) = keys::expiring_before(self.context.now_ms);
+        let due = self.store.scan(&from, &to, limit);
+        let mut more = due.len() == limit;
+        let mut entries = 0;
+        for (key, _) in due {
+            let (mailbox, seq) =
+                keys::expiring_entry(&key).ok_or(CoreError::Contradiction("an expiry key cannot be read"))?;
+            self.store.delete(&key);
+            self.expire(&mailbox, seq)?;
+            entries += 1;
+        }
+
+        let (from, to) = keys::upkeep_before(self.context.now_ms.saturating_add(1));
+        // Each may remove thousands of entries.
+        let upkeep_limit = 1;
+        let due = self.store.scan(&from, &to, upkeep_limit);
+        more |= due.len() == upkeep_limit;
+        for (key, _) in due {
+            let mailbox = keys::upkeep_mailbox(&key).ok_or(CoreError::Contradiction("an upkeep key cannot be read"))?;
+            self.store.delete(&key);
+            self.look_after(&mailbox)?;
+        }
+        Ok(Reply::Expired { entries, more })
+    }
+
+    fn expire(&mut self, mailbox: &MailboxId, seq: u64) -> Result<(), CoreError> {
+        let Some((_, bytes, envelope)) = self.entries(mailbox, seq, seq, 1)?.pop() else {
+            return Err(CoreError::Contradiction("an entry that expires is not there"));
+        };
+        let mut record =
+            self.mailbox(mailbox)?.ok_or(CoreError::Contradiction("an entry that expires has no mailbox"))?;
+        self.store.delete(&keys::entry(mailbox, seq));
+        if seq <= record.delivered_to {
+            subtract(&mut record.retained_entries, 1)?;
+            subtract(&mut record.retained_bytes, bytes)?;
+        } else {
+            subtract(&mut record.pending_entries, 1)?;
+            subtract(&mut record.pending_bytes, bytes)?;
+            if let Peeked::Message(head) = peek(&envelope)? {
+                let failure = Failure {
+                    id: Some(MessageId { stream: head.stream, seq: head.seq }),
+                    to: head.to.to_owned(),
+                    reason: ErrorCode::Expired.into(),
+                    at_ms: self.context.now_ms,
+                };
+                self.owe_from(mailbox, &mut record, head.from, Owed::Failure(failure))?;
+            }
+        }
+        self.save_mailbox(mailbox, &record);
+        Ok(())
+    }
+
+    fn look_after(&mut self, mailbox: &MailboxId) -> Result<(), CoreError> {
+        let mut record =
+            self.mailbox(mailbox)?.ok_or(CoreError::Contradiction("a mailbox that wants upkeep is not there"))?;
+        record.upkeep_due_ms = 0;
+        let devices = self.devices(mailbox)?;
+        self.remove_passed(mailbox, &mut record, &devices)?;
+        self.save_mailbox(mailbox, &record);
+        Ok(())
+    }
+}

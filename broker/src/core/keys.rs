@@ -1,0 +1,269 @@
+//! Every kind of key in a shard's state: one byte each, ordered by it, numbers big-endian, never used again for something
+//! else. Texts end with a zero byte, which no id contains, so that no key is the beginning of another of its kind.
+
+use bytes::Bytes;
+use tidings_proto::ids::MAX_ID_BYTES;
+
+const SHARD: u8 = 0x01;
+const MAILBOX: u8 = 0x02;
+const DEVICES: u8 = 0x03;
+const EPHEMERAL: u8 = 0x04;
+const ENTRY: u8 = 0x05;
+const SENDER: u8 = 0x06;
+const EXPIRY: u8 = 0x07;
+const UPKEEP: u8 = 0x08;
+const CHANNEL_OUT: u8 = 0x09;
+const CHANNEL_ITEM: u8 = 0x0a;
+const CHANNEL_IN: u8 = 0x0b;
+
+/// The longest key: a sender's of the longest ids.
+pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + MAX_ID_BYTES + 2;
+const MAX_MAILBOX_BYTES: usize = 2 * (MAX_ID_BYTES + 1);
+const _: () = assert!(1 + 8 + MAX_MAILBOX_BYTES + 8 <= MAX_KEY_BYTES, "an expiry key is shorter than a sender's");
+const _: () = assert!(super::limits::LAST_SLOT == u8::MAX as u32, "a slot is one byte");
+
+/// Names a mailbox in keys and in memory: app, zero, user, zero. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MailboxId(Bytes);
+
+impl MailboxId {
+    /// `None` when one of the ids is empty, too long or has a zero byte; other rules for ids are the door's.
+    pub fn new(app: &str, user: &str) -> Option<Self> {
+        if !is_id(app) || !is_id(user) {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(app.len() + user.len() + 2);
+        bytes.extend_from_slice(app.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(user.as_bytes());
+        bytes.push(0);
+        Some(Self(bytes.into()))
+    }
+
+    fn from_key(bytes: &[u8]) -> Option<Self> {
+        let id = Self(Bytes::copy_from_slice(bytes));
+        let (app, user) = id.parts()?;
+        (is_id(app) && is_id(user)).then_some(())?;
+        Some(id)
+    }
+
+    fn parts(&self) -> Option<(&str, &str)> {
+        let text = std::str::from_utf8(self.0.strip_suffix(&[0])?).ok()?;
+        text.split_once('\0')
+    }
+
+    /// The app that the mailbox belongs to.
+    pub fn app(&self) -> &str {
+        self.parts().map_or("", |parts| parts.0)
+    }
+
+    /// The user that the mailbox belongs to.
+    pub fn user(&self) -> &str {
+        self.parts().map_or("", |parts| parts.1)
+    }
+}
+
+/// Whether a text can stand in a key.
+pub fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_ID_BYTES && !text.as_bytes().contains(&0)
+}
+
+fn key(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let length = parts.iter().map(|part| part.len()).sum::<usize>();
+    let mut key = Vec::with_capacity(1 + length);
+    key.push(kind);
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    debug_assert!(key.len() <= MAX_KEY_BYTES);
+    key
+}
+
+/// The shard's own record.
+pub fn shard() -> Vec<u8> {
+    key(SHARD, &[])
+}
+
+/// The numbers of a mailbox.
+pub fn mailbox(mailbox: &MailboxId) -> Vec<u8> {
+    key(MAILBOX, &[&mailbox.0])
+}
+
+/// The devices of a mailbox.
+pub fn devices(mailbox: &MailboxId) -> Vec<u8> {
+    key(DEVICES, &[&mailbox.0])
+}
+
+/// The ring of ephemeral slots of a mailbox.
+pub fn ephemeral(mailbox: &MailboxId) -> Vec<u8> {
+    key(EPHEMERAL, &[&mailbox.0])
+}
+
+/// An entry of a mailbox.
+pub fn entry(mailbox: &MailboxId, seq: u64) -> Vec<u8> {
+    key(ENTRY, &[&mailbox.0, &seq.to_be_bytes()])
+}
+
+/// From the entry `first` up to and with `last`, as the ends of a scan.
+pub fn entries(mailbox: &MailboxId, first: u64, last: u64) -> (Vec<u8>, Vec<u8>) {
+    let end = match last.checked_add(1) {
+        Some(end) => entry(mailbox, end),
+        // Longer than the last possible entry key, and thereby behind it.
+        None => [entry(mailbox, last), vec![0]].concat(),
+    };
+    (entry(mailbox, first), end)
+}
+
+/// The sequence number in an entry's key.
+pub fn entry_seq(key: &[u8]) -> Option<u64> {
+    let (kind, rest) = key.split_first()?;
+    let (_, seq) = rest.split_last_chunk::<8>()?;
+    (*kind == ENTRY).then_some(u64::from_be_bytes(*seq))
+}
+
+/// What a mailbox keeps of one sender device.
+pub fn sender(mailbox: &MailboxId, from: &str, slot: u8) -> Vec<u8> {
+    key(SENDER, &[&mailbox.0, from.as_bytes(), &[0, slot]])
+}
+
+/// All sender devices of one user, as the ends of a scan.
+pub fn senders(mailbox: &MailboxId, from: &str) -> (Vec<u8>, Vec<u8>) {
+    (key(SENDER, &[&mailbox.0, from.as_bytes(), &[0]]), key(SENDER, &[&mailbox.0, from.as_bytes(), &[1]]))
+}
+
+/// An entry that expires.
+pub fn expiry(at_ms: i64, mailbox: &MailboxId, seq: u64) -> Vec<u8> {
+    key(EXPIRY, &[&time(at_ms), &mailbox.0, &seq.to_be_bytes()])
+}
+
+/// Everything that expires before a time, as the ends of a scan.
+pub fn expiring_before(at_ms: i64) -> (Vec<u8>, Vec<u8>) {
+    (key(EXPIRY, &[]), key(EXPIRY, &[&time(at_ms)]))
+}
+
+/// Mailbox and sequence number in an expiry key.
+pub fn expiring_entry(key: &[u8]) -> Option<(MailboxId, u64)> {
+    let (kind, rest) = key.split_first()?;
+    let (_, rest) = rest.split_first_chunk::<8>()?;
+    let (mailbox, seq) = rest.split_last_chunk::<8>()?;
+    (*kind == EXPIRY).then_some((MailboxId::from_key(mailbox)?, u64::from_be_bytes(*seq)))
+}
+
+/// A mailbox that wants to be looked after at a time.
+pub fn upkeep(at_ms: i64, mailbox: &MailboxId) -> Vec<u8> {
+    key(UPKEEP, &[&time(at_ms), &mailbox.0])
+}
+
+/// Every upkeep due before a time, as the ends of a scan.
+pub fn upkeep_before(at_ms: i64) -> (Vec<u8>, Vec<u8>) {
+    (key(UPKEEP, &[]), key(UPKEEP, &[&time(at_ms)]))
+}
+
+/// The mailbox in an upkeep key.
+pub fn upkeep_mailbox(key: &[u8]) -> Option<MailboxId> {
+    let (kind, rest) = key.split_first()?;
+    let (_, mailbox) = rest.split_first_chunk::<8>()?;
+    if *kind == UPKEEP { MailboxId::from_key(mailbox) } else { None }
+}
+
+/// The end of the channel to a shard.
+pub fn channel_out(target: u32) -> Vec<u8> {
+    key(CHANNEL_OUT, &[&target.to_be_bytes()])
+}
+
+/// The ends of all channels, as the ends of a scan.
+pub fn channels_out() -> (Vec<u8>, Vec<u8>) {
+    (key(CHANNEL_OUT, &[]), key(CHANNEL_OUT + 1, &[]))
+}
+
+/// The target in the key of a channel's end.
+pub fn channel_target(key: &[u8]) -> Option<u32> {
+    let (kind, rest) = key.split_first()?;
+    (*kind == CHANNEL_OUT).then_some(u32::from_be_bytes(rest.try_into().ok()?))
+}
+
+/// An item of the channel to a shard.
+pub fn channel_item(target: u32, seq: u64) -> Vec<u8> {
+    key(CHANNEL_ITEM, &[&target.to_be_bytes(), &seq.to_be_bytes()])
+}
+
+/// The number in an item's key.
+pub fn channel_item_seq(key: &[u8]) -> Option<u64> {
+    let (kind, rest) = key.split_first()?;
+    let (_, seq) = rest.split_last_chunk::<8>()?;
+    (*kind == CHANNEL_ITEM).then_some(u64::from_be_bytes(*seq))
+}
+
+/// What came through the channel from a shard.
+pub fn channel_in(source: u32) -> Vec<u8> {
+    key(CHANNEL_IN, &[&source.to_be_bytes()])
+}
+
+/// Times before 1970 sort as 1970.
+fn time(at_ms: i64) -> [u8; 8] {
+    u64::try_from(at_ms).unwrap_or(0).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alice() -> MailboxId {
+        MailboxId::new("a", "alice").unwrap()
+    }
+
+    #[test]
+    fn golden_keys() {
+        let alice = alice();
+        let (name, seq) = (b"a\0alice\0", [0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(shard(), [1]);
+        assert_eq!(mailbox(&alice), [&[2], &name[..]].concat());
+        assert_eq!(devices(&alice), [&[3], &name[..]].concat());
+        assert_eq!(ephemeral(&alice), [&[4], &name[..]].concat());
+        assert_eq!(entry(&alice, 258), [&[5], &name[..], &seq].concat());
+        assert_eq!(sender(&alice, "bob", 9), [&[6], &name[..], b"bob\0\x09"].concat());
+        assert_eq!(expiry(258, &alice, 258), [&[7], &seq[..], &name[..], &seq].concat());
+        assert_eq!(upkeep(258, &alice), [&[8], &seq[..], &name[..]].concat());
+        assert_eq!(channel_out(3), [9, 0, 0, 0, 3]);
+        assert_eq!(channel_item(3, 258), [&[10, 0, 0, 0, 3], &seq[..]].concat());
+        assert_eq!(channel_in(3), [11, 0, 0, 0, 3]);
+    }
+
+    #[test]
+    fn keys_are_read_back() {
+        let alice = alice();
+        assert_eq!(entry_seq(&entry(&alice, 7)), Some(7));
+        assert_eq!(expiring_entry(&expiry(5, &alice, 7)), Some((alice.clone(), 7)));
+        assert_eq!(upkeep_mailbox(&upkeep(5, &alice)), Some(alice.clone()));
+        assert_eq!(channel_target(&channel_out(3)), Some(3));
+        assert_eq!(channel_item_seq(&channel_item(3, 7)), Some(7));
+        assert_eq!((alice.app(), alice.user()), ("a", "alice"));
+        assert_eq!(entry_seq(&mailbox(&alice)), None);
+    }
+
+    #[test]
+    fn ranges_end_where_they_should() {
+        let alice = alice();
+        let (from, to) = entries(&alice, 1, u64::MAX);
+        assert!(from <= entry(&alice, 1) && entry(&alice, u64::MAX) < to);
+        assert!(to < entry(&MailboxId::new("a", "alicf").unwrap(), 0));
+        let (from, to) = senders(&alice, "bob");
+        for slot in [0, 255] {
+            let key = sender(&alice, "bob", slot);
+            assert!(from <= key && key < to);
+        }
+        assert!(!(from..to).contains(&sender(&alice, "bobo", 0)));
+        let (from, to) = expiring_before(10);
+        assert!((from.clone()..to.clone()).contains(&expiry(9, &alice, u64::MAX)));
+        assert!(!(from..to).contains(&expiry(10, &alice, 0)));
+    }
+
+    #[test]
+    fn ids_that_would_break_keys_are_refused() {
+        assert_eq!(MailboxId::new("", "bob"), None);
+        assert_eq!(MailboxId::new("a", &"b".repeat(64)), None);
+        assert_eq!(MailboxId::new("a", "b\0c"), None);
+        let longest = MailboxId::new(&"a".repeat(63), &"b".repeat(63)).unwrap();
+        assert_eq!(sender(&longest, &"c".repeat(63), 255).len(), MAX_KEY_BYTES);
+    }
+}

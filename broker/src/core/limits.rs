@@ -1,0 +1,34 @@
+//! Limits of a mailbox (promise 6). They decide what apply does, so they are the same on every replica: they are constants
+//! and not configuration, and changing one needs a command that says from when on it holds.
+
+/// Undelivered entries in a mailbox when the command names no limit.
+pub const DEFAULT_INBOX_ENTRIES: u64 = 100_000;
+/// Bytes of undelivered entries in a mailbox.
+pub const INBOX_BYTES: u64 = 256 * 1024 * 1024;
+/// Undelivered entries beyond which even receipts and failures are dropped, and the loss recorded.
+pub const HARD_INBOX_ENTRIES: u64 = 2 * DEFAULT_INBOX_ENTRIES;
+
+/// Entries kept for devices that lag behind the furthest one.
+pub const RETAINED_ENTRIES: u64 = 100_000;
+/// Bytes of entries kept for devices that lag.
+pub const RETAINED_BYTES: u64 = 256 * 1024 * 1024;
+/// How long entries are kept for devices that lag: 30 days.
+pub const RETAINED_MS: i64 = 30 * 24 * 3600 * 1000;
+
+/// Named devices of a user; their slots are 0 to 7.
+pub const DEVICES: u32 = 8;
+/// The first slot of sessions that only send.
+pub const FIRST_EPHEMERAL_SLOT: u32 = 64;
+/// Slots of sessions that only send, given out in a ring: 64 to 127.
+pub const EPHEMERAL_SLOTS: u32 = 64;
+/// The largest slot number that a message may carry.
+pub const LAST_SLOT: u32 = 255;
+
+/// Sequence numbers that one command moves a mailbox's furthest cursor over; the rest takes another command.
+pub const PASSED_PER_COMMAND: u64 = 4096;
+/// Entries kept for lagging devices that one command removes; the rest is left to the upkeep.
+pub const REMOVED_PER_COMMAND: usize = 4096;
+/// Entries read at once in apply.
+pub const PAGE: usize = 256;
+/// Earlier streams of a sender device that a mailbox remembers.
+pub const PAST_STREAMS: usize = 4;

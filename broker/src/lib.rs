@@ -1,0 +1,27 @@
+//! Shards: the mailboxes of users, delivery to their devices, and receipts back to senders. A shard is a Raft group; its
+//! state machine is a pure core, and its leader keeps in memory who is attached.
+//!
+//! - [`core`]: a command in, records and effects out: what is accepted, in which order, and until when it is kept
+//! - [`machine`]: runs the core under consensus
+//! - [`shard`]: the leader's memory: sessions, windows, pushes, acknowledgements; the courier to other shards
+//! - [`link`]: the stream that a gateway holds for all its sessions
+//! - [`relay`]: from shard to shard, in this process or over gRPC
+//! - [`broker`]: opens the shards that the shard map places on this node; [`heartbeat`] brings the map
+//! - [`config`], [`error`], [`metrics`]
+
+pub mod broker;
+pub mod config;
+pub mod core;
+pub mod error;
+pub mod heartbeat;
+pub mod link;
+pub mod machine;
+pub mod metrics;
+pub mod relay;
+pub mod shard;
+pub mod shards;
+
+pub use broker::{Broker, BrokerOptions, group_of};
+pub use config::BrokerConfig;
+pub use error::Error;
+pub use heartbeat::Heartbeat;

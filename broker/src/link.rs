@@ -1,0 +1,90 @@
+//! The gRPC service: one stream for each gateway, and what other shards' leaders bring.
+//!
+//! - [`outbox`]: frames on their way to a gateway
+//! - [`reader`]: what a gateway asks
+//! - [`answers`]: what becomes of its submissions
+
+pub mod answers;
+pub mod outbox;
+pub mod reader;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use tidings_consensus::NodeId;
+use tidings_node::{Clock, Shutdown};
+use tidings_proto::ErrorCode;
+use tidings_proto::broker::v1::broker_server::Broker;
+use tidings_proto::broker::v1::{BrokerBatch, GatewayBatch, RelayRequest, RelayResponse};
+use tidings_proto::cluster::v1::ShardMap;
+use tokio::sync::watch;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::config::BrokerConfig;
+use crate::metrics::Metrics;
+use crate::relay;
+use crate::shards::Shards;
+use outbox::Outbox;
+use reader::Reader;
+
+/// What every link of a node shares.
+pub struct LinkContext {
+    pub node: NodeId,
+    pub shards: Shards,
+    pub map: watch::Receiver<ShardMap>,
+    pub config: Arc<BrokerConfig>,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    pub shutdown: Shutdown,
+}
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub struct BrokerService(Arc<LinkContext>);
+
+impl BrokerService {
+    /// A service for these shards.
+    pub fn new(context: Arc<LinkContext>) -> Self {
+        Self(context)
+    }
+}
+
+/// Made when a link is admitted: however its stream ends, the reader learns of it and detaches the sessions.
+struct Admitted {
+    outbox: Arc<Outbox>,
+    metrics: Metrics,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.outbox.abandon();
+        self.metrics.links.decrement(1.0);
+    }
+}
+
+#[tonic::async_trait]
+impl Broker for BrokerService {
+    type LinkStream = Pin<Box<dyn Stream<Item = Result<BrokerBatch, Status>> + Send>>;
+
+    async fn link(&self, request: Request<Streaming<GatewayBatch>>) -> Result<Response<Self::LinkStream>, Status> {
+        if self.0.shutdown.is_requested() {
+            return Err(ErrorCode::Draining.status("this broker is stopping"));
+        }
+        let outbox = Arc::new(Outbox::new(self.0.config.link_queue_frames, self.0.config.link_queue_bytes));
+        self.0.metrics.links.increment(1.0);
+        let admitted = Admitted { outbox: outbox.clone(), metrics: self.0.metrics.clone() };
+        tokio::spawn(Reader::new(self.0.clone(), outbox).run(request.into_inner()));
+        let batches = futures_util::stream::unfold(admitted, |admitted| async move {
+            let batch = admitted.outbox.next_batch().await?;
+            Some((batch, admitted))
+        });
+        Ok(Response::new(Box::pin(batches)))
+    }
+
+    async fn relay(&self, request: Request<RelayRequest>) -> Result<Response<RelayResponse>, Status> {
+        let request = request.into_inner();
+        let page = request.deliver.ok_or_else(|| ErrorCode::InvalidArgument.status("nothing to deliver"))?;
+        Ok(Response::new(relay::take(&self.0.shards, self.0.node, request.shard, page).await))
+    }
+}

@@ -1,0 +1,129 @@
+//! What becomes of a gateway's submissions to one shard. They are proposed in the order in which they came and answered in
+//! that order, by one task per link and shard and not one per message.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use tidings_consensus::ProposeError;
+use tidings_proto::ErrorCode;
+use tidings_proto::broker::v1::{Submitted, broker_frame};
+use tidings_proto::client::v1::Durability;
+use tokio::sync::mpsc;
+
+use super::outbox::Outbox;
+use crate::core::{MailboxId, Reply};
+use crate::error::code_of;
+use crate::metrics::Metrics;
+use crate::shard::{Request, ShardHandle};
+
+/// Answers put together before they are queued, at most.
+const BATCH: usize = 256;
+
+/// A reply that is awaited.
+pub type Outcome = Pin<Box<dyn Future<Output = Result<Reply, ProposeError>> + Send>>;
+
+/// A submission in its place.
+pub enum Pending {
+    Append {
+        session: u64,
+        seq: u64,
+        outcome: Outcome,
+    },
+    /// Waits for what was submitted before it, and goes to the sessions that are online then.
+    Transient {
+        session: u64,
+        seq: u64,
+        mailbox: MailboxId,
+        envelope: Bytes,
+        sent_at_ms: i64,
+    },
+}
+
+/// The task that answers.
+pub struct Answers {
+    pub shard: ShardHandle,
+    pub outbox: Arc<Outbox>,
+    pub retry_after_ms: u32,
+    pub metrics: Metrics,
+}
+
+impl Answers {
+    /// Runs until the link drops its end, and everything was answered or the link is gone.
+    pub async fn run(self, mut pending: mpsc::Receiver<Pending>) {
+        let mut taken = Vec::with_capacity(BATCH);
+        let mut answers = Vec::with_capacity(BATCH);
+        while pending.recv_many(&mut taken, BATCH).await > 0 {
+            for one in taken.drain(..) {
+                match one {
+                    Pending::Append { session, seq, outcome } => {
+                        let outcome = self.wait(outcome, &mut answers).await;
+                        answers.push(broker_frame::Frame::Submitted(self.submitted(session, seq, outcome)));
+                    }
+                    Pending::Transient { session, seq, mailbox, envelope, sent_at_ms } => {
+                        let answer = self.transient(session, seq, mailbox, envelope, sent_at_ms);
+                        answers.push(broker_frame::Frame::Submitted(answer));
+                    }
+                }
+            }
+            self.outbox.push_all(answers.drain(..));
+        }
+    }
+
+    /// The outcome; what was answered so far does not wait for it.
+    async fn wait(&self, mut outcome: Outcome, answers: &mut Vec<broker_frame::Frame>) -> Result<Reply, ProposeError> {
+        if let Some(ready) = (&mut outcome).now_or_never() {
+            return ready;
+        }
+        if !answers.is_empty() {
+            self.outbox.push_all(answers.drain(..));
+        }
+        outcome.await
+    }
+
+    fn submitted(&self, session: u64, seq: u64, outcome: Result<Reply, ProposeError>) -> Submitted {
+        match outcome {
+            Ok(Reply::Appended { sent_at_ms, duplicate }) => {
+                if duplicate { &self.metrics.duplicates } else { &self.metrics.appended }.increment(1);
+                let durability = self.durability().into();
+                Submitted { session, seq, sent_at_ms, durability, ..Submitted::default() }
+            }
+            Ok(Reply::Refused(code)) => self.refused(session, seq, code, 0),
+            Ok(_) => self.refused(session, seq, ErrorCode::Internal, 0),
+            Err(error) => {
+                let (code, leader_node) = code_of(&error);
+                self.refused(session, seq, code, leader_node)
+            }
+        }
+    }
+
+    fn refused(&self, session: u64, seq: u64, code: ErrorCode, leader_node: u64) -> Submitted {
+        self.metrics.refused(code);
+        refusal(session, seq, code, leader_node, self.retry_after_ms)
+    }
+
+    fn durability(&self) -> Durability {
+        if self.shard.has_one_voter() { Durability::Fsync } else { Durability::QuorumFsync }
+    }
+
+    /// Handed to the sessions that are attached, stored nowhere; accepted also when there are none.
+    fn transient(&self, session: u64, seq: u64, mailbox: MailboxId, envelope: Bytes, sent_at_ms: i64) -> Submitted {
+        let leadership = self.shard.leadership();
+        if !leadership.is_leader {
+            return self.refused(session, seq, ErrorCode::NotLeader, leadership.leader.unwrap_or(0));
+        }
+        if self.shard.requests.try_send(Request::Transient { mailbox, envelope }).is_err() {
+            return self.refused(session, seq, ErrorCode::Overloaded, 0);
+        }
+        let durability = Durability::Transient.into();
+        Submitted { session, seq, sent_at_ms, durability, ..Submitted::default() }
+    }
+}
+
+/// A submission that was not accepted.
+pub fn refusal(session: u64, seq: u64, code: ErrorCode, leader_node: u64, retry_after_ms: u32) -> Submitted {
+    let retry_after_ms = if code == ErrorCode::Overloaded { retry_after_ms } else { 0 };
+    Submitted { session, seq, code: code.into(), leader_node, retry_after_ms, ..Submitted::default() }
+}

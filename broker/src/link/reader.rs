@@ -1,0 +1,269 @@
+//! Reads what one gateway asks and hands it on, in its order: attachments and acknowledgements to the shards' memory,
+//! submissions straight to the shards' logs. When the stream ends, however it does, the sessions of the link end too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidings_proto::broker::v1::{
+    Ack, Attach, Attached, Detach, GatewayBatch, LinkHello, LinkWelcome, Read, ReadRecorded, Submit, broker_frame,
+    gateway_frame,
+};
+use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
+use tidings_proto::shard::shard_of;
+use tidings_proto::{AppId, DeviceId, ErrorCode, UserId};
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use super::LinkContext;
+use super::answers::{Answers, Pending, refusal};
+use super::outbox::Outbox;
+use crate::core::envelope::{Entry, MessageHead};
+use crate::core::{MailboxId, encode};
+use crate::shard::session::SessionKey;
+use crate::shard::{Request, ShardHandle};
+
+/// The version of this protocol.
+pub const LINK_VERSION: u32 = 1;
+
+/// The reading half of a link.
+pub struct Reader {
+    context: Arc<LinkContext>,
+    outbox: Arc<Outbox>,
+    /// Where submissions to each shard wait for their answers.
+    lanes: BTreeMap<u32, Lane>,
+    /// Shards that sessions of this link were attached to.
+    touched: BTreeSet<u32>,
+    is_welcome: bool,
+}
+
+struct Lane {
+    shard: ShardHandle,
+    pending: mpsc::Sender<Pending>,
+}
+
+impl Reader {
+    /// The reader of a stream whose answers go to `outbox`.
+    pub fn new(context: Arc<LinkContext>, outbox: Arc<Outbox>) -> Self {
+        Self { context, outbox, lanes: BTreeMap::new(), touched: BTreeSet::new(), is_welcome: false }
+    }
+
+    /// Runs until the stream ends.
+    pub async fn run(mut self, stream: Streaming<GatewayBatch>) {
+        let ended = self.read(stream).await;
+        self.outbox.close(ended.err());
+        for shard in std::mem::take(&mut self.touched) {
+            if let Some(shard) = self.context.shards.get(shard) {
+                // Fails when the shard is closing, and has forgotten its sessions.
+                let _ = shard.requests.send(Request::LinkEnded { link: self.outbox.id }).await;
+            }
+        }
+    }
+
+    async fn read(&mut self, mut stream: Streaming<GatewayBatch>) -> Result<(), Status> {
+        loop {
+            if self.outbox.len() > 2 * self.context.config.link_queue_frames {
+                // A gateway that does not take its answers is asked to wait with its questions.
+                self.outbox.room().await;
+            }
+            let batch = tokio::select! {
+                () = self.outbox.closed() => return Ok(()),
+                () = self.context.shutdown.requested() => {
+                    return Err(ErrorCode::Draining.status("this broker is stopping"));
+                }
+                batch = stream.message() => batch?,
+            };
+            let Some(batch) = batch else { return Ok(()) };
+            for frame in batch.frames {
+                // A frame of a kind that this version does not know is passed over.
+                if let Some(frame) = frame.frame {
+                    self.frame(frame).await?;
+                }
+            }
+        }
+    }
+
+    async fn frame(&mut self, frame: gateway_frame::Frame) -> Result<(), Status> {
+        use gateway_frame::Frame;
+        match frame {
+            Frame::Hello(hello) => self.hello(&hello)?,
+            _ if !self.is_welcome => return Err(ErrorCode::FrameUnexpected.status("the first frame must be a hello")),
+            Frame::Submit(submit) => self.submit(submit),
+            Frame::Ack(ack) => self.acknowledge(ack).await,
+            Frame::Read(read) => self.mark_read(read).await,
+            Frame::Attach(attach) => self.attach(attach).await,
+            Frame::Detach(detach) => self.detach(detach).await,
+        }
+        Ok(())
+    }
+
+    fn hello(&mut self, hello: &LinkHello) -> Result<(), Status> {
+        if hello.version != LINK_VERSION {
+            let message = format!("this broker speaks version {LINK_VERSION}, the gateway {}", hello.version);
+            return Err(ErrorCode::ProtocolVersionUnsupported.status(message));
+        }
+        tracing::info!(link = self.outbox.id, gateway = %hello.gateway, "a gateway is linked");
+        self.is_welcome = true;
+        let welcome = LinkWelcome { version: LINK_VERSION, node: self.context.node };
+        self.outbox.push(broker_frame::Frame::Welcome(welcome));
+        Ok(())
+    }
+
+    fn key(&self, session: u64) -> SessionKey {
+        SessionKey { link: self.outbox.id, session }
+    }
+
+    // Sessions ------------------------------------------------------------------------------------------------------
+
+    async fn attach(&mut self, attach: Attach) {
+        let (session, shard) = (attach.session, attach.shard);
+        let refuse = |code: ErrorCode, leader_node: u64| {
+            broker_frame::Frame::Attached(Attached { session, code: code.into(), leader_node, ..Attached::default() })
+        };
+        let mailbox = match self.mailbox(shard, &attach.app, &attach.user) {
+            Ok(mailbox) if attach.device.is_empty() || DeviceId::new(&attach.device).is_ok() => mailbox,
+            _ => return self.outbox.push(refuse(ErrorCode::InvalidArgument, 0)),
+        };
+        let Some(handle) = self.context.shards.get(shard) else {
+            return self.outbox.push(refuse(ErrorCode::NotLeader, self.preferred_leader(shard)));
+        };
+        self.touched.insert(shard);
+        let attach = Box::new(attach);
+        let request = Request::Attach { key: self.key(session), outbox: self.outbox.clone(), mailbox, attach };
+        if handle.requests.send(request).await.is_err() {
+            self.outbox.push(refuse(ErrorCode::NotLeader, 0));
+        }
+    }
+
+    async fn detach(&mut self, detach: Detach) {
+        let key = self.key(detach.session);
+        if let Some(shard) = self.context.shards.get(detach.shard) {
+            // Fails when the shard is closing, and has forgotten its sessions.
+            let _ = shard.requests.send(Request::Detach { key }).await;
+        }
+    }
+
+    async fn acknowledge(&mut self, ack: Ack) {
+        let key = self.key(ack.session);
+        if let Some(shard) = self.context.shards.get(ack.shard) {
+            // As above; the client brings its cursor along when it attaches elsewhere.
+            let _ = shard.requests.send(Request::Acknowledge { key, cursor: ack.cursor }).await;
+        }
+    }
+
+    async fn mark_read(&mut self, read: Read) {
+        let (key, session) = (self.key(read.session), read.session);
+        let recorded =
+            |code: ErrorCode| ReadRecorded { session, from: read.from.clone(), id: read.id, code: code.into() };
+        let Some(id) = read.id.filter(|_| UserId::new(&read.from).is_ok()) else {
+            return self.outbox.push(broker_frame::Frame::ReadRecorded(recorded(ErrorCode::InvalidArgument)));
+        };
+        let outbox = self.outbox.clone();
+        let is_taken = match self.context.shards.get(read.shard) {
+            Some(shard) => {
+                let request = Request::MarkRead { key, outbox, from: read.from.clone(), id };
+                shard.requests.send(request).await.is_ok()
+            }
+            None => false,
+        };
+        if !is_taken {
+            self.outbox.push(broker_frame::Frame::ReadRecorded(recorded(ErrorCode::NotLeader)));
+        }
+    }
+
+    // Submissions ---------------------------------------------------------------------------------------------------
+
+    fn submit(&mut self, submit: Submit) {
+        let (session, seq) = (submit.session, submit.seq);
+        if let Err((code, leader_node)) = self.try_submit(submit) {
+            self.context.metrics.refused(code);
+            let refusal = refusal(session, seq, code, leader_node, self.context.config.retry_after_ms);
+            self.outbox.push(broker_frame::Frame::Submitted(refusal));
+        }
+    }
+
+    fn try_submit(&mut self, submit: Submit) -> Result<(), (ErrorCode, u64)> {
+        let mailbox = self.mailbox(submit.shard, &submit.app, &submit.to).map_err(|code| (code, 0))?;
+        UserId::new(&submit.from).map_err(|_| (ErrorCode::InvalidArgument, 0))?;
+        let now_ms = self.context.clock.now_ms();
+        let lane = self.lane(submit.shard)?;
+        // The place first: nothing is proposed that could not be answered.
+        let place = lane.pending.try_reserve().map_err(|_| (ErrorCode::Overloaded, 0))?;
+        let (session, seq) = (submit.session, submit.seq);
+        if submit.ttl_ms == Some(0) {
+            let envelope = transient_envelope(&submit, now_ms);
+            place.send(Pending::Transient { session, seq, mailbox, envelope, sent_at_ms: now_ms });
+            return Ok(());
+        }
+        let command = encode(Command::AppendMessage(AppendMessage {
+            app: submit.app,
+            to: submit.to,
+            from: submit.from,
+            from_slot: submit.from_slot,
+            stream: submit.stream,
+            seq: submit.seq,
+            after: submit.after,
+            ttl_ms: submit.ttl_ms,
+            receipts: submit.receipts,
+            content: submit.content,
+            inbox_limit: submit.inbox_limit,
+        }));
+        place.send(Pending::Append { session, seq, outcome: Box::pin(lane.shard.propose(command)) });
+        Ok(())
+    }
+
+    /// The way to a shard's log from this link.
+    fn lane(&mut self, shard: u32) -> Result<&Lane, (ErrorCode, u64)> {
+        // A shard that was closed and opened again has another group behind it.
+        if self.lanes.get(&shard).is_some_and(|lane| lane.shard.requests.is_closed()) {
+            self.lanes.remove(&shard);
+        }
+        if !self.lanes.contains_key(&shard) {
+            let not_here = || (ErrorCode::NotLeader, self.preferred_leader(shard));
+            let handle = self.context.shards.get(shard).ok_or_else(not_here)?;
+            let (pending, taken) = mpsc::channel(self.context.config.submissions_in_flight);
+            let answers = Answers {
+                shard: handle.clone(),
+                outbox: self.outbox.clone(),
+                retry_after_ms: self.context.config.retry_after_ms,
+                metrics: self.context.metrics.clone(),
+            };
+            tokio::spawn(answers.run(taken));
+            self.lanes.insert(shard, Lane { shard: handle, pending });
+        }
+        self.lanes.get(&shard).ok_or((ErrorCode::Internal, 0))
+    }
+
+    /// The mailbox of a user, who must live in the shard that was named.
+    fn mailbox(&self, shard: u32, app: &str, user: &str) -> Result<MailboxId, ErrorCode> {
+        let is_valid = AppId::new(app).is_ok() && UserId::new(user).is_ok();
+        let shards = u32::try_from(self.context.map.borrow().shards.len()).unwrap_or(0);
+        if !is_valid || shards == 0 || shard_of(app, user, shards) != shard {
+            return Err(ErrorCode::InvalidArgument);
+        }
+        MailboxId::new(app, user).ok_or(ErrorCode::InvalidArgument)
+    }
+
+    /// Who leads a shard when all is well; 0: not known, or this node.
+    fn preferred_leader(&self, shard: u32) -> u64 {
+        let map = self.context.map.borrow();
+        let placement = map.shards.iter().find(|placement| placement.shard == shard);
+        let first = placement.and_then(|placement| placement.replicas.first().copied());
+        first.filter(|node| *node != self.context.node).unwrap_or(0)
+    }
+}
+
+/// The envelope of a message that is stored nowhere.
+fn transient_envelope(submit: &Submit, now_ms: i64) -> Bytes {
+    let head = MessageHead {
+        stream: submit.stream,
+        seq: submit.seq,
+        from: &submit.from,
+        to: &submit.to,
+        sent_at_ms: now_ms,
+        expires_at_ms: 0,
+        receipts: submit.receipts,
+        from_slot: submit.from_slot,
+    };
+    Entry::of_message(&head, &submit.content).envelope()
+}

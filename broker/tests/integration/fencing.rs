@@ -1,0 +1,102 @@
+//! Who was replaced does no harm, and who is not entitled gets nowhere (promise 5).
+
+use tidings_node::secret::Secret;
+use tidings_proto::ErrorCode;
+use tidings_proto::broker::v1::{Detached, broker_frame};
+
+use crate::gateway::{Gateway, text_of};
+use crate::node::Ground;
+
+async fn detached(gateway: &mut Gateway) -> Detached {
+    gateway
+        .find(|frame| match frame {
+            broker_frame::Frame::Detached(detached) => Some(*detached),
+            _ => None,
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_session_replaces_the_older_and_its_late_end_does_not_touch_it() {
+    let ground = Ground::new(4);
+    let node = ground.start().await;
+    let mut old_gateway = Gateway::connect(&ground, &node).await;
+    let mut gateway = Gateway::connect(&ground, &node).await;
+    let old = old_gateway.attach("bob", "phone", None).await;
+    let alice = gateway.attach("alice", "phone", None).await;
+    let new = gateway.attach("bob", "phone", old.resume(0)).await;
+    assert_eq!(new.attached.stream, old.attached.stream);
+    let ended = detached(&mut old_gateway).await;
+    assert_eq!((ended.session, ended.code()), (old.number, ErrorCode::SessionSuperseded));
+
+    old_gateway.detach(&old).await;
+    old_gateway.ack(&old, 1).await;
+    // The same link answers behind the two.
+    let _carol = old_gateway.attach("bob", "tablet", None).await;
+    assert_eq!(gateway.submit(gateway.message(&alice, "bob", 1)).await.code, 0);
+    assert_eq!(text_of(&gateway.delivery(&new).await.envelope), "alice 1");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_link_ends_its_sessions_and_no_others() {
+    let ground = Ground::new(4);
+    let node = ground.start().await;
+    let mut lost = Gateway::connect(&ground, &node).await;
+    let mut gateway = Gateway::connect(&ground, &node).await;
+    let alice = gateway.attach("alice", "phone", None).await;
+    let bob = lost.attach("bob", "phone", None).await;
+    let tablet = gateway.attach("bob", "tablet", None).await;
+    drop(lost);
+    assert_eq!(gateway.submit(gateway.message(&alice, "bob", 1)).await.code, 0);
+    assert_eq!(gateway.delivery(&tablet).await.seq, 1);
+    let back = gateway.attach("bob", "phone", bob.resume(0)).await;
+    assert_eq!(gateway.delivery(&back).await.seq, 1);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_needs_the_secret_and_the_version() {
+    let ground = Ground::new(4);
+    let node = ground.start().await;
+    let stranger = Gateway::try_connect(&node.address, &Secret::random(""), 1, 4).await;
+    assert_eq!(stranger.err().map(|status| status.code()), Some(tonic::Code::Unauthenticated));
+    let newer = Gateway::try_connect(&node.address, &ground.secret, 99, 4).await;
+    let status = newer.err().unwrap();
+    assert_eq!(ErrorCode::of_status(&status), ErrorCode::ProtocolVersionUnsupported);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_of_the_wrong_shard_is_refused() {
+    let ground = Ground::new(4);
+    let node = ground.start().await;
+    let mut gateway = Gateway::connect(&ground, &node).await;
+    let alice = gateway.attach("alice", "phone", None).await;
+    let mut stray = gateway.message(&alice, "bob", 1);
+    stray.shard = (stray.shard + 1) % 4;
+    assert_eq!(gateway.submit(stray).await.code(), ErrorCode::InvalidArgument);
+    let mut nameless = gateway.message(&alice, "bob", 1);
+    nameless.from = String::new();
+    assert_eq!(gateway.submit(nameless).await.code(), ErrorCode::InvalidArgument);
+    let bad_device = gateway.try_attach("bob", &"x".repeat(64), None, 0).await;
+    assert_eq!(bad_device.attached.code(), ErrorCode::InvalidArgument);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_broker_says_so() {
+    let ground = Ground::new(1);
+    let node = ground.start().await;
+    let mut gateway = Gateway::connect(&ground, &node).await;
+    gateway.attach("alice", "phone", None).await;
+    node.stop().await;
+    let end = loop {
+        match gateway.try_next().await {
+            Ok(broker_frame::Frame::Detached(detached)) => assert_eq!(detached.code(), ErrorCode::Draining),
+            Ok(other) => panic!("{other:?}"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(ErrorCode::of_status(&end), ErrorCode::Draining);
+}

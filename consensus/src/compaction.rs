@@ -1,0 +1,76 @@
+//! Keeps a group's log short: once it has grown enough, the state is made durable and the entries before it go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::Raft;
+use openraft::async_runtime::WatchReceiver as _;
+use openraft::metrics::RaftMetrics;
+use tokio_util::sync::CancellationToken;
+
+use crate::applier::Applier;
+use crate::log_store::GroupLog;
+use crate::machine::StateMachine;
+use crate::options::Tuning;
+use crate::type_config::TypeConfig;
+
+/// How often growth is looked at.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Runs until the group stops.
+pub(crate) async fn run<M: StateMachine>(
+    raft: Raft<TypeConfig, Applier<M>>,
+    log: Arc<GroupLog>,
+    tuning: Tuning,
+    stop: CancellationToken,
+) {
+    let mut compacted_at_bytes = 0;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+        let appended_bytes = log.appended_bytes();
+        let (applied, purged) = {
+            let metrics = raft.metrics();
+            let metrics = metrics.borrow_watched();
+            let index = |id: Option<crate::type_config::LogId>| id.map_or(0, |id| id.index);
+            (index(metrics.last_applied), index(metrics.purged))
+        };
+        let by_bytes = appended_bytes - compacted_at_bytes >= tuning.compact_after_bytes;
+        let by_entries = applied.saturating_sub(purged) >= tuning.compact_after_entries + tuning.keep_entries;
+        if !by_bytes && !by_entries {
+            continue;
+        }
+        // After a byte-heavy growth fewer entries are kept: they are the large ones.
+        let keep =
+            if by_entries { tuning.keep_entries } else { tuning.keep_entries.min(applied.saturating_sub(purged) / 8) };
+        compacted_at_bytes = appended_bytes;
+        let stopped = tokio::select! {
+            () = stop.cancelled() => return,
+            compacted = compact(&raft, applied, keep) => compacted.is_err(),
+        };
+        if stopped {
+            return;
+        }
+    }
+}
+
+/// Makes the state durable up to `applied` and purges the log before it, but for `keep` entries.
+pub(crate) async fn compact<M: StateMachine>(
+    raft: &Raft<TypeConfig, Applier<M>>,
+    applied: u64,
+    keep: u64,
+) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
+    raft.trigger().snapshot().await?;
+    let is_built = |metrics: &RaftMetrics<TypeConfig>| {
+        metrics.running_state.is_err() || metrics.snapshot.is_some_and(|snapshot| snapshot.index >= applied)
+    };
+    let built = raft.wait(Some(Duration::from_secs(60))).metrics(is_built, "the state to be durable").await;
+    if built.is_ok() {
+        let upto = applied.saturating_sub(keep);
+        tracing::debug!(upto, "purging the log");
+        raft.trigger().purge_log(upto).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Replicated state machines: openraft on RocksDB over gRPC. An [`Engine`] runs many [`Group`]s on one store, with one
+//! fsync for what all of them write at a moment; a group applies committed commands to a [`StateMachine`].
+//!
+//! - [`Engine`] opens the store, starts groups, and serves the peers.
+//! - [`Group`] takes commands and tells who leads.
+//! - [`StateMachine`] is what a service writes; it keeps its state in a [`StateStore`] and others read it by [`StateView`].
+//! - [`MemoryStore`] lets property tests run a state machine without a disk.
+//!
+//! No other crate names openraft or RocksDB.
+
+mod applier;
+mod command_batch;
+mod compaction;
+mod encoding;
+mod engine;
+mod error;
+mod failure;
+mod group;
+mod group_id;
+mod in_flight;
+mod keys;
+mod leadership;
+mod log_store;
+mod log_tail;
+mod log_writer;
+mod machine;
+mod memory_store;
+mod metrics;
+mod options;
+mod overlay;
+mod peers;
+mod proposer;
+mod raft_service;
+mod record;
+mod snapshot;
+mod snapshot_file;
+mod state_db;
+mod state_store;
+mod store;
+mod type_config;
+mod wire;
+
+#[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod raft_suite_tests;
+
+pub use engine::Engine;
+pub use error::{Error, ProposeError};
+pub use group::{Group, GroupStatus, Member};
+pub use group_id::{GroupId, NodeId};
+pub use leadership::Leadership;
+pub use log_writer::LogStats;
+pub use machine::{ApplyContext, StateMachine};
+pub use memory_store::MemoryStore;
+pub use options::{EngineOptions, Tuning};
+pub use raft_service::RaftService;
+pub use record::RecordError;
+pub use state_store::{StateStore, StateView};

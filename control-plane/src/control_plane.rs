@@ -1,0 +1,253 @@
+//! The control plane of one node: a handle that a process starts, mounts on its gRPC servers, and runs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use tidings_consensus::{Engine, GroupId, NodeId, ProposeError};
+use tidings_node::bearer::BearerServer;
+use tidings_node::health::Component;
+use tidings_node::secret::Secret;
+use tidings_node::{Clock, Health, Shutdown};
+use tidings_proto::cluster::v1::directory_server::DirectoryServer;
+use tidings_proto::cluster::v1::nodes_server::NodesServer;
+use tidings_proto::control::v1::api_keys_server::ApiKeysServer;
+use tidings_proto::control::v1::apps_server::AppsServer;
+use tidings_proto::control::v1::tokens_server::TokensServer;
+use tidings_proto::control::v1::users_server::UsersServer;
+use tidings_proto::registry::v1::{Bootstrap, CreateApiKey, Sweep, command::Command};
+use tokio::time::{Instant, MissedTickBehavior};
+use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::registry::machine::{Outcome, RegistryMachine, encode_command};
+use crate::registry::{api_keys, cluster, sweep};
+use crate::replica::Replica;
+use crate::services::auth::{API_KEY_PREFIX, hash_of};
+use crate::services::{MAX_REQUEST_BYTES, api_keys::ApiKeysService, apps::AppsService, directory::DirectoryService};
+use crate::services::{nodes::NodesService, tokens::TokensService, users::UsersService};
+use crate::{ControlPlaneConfig, Error, metrics};
+
+/// The consensus group of the control plane. Shards have the groups from 0 on, at most 4,096 of them.
+pub const GROUP: GroupId = GroupId(1_000_000);
+
+/// How long the start waits for a leader.
+const LEADER_DEADLINE: Duration = Duration::from_secs(30);
+/// How often the leader looks for what is due to be swept.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// Sweep commands in a row, at most; writes of others come in between.
+const SWEEPS_IN_A_ROW: usize = 20;
+/// The services whose state gRPC's health service tells; the empty name is the whole.
+const HEALTH_NAMES: &[&str] = &["", "tidings.control.v1.Users", "tidings.cluster.v1.Directory"];
+
+/// What became of the operator's key file.
+#[derive(Debug)]
+pub enum OperatorKey {
+    /// The file is there and its key is good.
+    Present,
+    /// The file was missing: a key was made and written. The key that an earlier file of this node held is revoked.
+    Made,
+    /// The file is there, but the registry does not take its key, for this reason. It was left alone.
+    Refused(String),
+}
+
+/// This node's control plane. Cheap to clone.
+#[derive(Clone)]
+pub struct ControlPlane {
+    replica: Replica,
+    config: ControlPlaneConfig,
+    shutdown: Shutdown,
+    health: Component,
+    grpc_health: HealthReporter,
+}
+
+impl ControlPlane {
+    /// Starts this node's replica of the registry. It serves once [`ControlPlane::bootstrap`] was done here or on
+    /// another node, and [`ControlPlane::run`] runs.
+    pub async fn start(
+        engine: &Engine,
+        config: ControlPlaneConfig,
+        clock: Clock,
+        shutdown: Shutdown,
+        health: &Health,
+    ) -> Result<Self, Error> {
+        let health = health.component("control-plane");
+        let (machine, revisions) = RegistryMachine::new();
+        let group = engine.start_group(GROUP, machine).await?;
+        let grpc_health = HealthReporter::new();
+        let this = Self { replica: Replica::new(group, revisions, clock), config, shutdown, health, grpc_health };
+        this.tell_health("starting").await;
+        Ok(this)
+    }
+
+    /// Founds the control plane with these members (every founding node may call it on every start), and makes the
+    /// registry's settings, or checks that they agree with the configuration.
+    ///
+    /// Fails when the cluster was made with another number of shards, or when no leader is found within 30 seconds.
+    pub async fn bootstrap(&self, members: BTreeMap<NodeId, String>) -> Result<(), Error> {
+        self.replica.group().bootstrap(members).await?;
+        let ControlPlaneConfig { shards, replication, .. } = self.config;
+        let command = encode_command(Command::Bootstrap(Bootstrap { shards, replication }));
+        let deadline = Instant::now() + LEADER_DEADLINE;
+        let mut retry = tokio::time::interval(Duration::from_millis(50));
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while Instant::now() < deadline {
+            retry.tick().await;
+            match self.replica.group().propose_when_ready(command.clone()).await {
+                Ok(outcome) => return outcome.map(|_| ()).map_err(Error::Refused),
+                // Another node leads and will do it, or has done it.
+                Err(ProposeError::NotLeader { leader: Some(_) }) => {
+                    if let Some(settings) = cluster::settings(&self.replica.view()).map_err(Error::Refused)? {
+                        return self.agree(settings.shards);
+                    }
+                }
+                Err(ProposeError::NotLeader { leader: None } | ProposeError::Overloaded | ProposeError::Unknown) => {}
+                Err(error) => return Err(Error::Command(tonic::Status::unavailable(error.to_string()))),
+            }
+        }
+        Err(Error::NoLeader(LEADER_DEADLINE))
+    }
+
+    fn agree(&self, shards: u32) -> Result<(), Error> {
+        if shards == self.config.shards {
+            Ok(())
+        } else {
+            Err(Error::Refused(cluster::other_shards(shards, self.config.shards)))
+        }
+    }
+
+    /// Sees to it that the file holds an operator's key, of this node's own: a missing file is made, mode 0600, and its
+    /// former key is revoked. Call it after [`ControlPlane::bootstrap`].
+    pub async fn ensure_operator_key(&self, file: &Path, node: NodeId) -> Result<OperatorKey, Error> {
+        if let Some(secret) = Secret::load(file)? {
+            let view = self.replica.current().await.map_err(Error::Command)?;
+            return Ok(match api_keys::authenticate(&view, &hash_of(secret.expose())) {
+                Ok(_) => OperatorKey::Present,
+                Err(refusal) => OperatorKey::Refused(refusal.message),
+            });
+        }
+        let secret = Secret::random(API_KEY_PREFIX);
+        let create = CreateApiKey {
+            app: api_keys::OPERATOR.to_owned(),
+            display_name: format!("operator key file of node {node}"),
+            request_id: format!("operator-key-file-{node}"),
+            hash: hash_of(secret.expose()),
+            replace: true,
+        };
+        self.replica.propose(Command::CreateApiKey(create)).await.map_err(Error::Command)?;
+        secret.write(file)?;
+        Ok(OperatorKey::Made)
+    }
+
+    /// What backends and operators call: `tidings.control.v1`, gRPC health and reflection.
+    pub fn backend_routes(&self) -> Result<Routes, Error> {
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(tidings_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("tidings.control.v1.Apps")
+            .with_service_name("tidings.control.v1.Users")
+            .with_service_name("tidings.control.v1.Tokens")
+            .with_service_name("tidings.control.v1.ApiKeys")
+            .with_service_name("grpc.health.v1.Health")
+            .build_v1()
+            .map_err(|error| Error::Reflection(error.to_string()))?;
+        let replica = &self.replica;
+        let limit = MAX_REQUEST_BYTES;
+        Ok(Routes::new(AppsServer::new(AppsService(replica.clone())).max_decoding_message_size(limit))
+            .add_service(UsersServer::new(UsersService(replica.clone())).max_decoding_message_size(limit))
+            .add_service(TokensServer::new(TokensService(replica.clone())).max_decoding_message_size(limit))
+            .add_service(ApiKeysServer::new(ApiKeysService(replica.clone())).max_decoding_message_size(limit))
+            .add_service(self.health_service())
+            .add_service(reflection))
+    }
+
+    /// What the other nodes of the cluster call: `tidings.cluster.v1`, with the cluster's secret as bearer.
+    pub fn node_routes(&self, secret: &Secret) -> Routes {
+        self.add_node_services(Routes::default(), secret)
+    }
+
+    /// As [`ControlPlane::node_routes`], beside other services on one server.
+    pub fn add_node_services(&self, routes: Routes, secret: &Secret) -> Routes {
+        let members_only = BearerServer::new(secret.clone());
+        let directory = DirectoryService::new(self.replica.clone(), self.shutdown.clone());
+        let directory = DirectoryServer::new(directory).max_decoding_message_size(MAX_REQUEST_BYTES);
+        let nodes = NodesServer::new(NodesService::new(self.replica.clone()));
+        let nodes = nodes.max_decoding_message_size(MAX_REQUEST_BYTES);
+        routes
+            .add_service(InterceptedService::new(directory, members_only.clone()))
+            .add_service(InterceptedService::new(nodes, members_only))
+    }
+
+    fn health_service(
+        &self,
+    ) -> tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health + use<>> {
+        let service = tonic_health::server::HealthService::from_health_reporter(self.grpc_health.clone());
+        tonic_health::pb::health_server::HealthServer::new(service)
+    }
+
+    /// Follows who leads, for the health of the process, and sweeps while this node leads. Ends with the shutdown.
+    pub async fn run(mut self) {
+        let mut leadership = self.replica.leadership();
+        let mut revisions = self.replica.revisions();
+        let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        leadership.mark_changed();
+        loop {
+            tokio::select! {
+                () = self.shutdown.requested() => break,
+                changed = leadership.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    let leader = leadership.borrow_and_update().leader;
+                    self.tell_health(if leader.is_some() { "" } else { "the control plane has no leader" }).await;
+                }
+                changed = revisions.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    metrics::revision(*revisions.borrow_and_update());
+                }
+                _ = sweep.tick() => {
+                    let leads = leadership.borrow().is_leader;
+                    if leads && let Err(status) = self.sweep().await {
+                        tracing::warn!(%status, "could not sweep");
+                    }
+                }
+            }
+        }
+        self.tell_health("shutting down").await;
+        // Ends the streams of those who watch the health, which would otherwise hold up the server's graceful end.
+        for name in HEALTH_NAMES {
+            self.grpc_health.clear_service_status(name).await;
+        }
+    }
+
+    async fn sweep(&self) -> Result<(), tonic::Status> {
+        for _ in 0..SWEEPS_IN_A_ROW {
+            if !sweep::has_work(&self.replica.view(), self.replica.clock().now_ms())? {
+                break;
+            }
+            let outcome = self.replica.propose(Command::Sweep(Sweep {})).await?;
+            metrics::swept();
+            if outcome == (Outcome::Swept { more: false }) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell_health(&self, reason: &str) {
+        let status = if reason.is_empty() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        if reason.is_empty() {
+            self.health.ready();
+        } else {
+            self.health.not_ready(reason);
+        }
+        for name in HEALTH_NAMES {
+            self.grpc_health.set_service_status(name, status).await;
+        }
+    }
+}

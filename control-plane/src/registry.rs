@@ -1,0 +1,24 @@
+//! The pure core: commands in, records and refusals out; the same on every replica, without I/O, clock or randomness.
+//!
+//! - [`machine`]: from the log's bytes to the functions below
+//! - [`apps`], [`users`], [`tokens`], [`api_keys`], [`cluster`]: what each command does, and who may be told what
+//! - [`changes`]: the bounded log of what caches outside must hear of
+//! - [`sweep`]: removes what is past its time, step by step
+//! - [`keys`], [`record`], [`read`]: where things lie, in which format, and how they are read
+//! - [`refusal`]: why not
+
+pub mod api_keys;
+pub mod apps;
+pub mod changes;
+pub mod cluster;
+pub mod keys;
+pub mod machine;
+pub mod read;
+pub mod record;
+pub mod refusal;
+pub mod sweep;
+pub mod tokens;
+pub mod users;
+
+#[cfg(test)]
+mod property_tests;

@@ -1,0 +1,56 @@
+//! Apps: namespaces of users. Deleting one takes effect at once; what belonged to it is removed in bounded steps.
+
+use tidings_consensus::{ApplyContext, StateStore};
+use tidings_proto::registry::v1::{AppRecord, CreateApp, DeleteApp, UpdateApp};
+
+use super::changes::Changes;
+use super::read::Read;
+use super::record::encode;
+use super::refusal::Refusal;
+use super::{keys, sweep};
+
+/// The app of requests that name none.
+pub const DEFAULT_APP: &str = "default";
+
+/// The app of an id, where it exists and is not being deleted.
+pub fn get<R: Read + ?Sized>(state: &R, id: &str) -> Result<AppRecord, Refusal> {
+    let found = state.record::<AppRecord>(&keys::texts(keys::APP, &[id]))?;
+    found.filter(|app| !app.deleting).ok_or_else(|| Refusal::not_found(format!("app {id:?}")))
+}
+
+/// Makes an app, or answers the same one.
+pub fn create(store: &mut dyn StateStore, context: &ApplyContext, command: CreateApp) -> Result<AppRecord, Refusal> {
+    let key = keys::texts(keys::APP, &[&command.id]);
+    match store.record::<AppRecord>(&key)? {
+        Some(found) if found.deleting => {
+            return Err(Refusal::precondition(format!("app {:?} is still being deleted", command.id)));
+        }
+        Some(found) if found.display_name == command.display_name => return Ok(found),
+        Some(_) => return Err(Refusal::already_exists(format!("app {:?}", command.id))),
+        None => {}
+    }
+    let CreateApp { id, display_name } = command;
+    let app = AppRecord { id, display_name, created_at_ms: context.now_ms, deleting: false };
+    store.put(key, encode(&app));
+    Ok(app)
+}
+
+/// Changes the fields that are given.
+pub fn update(store: &mut dyn StateStore, command: UpdateApp) -> Result<AppRecord, Refusal> {
+    let mut app = get(store, &command.id)?;
+    if let Some(display_name) = command.display_name {
+        app.display_name = display_name;
+    }
+    store.put(keys::texts(keys::APP, &[&app.id]), encode(&app));
+    Ok(app)
+}
+
+/// Deletes an app: from now on its users, tokens and keys are good for nothing.
+pub fn delete(store: &mut dyn StateStore, command: DeleteApp, changes: &mut Changes<'_>) -> Result<(), Refusal> {
+    let mut app = get(store, &command.id)?;
+    app.deleting = true;
+    store.put(keys::texts(keys::APP, &[&app.id]), encode(&app));
+    store.put(keys::texts(keys::APP_DELETING, &[&app.id]), encode(&app));
+    changes.app(store, &app.id)?;
+    sweep::deleted_app(store, &app.id, &mut sweep::Budget::of_one_command())
+}

@@ -1,0 +1,132 @@
+//! The registry as a state machine of the consensus engine: decodes a command, has it done, tells watchers.
+
+use prost::Message;
+use tidings_consensus::{ApplyContext, StateMachine, StateStore, StateView};
+use tidings_proto::ErrorCode;
+use tidings_proto::cluster::v1::Node;
+use tidings_proto::registry::v1::{ApiKeyRecord, AppRecord, Command, SettingsRecord, TokenRecord, UserRecord, command};
+use tokio::sync::watch;
+
+use super::changes::{self, Changes};
+use super::refusal::Refusal;
+use super::{api_keys, apps, cluster, sweep, tokens, users};
+
+/// The format of commands written by this build, and the only one so far.
+const COMMAND_FORMAT: u8 = 1;
+
+/// What a command led to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The settings, made or confirmed.
+    Settings(SettingsRecord),
+    /// An app as it is now.
+    App(AppRecord),
+    /// A user as it is now.
+    User(UserRecord),
+    /// A token as it is now.
+    Token(TokenRecord),
+    /// An API key as it is now.
+    ApiKey(ApiKeyRecord),
+    /// What was named is deleted.
+    Deleted,
+    /// A node as it is registered.
+    Node(Node),
+    /// Something was swept; `more` is still due.
+    Swept {
+        /// Whether more is due.
+        more: bool,
+    },
+}
+
+/// A command as it goes into the log.
+pub fn encode_command(command: command::Command) -> bytes::Bytes {
+    let mut bytes = vec![COMMAND_FORMAT];
+    bytes.extend_from_slice(&Command { command: Some(command) }.encode_to_vec());
+    bytes.into()
+}
+
+fn decode_command(bytes: &[u8]) -> Result<command::Command, Refusal> {
+    let unknown = |reason: String| Refusal::new(ErrorCode::Internal, reason);
+    let body = match bytes.split_first() {
+        Some((&COMMAND_FORMAT, body)) => body,
+        Some((format, _)) => return Err(unknown(format!("a command has the format {format}, which is not known"))),
+        None => return Err(unknown("a command is empty".to_owned())),
+    };
+    let decoded = Command::decode(body).map_err(|error| unknown(format!("a command is damaged: {error}")))?;
+    decoded.command.ok_or_else(|| unknown("a command is of a kind that is not known".to_owned()))
+}
+
+/// Applies one command; nothing but its arguments matters.
+pub fn apply(context: &ApplyContext, command: &[u8], store: &mut dyn StateStore) -> (Result<Outcome, Refusal>, bool) {
+    let mut changes = Changes::of(context);
+    let outcome = decode_command(command).and_then(|command| dispatch(context, command, store, &mut changes));
+    (outcome, changes.any())
+}
+
+fn dispatch(
+    context: &ApplyContext,
+    command: command::Command,
+    store: &mut dyn StateStore,
+    changes: &mut Changes<'_>,
+) -> Result<Outcome, Refusal> {
+    use command::Command as C;
+    Ok(match command {
+        C::Bootstrap(command) => Outcome::Settings(cluster::bootstrap(store, context, command, changes)?),
+        C::CreateApp(command) => Outcome::App(apps::create(store, context, command)?),
+        C::UpdateApp(command) => Outcome::App(apps::update(store, command)?),
+        C::DeleteApp(command) => {
+            apps::delete(store, command, changes)?;
+            Outcome::Deleted
+        }
+        C::CreateUser(command) => Outcome::User(users::create(store, context, command, changes)?),
+        C::UpdateUser(command) => Outcome::User(users::update(store, context, command, changes)?),
+        C::DeleteUser(command) => {
+            users::delete(store, context, command, changes)?;
+            Outcome::Deleted
+        }
+        C::CreateToken(command) => Outcome::Token(tokens::create(store, context, command, changes)?),
+        C::RevokeToken(command) => Outcome::Token(tokens::revoke(store, context, command, changes)?),
+        C::CreateApiKey(command) => Outcome::ApiKey(api_keys::create(store, context, command)?),
+        C::RevokeApiKey(command) => Outcome::ApiKey(api_keys::revoke(store, context, command)?),
+        C::RegisterNode(command) => Outcome::Node(cluster::register(store, context, command, changes)?),
+        C::Sweep(_) => Outcome::Swept { more: sweep::due(store, context)? },
+    })
+}
+
+/// The state machine. All it keeps in memory is the newest revision, for those who wait for it.
+#[derive(Debug)]
+pub struct RegistryMachine {
+    revision: u64,
+    published: watch::Sender<u64>,
+}
+
+impl RegistryMachine {
+    /// The machine, and the newest revision whose changes can be read from a view.
+    pub fn new() -> (Self, watch::Receiver<u64>) {
+        let (published, revisions) = watch::channel(0);
+        (Self { revision: 0, published }, revisions)
+    }
+}
+
+impl StateMachine for RegistryMachine {
+    type Reply = Result<Outcome, Refusal>;
+
+    fn apply(&mut self, context: &ApplyContext, command: &[u8], store: &mut dyn StateStore) -> Self::Reply {
+        let (outcome, changed) = apply(context, command, store);
+        if changed {
+            self.revision = context.index;
+        }
+        outcome
+    }
+
+    async fn committed(&mut self, _is_leader: bool) {
+        self.published.send_if_modified(|published| std::mem::replace(published, self.revision) != self.revision);
+    }
+
+    fn restored(&mut self, view: &StateView) -> Result<(), tidings_consensus::Error> {
+        self.revision =
+            changes::state(view).map_err(|refusal| tidings_consensus::Error::Storage(refusal.to_string()))?.revision;
+        self.published.send_replace(self.revision);
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! Users of an app.
+
+use tidings_consensus::{ApplyContext, StateStore};
+use tidings_proto::registry::v1::{CreateUser, DeleteUser, UpdateUser, UserRecord};
+
+use super::changes::Changes;
+use super::read::Read;
+use super::record::encode;
+use super::refusal::Refusal;
+use super::{apps, keys, tokens};
+
+/// A user of an app, if both exist.
+pub fn find<R: Read + ?Sized>(state: &R, app: &str, id: &str) -> Result<Option<UserRecord>, Refusal> {
+    match apps::get(state, app) {
+        Ok(_) => state.record(&keys::texts(keys::USER, &[app, id])),
+        Err(refusal) if refusal.code == tidings_proto::ErrorCode::NotFound => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// A user that must exist.
+pub fn get<R: Read + ?Sized>(state: &R, app: &str, id: &str) -> Result<UserRecord, Refusal> {
+    apps::get(state, app)?;
+    let found = state.record(&keys::texts(keys::USER, &[app, id]))?;
+    found.ok_or_else(|| Refusal::not_found(format!("user {id:?} in app {app:?}")))
+}
+
+/// Makes a user, or answers the same one.
+pub fn create(
+    store: &mut dyn StateStore,
+    context: &ApplyContext,
+    command: CreateUser,
+    changes: &mut Changes<'_>,
+) -> Result<UserRecord, Refusal> {
+    if let Some(found) = find(store, &command.app, &command.id)? {
+        if found.display_name == command.display_name && found.attributes == command.attributes {
+            return Ok(found);
+        }
+        return Err(Refusal::already_exists(format!("user {:?}", command.id)));
+    }
+    apps::get(store, &command.app)?;
+    let CreateUser { app, id, display_name, attributes } = command;
+    let (created_at_ms, updated_at_ms) = (context.now_ms, context.now_ms);
+    let user = UserRecord { app, id, display_name, attributes, active: true, created_at_ms, updated_at_ms };
+    put(store, &user);
+    changes.user(store, &user.app, &user.id, true, true)?;
+    Ok(user)
+}
+
+/// Changes the fields that are given.
+pub fn update(
+    store: &mut dyn StateStore,
+    context: &ApplyContext,
+    command: UpdateUser,
+    changes: &mut Changes<'_>,
+) -> Result<UserRecord, Refusal> {
+    let mut user = get(store, &command.app, &command.id)?;
+    let was_active = user.active;
+    if let Some(display_name) = command.display_name {
+        user.display_name = display_name;
+    }
+    if let Some(attributes) = command.attributes {
+        user.attributes = attributes.entries;
+    }
+    if let Some(active) = command.active {
+        user.active = active;
+    }
+    user.updated_at_ms = context.now_ms;
+    put(store, &user);
+    if user.active != was_active {
+        changes.user(store, &user.app, &user.id, true, user.active)?;
+    }
+    Ok(user)
+}
+
+/// Deletes a user and revokes its tokens, which stay revoked should the id be used again.
+pub fn delete(
+    store: &mut dyn StateStore,
+    context: &ApplyContext,
+    command: DeleteUser,
+    changes: &mut Changes<'_>,
+) -> Result<(), Refusal> {
+    let user = get(store, &command.app, &command.id)?;
+    tokens::revoke_all(store, context, &user.app, &user.id)?;
+    store.delete(&keys::texts(keys::USER, &[&user.app, &user.id]));
+    changes.user(store, &user.app, &user.id, false, false)
+}
+
+fn put(store: &mut dyn StateStore, user: &UserRecord) {
+    store.put(keys::texts(keys::USER, &[&user.app, &user.id]), encode(user));
+}

@@ -1,0 +1,41 @@
+//! What backends and nodes call. A service checks who asks and what is asked, then hands on to the registry.
+//!
+//! - [`apps`], [`users`], [`tokens`], [`api_keys`]: `tidings.control.v1`, for backends and operators
+//! - [`directory`], [`watch`], [`nodes`]: `tidings.cluster.v1`, for the other nodes of the cluster
+//! - [`auth`], [`door`], [`page`], [`messages`]: who asks, what may be asked, lists in pages, answers
+
+pub mod api_keys;
+pub mod apps;
+pub mod auth;
+pub mod directory;
+pub mod door;
+pub mod messages;
+pub mod nodes;
+pub mod page;
+pub mod tokens;
+pub mod users;
+pub mod watch;
+
+use std::future::Future;
+use std::time::Instant;
+
+use tonic::{Response, Status};
+
+use crate::metrics;
+
+/// Requests are small: the largest holds 4 KiB of attributes.
+pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// Answers a request, and counts it.
+async fn answer<T>(rpc: &'static str, work: impl Future<Output = Result<T, Status>>) -> Result<Response<T>, Status> {
+    let started = Instant::now();
+    let outcome = work.await;
+    metrics::answered(rpc, outcome.as_ref().map(|_| ()), started.elapsed());
+    outcome.map(Response::new)
+}
+
+/// The registry answered a command with something that the command does not lead to.
+fn unexpected(outcome: &crate::registry::machine::Outcome) -> Status {
+    tracing::error!(?outcome, "a command led to an outcome of another kind");
+    tidings_proto::ErrorCode::Internal.status("the registry gave an answer of another kind")
+}

@@ -1,0 +1,121 @@
+//! `tidings.control.v1.Users`.
+
+use tidings_proto::control::v1::users_server::Users;
+use tidings_proto::control::v1::{
+    CreateUserRequest, DeleteUserRequest, DeleteUserResponse, GetUserRequest, ListUsersRequest, ListUsersResponse,
+    UpdateUserRequest, User,
+};
+use tidings_proto::registry::v1::{Attributes, CreateUser, DeleteUser, UpdateUser, UserRecord, command::Command};
+use tonic::{Request, Response, Status};
+
+use super::auth::Scope;
+use super::page::{self, PageRequest};
+use super::{answer, door, messages, unexpected};
+use crate::registry::machine::Outcome;
+use crate::registry::refusal::Refusal;
+use crate::registry::{apps, keys, users};
+use crate::replica::Replica;
+
+/// Bytes of a filter, at most.
+const MAX_FILTER_BYTES: usize = 128;
+
+/// Users, for backends and operators.
+#[derive(Clone)]
+pub struct UsersService(pub Replica);
+
+impl UsersService {
+    async fn propose(&self, command: Command) -> Result<User, Status> {
+        match self.0.propose(command).await? {
+            Outcome::User(user) => Ok(messages::user(user)),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Users for UsersService {
+    async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<User>, Status> {
+        answer("CreateUser", async {
+            let scope = Scope::of(&self.0, request.metadata())?;
+            let CreateUserRequest { app, id, display_name, attributes } = request.into_inner();
+            let app = scope.app(&app)?;
+            door::user_id("id", &id)?;
+            door::display_name("display_name", &display_name)?;
+            door::attributes("attributes", &attributes)?;
+            self.propose(Command::CreateUser(CreateUser { app, id, display_name, attributes })).await
+        })
+        .await
+    }
+
+    async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
+        answer("GetUser", async {
+            let scope = Scope::of(&self.0, request.metadata())?;
+            let GetUserRequest { app, id } = request.into_inner();
+            let app = scope.app(&app)?;
+            door::user_id("id", &id)?;
+            Ok(messages::user(users::get(&self.0.current().await?, &app, &id)?))
+        })
+        .await
+    }
+
+    async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
+        answer("ListUsers", async {
+            let scope = Scope::of(&self.0, request.metadata())?;
+            let ListUsersRequest { app, filter, page_size, page_token } = request.into_inner();
+            let app = scope.app(&app)?;
+            if filter.len() > MAX_FILTER_BYTES {
+                return Err(Refusal::invalid("filter", format!("has more than {MAX_FILTER_BYTES} bytes")).into());
+            }
+            let view = self.0.current().await?;
+            apps::get(&view, &app)?;
+            let prefix = keys::texts(keys::USER, &[&app]);
+            // What stands before the first star bounds the range that is read.
+            let head = filter.split('*').next().unwrap_or_default();
+            let narrowed = [prefix.as_slice(), head.as_bytes()].concat();
+            let wanted = |user: &UserRecord| filter.is_empty() || page::matches(&filter, &user.id);
+            let page = PageRequest { size: page_size, token: &page_token };
+            let (found, next_page_token) = page.list(&view, &prefix, &narrowed, wanted)?;
+            Ok(ListUsersResponse { users: found.into_iter().map(messages::user).collect(), next_page_token })
+        })
+        .await
+    }
+
+    async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<User>, Status> {
+        answer("UpdateUser", async {
+            let scope = Scope::of(&self.0, request.metadata())?;
+            let UpdateUserRequest { user, update_mask } = request.into_inner();
+            let user = user.ok_or_else(|| Refusal::invalid("user", "is missing"))?;
+            let app = scope.app(&user.app)?;
+            door::user_id("user.id", &user.id)?;
+            let mask = door::update_mask(update_mask, &["display_name", "attributes", "active"])?;
+            let mut update = UpdateUser { app, id: user.id, ..UpdateUser::default() };
+            if mask.contains("display_name") {
+                door::display_name("user.display_name", &user.display_name)?;
+                update.display_name = Some(user.display_name);
+            }
+            if mask.contains("attributes") {
+                door::attributes("user.attributes", &user.attributes)?;
+                update.attributes = Some(Attributes { entries: user.attributes });
+            }
+            if mask.contains("active") {
+                update.active = Some(user.active);
+            }
+            self.propose(Command::UpdateUser(update)).await
+        })
+        .await
+    }
+
+    async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<DeleteUserResponse>, Status> {
+        answer("DeleteUser", async {
+            let scope = Scope::of(&self.0, request.metadata())?;
+            let DeleteUserRequest { app, id } = request.into_inner();
+            let app = scope.app(&app)?;
+            door::user_id("id", &id)?;
+            match self.0.propose(Command::DeleteUser(DeleteUser { app, id })).await? {
+                Outcome::Deleted => Ok(DeleteUserResponse {}),
+                other => Err(unexpected(&other)),
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,9 @@
+//! The services over real gRPC on loopback, on a real engine on disk.
+
+#![allow(clippy::unwrap_used)] // These are tests through and through.
+
+mod backends;
+mod harness;
+mod nodes;
+mod restart;
+mod watch;

@@ -1,0 +1,74 @@
+//! The nodes of the cluster: registration, shard map, the cluster's secret.
+
+use tidings_node::Clock;
+use tidings_proto::ErrorCode;
+use tidings_proto::cluster::v1::directory_client::DirectoryClient;
+use tidings_proto::cluster::v1::nodes_client::NodesClient;
+use tidings_proto::cluster::v1::{
+    GetShardMapRequest, HeartbeatRequest, ListNodesRequest, Node, NodeRole, ResolveTokenRequest, ResolveUserRequest,
+};
+
+use super::harness::{Running, code};
+
+pub fn broker(id: u64, incarnation: u64) -> HeartbeatRequest {
+    let node = Node {
+        id,
+        role: NodeRole::Broker as i32,
+        address: format!("127.0.0.1:{}", 7000 + id),
+        version: "0.1.0".to_owned(),
+        incarnation,
+        ..Node::default()
+    };
+    HeartbeatRequest { node: Some(node) }
+}
+
+#[tokio::test]
+async fn a_broker_registers_gets_the_shards_and_renews_without_writing() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::manual(1_000));
+    let running = Running::start(folder.path(), &clock).await;
+    let mut nodes = running.nodes();
+    let empty = nodes.get_shard_map(GetShardMapRequest {}).await.unwrap().into_inner();
+    assert_eq!((empty.shards.len(), empty.nodes.len()), (4, 0));
+
+    let answer = nodes.heartbeat(broker(7, 1)).await.unwrap().into_inner();
+    let map = answer.shard_map.unwrap();
+    assert!(answer.interval_ms > 0 && map.epoch > empty.epoch);
+    assert!(map.shards.iter().all(|shard| shard.replicas == [7]));
+    assert_eq!(map.nodes[0].address, "127.0.0.1:7007");
+    let revision = running.resolve("nothing", "").await.revision;
+
+    clock.advance_ms(2_000);
+    assert_eq!(nodes.heartbeat(broker(7, 1)).await.unwrap().into_inner().shard_map.unwrap(), map);
+    assert_eq!(running.resolve("nothing", "").await.revision, revision, "nothing was written");
+    let listed = nodes.list_nodes(ListNodesRequest {}).await.unwrap().into_inner().nodes;
+    assert_eq!((listed.len(), listed[0].seen_at_ms), (1, 3_000));
+
+    nodes.heartbeat(broker(7, 2)).await.unwrap();
+    assert_eq!(
+        code(nodes.heartbeat(broker(7, 1)).await),
+        ErrorCode::FailedPrecondition,
+        "an old process is fenced off"
+    );
+    let mut nameless = broker(8, 1);
+    nameless.node.as_mut().unwrap().address = "nowhere".to_owned();
+    assert_eq!(code(nodes.heartbeat(nameless).await), ErrorCode::InvalidArgument);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn users_are_resolved_and_the_secret_is_demanded() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::manual(1_000));
+    let running = Running::start(folder.path(), &clock).await;
+    running.create_user("alice").await;
+    let ask = |user: &str| ResolveUserRequest { app: "default".to_owned(), user: user.to_owned() };
+    let alice = running.directory().resolve_user(ask("alice")).await.unwrap().into_inner();
+    assert!(alice.exists && alice.active && alice.revision > 0);
+    assert!(!running.directory().resolve_user(ask("bob")).await.unwrap().into_inner().exists);
+
+    // An API key is no cluster secret, and no secret is none.
+    let mut directory = DirectoryClient::new(running.with(&running.operator));
+    assert_eq!(code(directory.resolve_token(ResolveTokenRequest::default()).await), ErrorCode::ApiKeyUnknown);
+    let mut nodes = NodesClient::new(running.channel.clone());
+    assert_eq!(code(nodes.list_nodes(ListNodesRequest {}).await), ErrorCode::ApiKeyUnknown);
+    running.stop().await;
+}

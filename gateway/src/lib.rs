@@ -1,0 +1,44 @@
+//! Client connections: ends WebSockets, checks tokens, and carries frames between clients and the shards' brokers. Keeps
+//! nothing that outlives a connection; any client may use any gateway.
+//!
+//! - [`gateway`]: puts the parts together; starting and draining
+//! - [`config`]: the `[gateway]` section with every limit
+//! - `listener`, `http`, `admission`: the port, the upgrade, how many connections there may be
+//! - `websocket`, `socket`, `codec`: bytes to messages to frames
+//! - `handshake`, `connection`, `session`, `registry`: from `Hello` to the end of a session
+//! - `sends`, `attachment`, `rate`: a session's window, its place at the broker, its limits
+//! - `directory`, `control_plane`, `watch`: tokens and users, cached and followed
+//! - `router`, `link`: the way to a shard
+//! - `pulse`: heartbeats and expiry
+//! - `metrics`: everything that is counted
+
+pub mod config;
+pub mod error;
+pub mod gateway;
+
+mod admission;
+mod attachment;
+mod backoff;
+mod codec;
+mod connection;
+mod control_plane;
+mod core;
+mod directory;
+mod handshake;
+mod http;
+mod link;
+mod listener;
+mod metrics;
+mod pulse;
+mod rate;
+mod registry;
+mod router;
+mod sends;
+mod session;
+mod socket;
+mod watch;
+mod websocket;
+
+pub use config::GatewayConfig;
+pub use error::GatewayError;
+pub use gateway::{Environment, Gateway};

@@ -1,0 +1,105 @@
+//! Every metric of the gateway. Handles are made once: a metric that is looked up by name on the way of each message
+//! would cost more than the message's decoding.
+
+use std::collections::BTreeMap;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use tidings_proto::ErrorCode;
+use tidings_proto::client::v1::client_frame;
+
+/// The handles, shared by everything in one gateway.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    /// TCP connections, handshakes included.
+    pub connections: Gauge,
+    /// Sessions that were admitted.
+    pub sessions: Gauge,
+    pub frames_in_hello: Counter,
+    pub frames_in_send: Counter,
+    pub frames_in_ack: Counter,
+    pub frames_in_read: Counter,
+    pub frames_in_ping: Counter,
+    pub frames_out_deliver: Counter,
+    pub frames_out_transient: Counter,
+    pub frames_out_accepted: Counter,
+    pub frames_out_refused: Counter,
+    pub frames_out_other: Counter,
+    /// Transient frames that a slow client had no room for.
+    pub transients_dropped: Counter,
+    /// From the moment a send was taken to its `Accepted`.
+    pub send_seconds: Histogram,
+    pub resubmitted: Counter,
+    pub reattached: Counter,
+    pub links_up: Gauge,
+    pub link_connects: Counter,
+    pub link_breaks: Counter,
+    /// Frames in one batch to a broker.
+    pub link_batch_frames: Histogram,
+    pub token_cache_hits: Counter,
+    pub token_cache_misses: Counter,
+    pub user_cache_hits: Counter,
+    pub user_cache_misses: Counter,
+    /// Connects of the watch stream.
+    pub watch_connects: Counter,
+    closes: BTreeMap<i32, Counter>,
+    /// Connections that the client ended, or that broke.
+    pub closed_by_peer: Counter,
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let frames_in = |kind| counter!("tidings_gateway_frames_in_total", "kind" => kind);
+        let frames_out = |kind| counter!("tidings_gateway_frames_out_total", "kind" => kind);
+        let cache = |cache, outcome| counter!("tidings_gateway_cache_total", "cache" => cache, "outcome" => outcome);
+        let codes = (1..200).filter_map(|number| ErrorCode::try_from(number).ok());
+        let close = |code: ErrorCode| counter!("tidings_gateway_closes_total", "code" => code.as_str_name());
+        Self {
+            connections: gauge!("tidings_gateway_connections"),
+            sessions: gauge!("tidings_gateway_sessions"),
+            frames_in_hello: frames_in("hello"),
+            frames_in_send: frames_in("send"),
+            frames_in_ack: frames_in("ack"),
+            frames_in_read: frames_in("read"),
+            frames_in_ping: frames_in("ping"),
+            frames_out_deliver: frames_out("deliver"),
+            frames_out_transient: frames_out("transient"),
+            frames_out_accepted: frames_out("accepted"),
+            frames_out_refused: frames_out("refused"),
+            frames_out_other: frames_out("other"),
+            transients_dropped: counter!("tidings_gateway_transients_dropped_total"),
+            send_seconds: histogram!("tidings_gateway_send_seconds"),
+            resubmitted: counter!("tidings_gateway_resubmitted_total"),
+            reattached: counter!("tidings_gateway_reattached_total"),
+            links_up: gauge!("tidings_gateway_links_up"),
+            link_connects: counter!("tidings_gateway_link_connects_total"),
+            link_breaks: counter!("tidings_gateway_link_breaks_total"),
+            link_batch_frames: histogram!("tidings_gateway_link_batch_frames"),
+            token_cache_hits: cache("token", "hit"),
+            token_cache_misses: cache("token", "miss"),
+            user_cache_hits: cache("user", "hit"),
+            user_cache_misses: cache("user", "miss"),
+            watch_connects: counter!("tidings_gateway_watch_connects_total"),
+            closes: codes.map(|code| (code as i32, close(code))).collect(),
+            closed_by_peer: counter!("tidings_gateway_closes_total", "code" => "PEER"),
+        }
+    }
+
+    /// Counts a connection that this gateway closed.
+    pub fn closed(&self, code: ErrorCode) {
+        if let Some(counter) = self.closes.get(&(code as i32)) {
+            counter.increment(1);
+        }
+    }
+
+    /// Counts a frame from a client.
+    pub fn frame_in(&self, frame: &client_frame::Frame) {
+        let counter = match frame {
+            client_frame::Frame::Hello(_) => &self.frames_in_hello,
+            client_frame::Frame::Send(_) => &self.frames_in_send,
+            client_frame::Frame::Ack(_) => &self.frames_in_ack,
+            client_frame::Frame::Read(_) => &self.frames_in_read,
+            client_frame::Frame::Ping(_) => &self.frames_in_ping,
+        };
+        counter.increment(1);
+    }
+}

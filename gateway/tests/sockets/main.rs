@@ -1,0 +1,13 @@
+//! The gateway over real sockets, between clients, brokers and a control plane.
+
+// The lint's exception for tests does not reach their helpers.
+#![allow(clippy::unwrap_used)]
+
+mod frames;
+mod handshake;
+mod lifecycle;
+mod links;
+mod memory;
+mod protocol_page;
+mod support;
+mod tls;

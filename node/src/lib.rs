@@ -1,0 +1,36 @@
+//! What every process boots with: configuration, telemetry, TLS, health, shutdown, clock, secrets.
+//!
+//! - [`config`]: file, environment and flags into checked sections
+//! - [`cluster`]: the `[cluster]` section: which node of which cluster this is, and where its data lies
+//! - [`telemetry`]: logs for people or as JSON
+//! - [`metrics`]: Prometheus metrics, of the services and of the process
+//! - [`health`] and [`admin`]: what the process says about itself, and the HTTP port that says it
+//! - [`tls`]: certificates from files, taken up again when they change
+//! - [`secret`] and [`bearer`]: secret files, and the gRPC header that carries a secret
+//! - [`tasks`], [`signals`], [`shutdown`]: what runs, and how it ends in order
+//! - [`clock`]: wall time that tests can move
+
+pub mod admin;
+pub mod bearer;
+pub mod clock;
+pub mod cluster;
+pub mod config;
+pub mod error;
+pub mod health;
+pub mod metrics;
+pub mod process;
+pub mod secret;
+pub mod shutdown;
+pub mod signals;
+pub mod tasks;
+pub mod telemetry;
+pub mod tls;
+
+mod section;
+
+pub use clock::Clock;
+pub use config::{Config, Section};
+pub use error::Error;
+pub use health::Health;
+pub use shutdown::Shutdown;
+pub use tasks::Tasks;

@@ -1,0 +1,227 @@
+//! The handle that applications hold: cheap to clone, bounded, and the client's task ends with its last clone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+use tidings_proto::UserId;
+use tidings_proto::message::v1::{Content, MessageId, ReceiptRequest};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::connection::Entry;
+use crate::error::{SendError, StopReason};
+use crate::events::{AckQueue, ConnectionState, Message};
+use crate::sending::{Sending, Slot};
+
+/// A message to send.
+#[derive(Debug, Clone, Default)]
+pub struct Outgoing {
+    /// The recipient's user id.
+    pub to: String,
+    /// What it says.
+    pub content: Content,
+    /// From acceptance to the last moment of delivery. `None`: no end but the retention; zero: only to devices that are
+    /// online now, never stored.
+    pub ttl: Option<Duration>,
+    /// Which receipts are wanted; both is the default.
+    pub receipts: ReceiptRequest,
+}
+
+impl Outgoing {
+    /// A message with the defaults.
+    pub fn new(to: impl Into<String>, content: impl Into<Body>) -> Self {
+        Self { to: to.into(), content: content.into().0, ..Self::default() }
+    }
+}
+
+/// What can be sent: a [`Content`], or plain text.
+#[derive(Debug)]
+pub struct Body(Content);
+
+impl From<Content> for Body {
+    fn from(content: Content) -> Self {
+        Self(content)
+    }
+}
+
+impl From<&str> for Body {
+    fn from(text: &str) -> Self {
+        Self::from(text.to_owned())
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self(Content { text, ..Content::default() })
+    }
+}
+
+pub(crate) enum Command {
+    Send(Entry<Arc<Slot>>),
+    Read { from: UserId, id: MessageId },
+    Stop,
+}
+
+/// What handles, events and the driver have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    outbox_entries: Semaphore,
+    outbox_bytes: Semaphore,
+    outbox_bytes_limit: usize,
+    pub(crate) acks: Arc<AckQueue>,
+}
+
+impl Shared {
+    pub(crate) fn new(entries_limit: usize, bytes_limit: usize) -> Arc<Self> {
+        let outbox_bytes_limit = bytes_limit.min(u32::MAX as usize).min(Semaphore::MAX_PERMITS);
+        Arc::new(Self {
+            outbox_entries: Semaphore::new(entries_limit.min(Semaphore::MAX_PERMITS)),
+            outbox_bytes: Semaphore::new(outbox_bytes_limit),
+            outbox_bytes_limit,
+            acks: Arc::default(),
+        })
+    }
+
+    /// A message left the outbox.
+    pub(crate) fn release(&self, content_bytes: usize) {
+        self.outbox_entries.add_permits(1);
+        self.outbox_bytes.add_permits(self.charge(content_bytes) as usize);
+    }
+
+    pub(crate) fn close(&self) {
+        self.outbox_entries.close();
+        self.outbox_bytes.close();
+    }
+
+    /// What a message costs of the outbox; one larger than the whole takes all of it.
+    fn charge(&self, content_bytes: usize) -> u32 {
+        u32::try_from(content_bytes.min(self.outbox_bytes_limit)).unwrap_or(u32::MAX)
+    }
+}
+
+/// One device's client. It connects by itself, again and again, until it is closed or refused for good.
+#[derive(Debug, Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    state: watch::Receiver<ConnectionState>,
+}
+
+impl Client {
+    /// A client of the gateway at `url` (`ws://host:port` or `wss://…`; the path is `/v1/connect` unless it names
+    /// another), which introduces itself with the token.
+    pub fn builder(url: impl Into<String>, token: impl Into<crate::TokenSource>) -> crate::Builder {
+        crate::Builder::new(url.into(), token.into())
+    }
+
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        commands: mpsc::Sender<Command>,
+        state: watch::Receiver<ConnectionState>,
+    ) -> Self {
+        Self { shared, commands, state }
+    }
+
+    /// Puts a message in the outbox; waits while the outbox is full (promise 6). With a durable store it is on the disk
+    /// before it is transmitted. Messages of one caller go out in the order of the calls (promise 3).
+    pub async fn send(&self, to: impl Into<String>, content: impl Into<Body>) -> Result<Sending, SendError> {
+        self.send_message(Outgoing::new(to, content)).await
+    }
+
+    /// As [`Self::send`], with everything that a message can say.
+    pub async fn send_message(&self, outgoing: Outgoing) -> Result<Sending, SendError> {
+        let (entry, slot) = entry(outgoing)?;
+        let bytes = self.shared.charge(entry.content.len());
+        let entry_permit = self.shared.outbox_entries.acquire().await.map_err(|_| self.stopped())?;
+        let bytes_permit = self.shared.outbox_bytes.acquire_many(bytes).await.map_err(|_| self.stopped())?;
+        let room = self.commands.reserve().await.map_err(|_| self.stopped())?;
+        entry_permit.forget();
+        bytes_permit.forget();
+        room.send(Command::Send(entry));
+        Ok(Sending::new(slot))
+    }
+
+    /// As [`Self::send_message`], but [`SendError::OutboxFull`] instead of waiting.
+    pub fn try_send(&self, outgoing: Outgoing) -> Result<Sending, SendError> {
+        let (entry, slot) = entry(outgoing)?;
+        let full = |_| {
+            if self.shared.outbox_entries.is_closed() { self.stopped() } else { SendError::OutboxFull }
+        };
+        let entry_permit = self.shared.outbox_entries.try_acquire().map_err(full)?;
+        let bytes_permit =
+            self.shared.outbox_bytes.try_acquire_many(self.shared.charge(entry.content.len())).map_err(full)?;
+        let room = self.commands.try_reserve().map_err(|error| match error {
+            mpsc::error::TrySendError::Full(()) => SendError::OutboxFull,
+            mpsc::error::TrySendError::Closed(()) => self.stopped(),
+        })?;
+        entry_permit.forget();
+        bytes_permit.forget();
+        room.send(Command::Send(entry));
+        Ok(Sending::new(slot))
+    }
+
+    /// Tells the sender that this message, and everything before it in its stream, was read. Kept in memory until the
+    /// server has recorded it.
+    pub async fn mark_read(&self, message: &Message) -> Result<(), StopReason> {
+        let Ok(from) = UserId::new(message.from()) else {
+            return Ok(());
+        };
+        let command = Command::Read { from, id: message.id() };
+        self.commands.send(command).await.map_err(|_| self.stop_reason())
+    }
+
+    /// Where the connection stands now.
+    pub fn state(&self) -> ConnectionState {
+        self.state.borrow().clone()
+    }
+
+    /// The connection's state, to be waited on.
+    pub fn watch_state(&self) -> watch::Receiver<ConnectionState> {
+        self.state.clone()
+    }
+
+    /// Waits until the client is attached to its mailbox, or will never be.
+    pub async fn online(&self) -> Result<(), StopReason> {
+        let mut state = self.state.clone();
+        loop {
+            match &*state.borrow_and_update() {
+                ConnectionState::Online { .. } => return Ok(()),
+                ConnectionState::Stopped(reason) => return Err(reason.clone()),
+                ConnectionState::Connecting | ConnectionState::Offline { .. } => {}
+            }
+            if state.changed().await.is_err() {
+                return Err(self.stop_reason());
+            }
+        }
+    }
+
+    /// Ends the client: acknowledges what was dealt with, says good-bye to the server, and waits until the task is done
+    /// with the store. Messages without an answer end with [`SendError::Stopped`].
+    pub async fn close(self) {
+        // An error says that it has ended already.
+        let _ = self.commands.send(Command::Stop).await;
+        self.commands.closed().await;
+        let mut state = self.state.clone();
+        while state.changed().await.is_ok() {}
+    }
+
+    fn stopped(&self) -> SendError {
+        SendError::Stopped(self.stop_reason())
+    }
+
+    fn stop_reason(&self) -> StopReason {
+        match &*self.state.borrow() {
+            ConnectionState::Stopped(reason) => reason.clone(),
+            _ => StopReason::Closed,
+        }
+    }
+}
+
+fn entry(outgoing: Outgoing) -> Result<(Entry<Arc<Slot>>, Arc<Slot>), SendError> {
+    let to = UserId::new(&outgoing.to)?;
+    let content = Bytes::from(outgoing.content.encode_to_vec());
+    let ttl_ms = outgoing.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+    let slot = Slot::new();
+    Ok((Entry::new(to, content, ttl_ms, outgoing.receipts as i32, slot.clone()), slot))
+}

@@ -1,0 +1,112 @@
+//! The frames that a client writes most, encoded straight from its outbox: the content is encoded once, when the
+//! application sends it, and copied into each attempt's frame.
+
+use bytes::{BufMut, BytesMut};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+
+const FRAME_SEND: u32 = 2;
+const SEQ: u32 = 1;
+const AFTER: u32 = 2;
+const TO: u32 = 3;
+const CONTENT: u32 = 4;
+const TTL_MS: u32 = 5;
+const RECEIPTS: u32 = 6;
+
+/// A `Send` whose content is encoded already.
+#[derive(Debug)]
+pub struct SendFrame<'a> {
+    /// As in `Send`.
+    pub seq: u64,
+    /// As in `Send`.
+    pub after: u64,
+    /// As in `Send`.
+    pub to: &'a str,
+    /// An encoded `Content`.
+    pub content: &'a [u8],
+    /// As in `Send`.
+    pub ttl_ms: Option<u64>,
+    /// As in `Send`.
+    pub receipts: i32,
+}
+
+impl SendFrame<'_> {
+    /// Bytes of the whole frame.
+    pub fn encoded_len(&self) -> usize {
+        delimited_len(FRAME_SEND, self.body_len())
+    }
+
+    /// Appends the same bytes as `proto`'s `encode_client`.
+    pub fn encode(&self, buffer: &mut BytesMut) {
+        buffer.reserve(self.encoded_len());
+        encode_key(FRAME_SEND, WireType::LengthDelimited, buffer);
+        encode_varint(self.body_len() as u64, buffer);
+        for (tag, value) in [(SEQ, self.seq), (AFTER, self.after)] {
+            if value != 0 {
+                put_number(tag, value, buffer);
+            }
+        }
+        if !self.to.is_empty() {
+            put_delimited(TO, self.to.as_bytes(), buffer);
+        }
+        put_delimited(CONTENT, self.content, buffer);
+        if let Some(ttl_ms) = self.ttl_ms {
+            put_number(TTL_MS, ttl_ms, buffer);
+        }
+        if self.receipts != 0 {
+            put_number(RECEIPTS, self.receipts as u64, buffer);
+        }
+    }
+
+    fn body_len(&self) -> usize {
+        let number = |tag, value| key_len(tag) + encoded_len_varint(value);
+        let set_number = |tag, value| if value == 0 { 0 } else { number(tag, value) };
+        let to = if self.to.is_empty() { 0 } else { delimited_len(TO, self.to.len()) };
+        set_number(SEQ, self.seq)
+            + set_number(AFTER, self.after)
+            + to
+            + delimited_len(CONTENT, self.content.len())
+            + self.ttl_ms.map_or(0, |ttl_ms| number(TTL_MS, ttl_ms))
+            + set_number(RECEIPTS, self.receipts as u64)
+    }
+}
+
+fn delimited_len(tag: u32, length: usize) -> usize {
+    key_len(tag) + encoded_len_varint(length as u64) + length
+}
+
+fn put_number(tag: u32, value: u64, buffer: &mut BytesMut) {
+    encode_key(tag, WireType::Varint, buffer);
+    encode_varint(value, buffer);
+}
+
+fn put_delimited(tag: u32, bytes: &[u8], buffer: &mut BytesMut) {
+    encode_key(tag, WireType::LengthDelimited, buffer);
+    encode_varint(bytes.len() as u64, buffer);
+    buffer.put_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use prost::Message as _;
+    use tidings_proto::client::v1::{Send, client_frame};
+    use tidings_proto::frame::encode_client;
+    use tidings_proto::message::v1::Content;
+
+    proptest! {
+        #[test]
+        fn equals_the_generated_encoding(
+            seq: u64, after: u64, to in ".{0,20}", text in ".{0,300}", ttl_ms: Option<u64>, receipts in 0..4i32,
+        ) {
+            let content = Content { text, ..Content::default() };
+            let encoded = content.encode_to_vec();
+            let frame = SendFrame { seq, after, to: &to, content: &encoded, ttl_ms, receipts };
+            let mut buffer = BytesMut::new();
+            frame.encode(&mut buffer);
+            prop_assert_eq!(buffer.len(), frame.encoded_len());
+            let generated = Send { seq, after, to: to.clone(), content: Some(content), ttl_ms, receipts };
+            prop_assert_eq!(buffer.freeze(), encode_client(client_frame::Frame::Send(generated)));
+        }
+    }
+}

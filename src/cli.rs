@@ -1,0 +1,68 @@
+//! The commands that talk to running servers: operators' ones over gRPC, users' ones over the gateway's WebSocket.
+//! What a command answers goes to stdout, everything else to stderr; an error is one sentence and an exit code.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod app;
+mod chat;
+mod control;
+mod duration;
+mod exit;
+mod gateway;
+mod key;
+mod listen;
+mod output;
+mod send;
+mod token;
+mod user;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use exit::Failure;
+
+/// A client command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create, list and delete apps: namespaces of users
+    #[command(subcommand)]
+    App(app::AppCommand),
+    /// Create, list, change, deactivate and delete users
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Create, list and revoke the tokens that clients connect with
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Create, list and revoke the API keys that backends call with
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Send one message; prints its id when it is sent
+    Send(send::SendCommand),
+    /// Print the messages that come, and acknowledge what was printed
+    Listen(listen::ListenCommand),
+    /// Chat in the terminal: `@bob hi` sends to bob, a plain line to the last one
+    Chat(chat::ChatCommand),
+}
+
+/// Runs a command to its end.
+pub fn run(command: Command) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::from(anyhow::Error::from(error)).report(),
+    };
+    let result = runtime.block_on(async {
+        match command {
+            Command::App(command) => command.run().await,
+            Command::User(command) => command.run().await,
+            Command::Token(command) => command.run().await,
+            Command::Key(command) => command.run().await,
+            Command::Send(command) => command.run().await,
+            Command::Listen(command) => command.run().await,
+            Command::Chat(command) => command.run().await,
+        }
+    });
+    // A read of stdin cannot be interrupted, and must not hold up the end.
+    runtime.shutdown_background();
+    result.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+}

@@ -1,0 +1,245 @@
+//! `tidings chat`: a terminal client over plain lines. It works in a terminal, with a prompt, and in a pipe, without.
+
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use clap::Args;
+use tidings_sdk::{Client, ConnectionState, Event, Sending, Status};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::duration;
+use super::exit::{EXIT_CODES, Outcome};
+use super::gateway::GatewayOptions;
+use super::output::printable;
+
+/// Messages whose status is shown as it changes; of older ones it is not.
+const WATCHED: usize = 256;
+/// After the end of the input: for the answers to what was sent.
+const LAST_ANSWERS: Duration = Duration::from_secs(30);
+
+const HELP: &str = "\
+@bob hi   sends `hi` to bob
+hi        sends to the last one
+/help     this
+/quit     ends, as the end of the input does
+✓ sent (safe on the server's disk)   ✓✓ delivered   ✓✓ read";
+
+/// `tidings chat`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct ChatCommand {
+    /// The device that chats: each has its own place in the mailbox
+    #[arg(long, default_value = "chat")]
+    device: String,
+    /// Go on showing what comes for so long after the end of the input
+    #[arg(long, value_parser = duration::parse, default_value = "0")]
+    linger: Duration,
+    #[command(flatten)]
+    gateway: GatewayOptions,
+}
+
+/// A status to show.
+struct Change {
+    status: Status,
+    text: String,
+    /// The first one: the server's answer, or more.
+    answers: bool,
+}
+
+struct Chat {
+    client: Client,
+    screen: Screen,
+    peer: Option<String>,
+    changes: mpsc::Sender<Change>,
+    watchers: VecDeque<AbortHandle>,
+    unanswered: usize,
+}
+
+impl ChatCommand {
+    pub async fn run(self) -> Outcome {
+        let screen = Screen { terminal: io::stdin().is_terminal() && io::stdout().is_terminal(), prompt: "> ".into() };
+        screen.show("— connecting (/help tells what to type)")?;
+        let builder = self.gateway.device(&self.device).await?;
+        let (client, mut events) = builder.connect()?;
+        let (changes, mut changed) = mpsc::channel(WATCHED);
+        let mut chat = Chat { client, screen, peer: None, changes, watchers: VecDeque::new(), unanswered: 0 };
+
+        let mut input = Some(BufReader::new(tokio::io::stdin()).lines());
+        let mut end = None;
+        loop {
+            if end.is_some() && chat.unanswered == 0 && self.linger.is_zero() {
+                break;
+            }
+            tokio::select! {
+                line = next_line(&mut input) => {
+                    let goes_on = match line? {
+                        Some(line) => chat.line(line.trim()).await?,
+                        None => false,
+                    };
+                    if !goes_on {
+                        input = None;
+                        end = Some(Instant::now() + if self.linger.is_zero() { LAST_ANSWERS } else { self.linger });
+                    }
+                }
+                event = events.next() => match event {
+                    Some(Event::Connection(ConnectionState::Stopped(reason))) => return Err(reason.into()),
+                    Some(event) => chat.event(event).await?,
+                    None => break,
+                },
+                Some(change) = changed.recv() => chat.changed(&change)?,
+                () = sleep_until(end) => break,
+            }
+        }
+        chat.client.close().await;
+        Ok(())
+    }
+}
+
+impl Chat {
+    /// Takes a line of input; answers whether there is more to come.
+    async fn line(&mut self, line: &str) -> Outcome<bool> {
+        match line {
+            "" => {}
+            "/quit" => return Ok(false),
+            "/help" => self.screen.show(HELP)?,
+            command if command.starts_with('/') => self.screen.show(&format!("— {command} is no command: /help"))?,
+            line => self.say(line).await?,
+        }
+        self.screen.prompt()?;
+        Ok(true)
+    }
+
+    async fn say(&mut self, line: &str) -> Outcome {
+        let text = match line.strip_prefix('@') {
+            Some(addressed) => {
+                let (peer, text) = addressed.split_once(char::is_whitespace).unwrap_or((addressed, ""));
+                self.peer = Some(peer.to_owned());
+                self.screen.prompt = format!("@{peer}> ");
+                text.trim()
+            }
+            None => line,
+        };
+        let Some(peer) = &self.peer else { return Ok(self.screen.show("— to whom? @bob hi")?) };
+        if text.is_empty() {
+            return Ok(());
+        }
+        match self.client.send(peer, text).await {
+            Ok(sending) => self.watch(sending, text.to_owned()),
+            Err(error) => self.screen.show(&format!("✗ not sent ({error}): {text}"))?,
+        }
+        Ok(())
+    }
+
+    fn watch(&mut self, sending: Sending, text: String) {
+        self.unanswered += 1;
+        let changes = self.changes.clone();
+        let watcher = tokio::spawn(async move {
+            let mut status = Status::Pending;
+            while !status.is_final() {
+                let answers = status == Status::Pending;
+                status = sending.status_after(&status).await;
+                let change = Change { status: status.clone(), text: text.clone(), answers };
+                if changes.send(change).await.is_err() {
+                    return;
+                }
+            }
+        });
+        self.watchers.push_back(watcher.abort_handle());
+        // One without an answer is still waited for: it counts at the end.
+        if self.watchers.len() > WATCHED + self.unanswered
+            && let Some(oldest) = self.watchers.pop_front()
+        {
+            oldest.abort();
+        }
+    }
+
+    fn changed(&mut self, change: &Change) -> Outcome {
+        if change.answers {
+            self.unanswered = self.unanswered.saturating_sub(1);
+        }
+        let text = &change.text;
+        self.screen.show(&match &change.status {
+            Status::Pending => return Ok(()),
+            Status::Sent => format!("✓ sent: {text}"),
+            Status::Delivered => format!("✓✓ delivered: {text}"),
+            Status::Read => format!("✓✓ read: {text}"),
+            Status::Failed(error) => format!("✗ failed ({error}): {text}"),
+        })?;
+        Ok(self.screen.prompt()?)
+    }
+
+    async fn event(&mut self, event: Event) -> Outcome {
+        match event {
+            Event::Message(message) => {
+                self.screen.show(&format!("{}: {}", message.from(), message.text()))?;
+                self.client.mark_read(&message).await?;
+            }
+            Event::Transient(message) => {
+                let text = message.content.map_or(String::new(), |content| content.text);
+                self.screen.show(&format!("{}: {text}", message.from))?;
+            }
+            Event::Connection(ConnectionState::Online { user, .. }) => {
+                self.screen.show(&format!("— online as {user}"))?
+            }
+            Event::Connection(ConnectionState::Offline { retry_in, reason }) => {
+                let seconds = retry_in.as_secs_f64();
+                self.screen.show(&format!("— offline, next attempt in {seconds:.1} s: {reason}"))?;
+            }
+            Event::UnknownRange { from, to } => {
+                self.screen.show(&format!("— entries {from} to {to} of the mailbox are lost"))?;
+            }
+            Event::Outcome { to, result: Err(error), .. } => {
+                self.screen.show(&format!("✗ an earlier message to {to} was not sent ({error})"))?;
+            }
+            _ => return Ok(()),
+        }
+        Ok(self.screen.prompt()?)
+    }
+}
+
+/// Where lines are shown: above the prompt in a terminal, one below the other in a pipe.
+struct Screen {
+    terminal: bool,
+    prompt: String,
+}
+
+impl Screen {
+    fn show(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.terminal {
+            // Over the prompt, and what is typed behind it stays in the terminal's line.
+            write!(out, "\r\x1b[K")?;
+        }
+        for line in text.lines() {
+            writeln!(out, "{}", printable(line))?;
+        }
+        out.flush()
+    }
+
+    fn prompt(&self) -> io::Result<()> {
+        if !self.terminal {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        write!(out, "\r\x1b[K{}", printable(&self.prompt))?;
+        out.flush()
+    }
+}
+
+async fn next_line(input: &mut Option<Lines<BufReader<Stdin>>>) -> io::Result<Option<String>> {
+    match input {
+        Some(lines) => lines.next_line().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(end: Option<Instant>) {
+    match end {
+        Some(end) => tokio::time::sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,102 @@
+//! `tidings send`: one message, and an exit code that says what became of it.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use tidings_sdk::{Client, ConnectionState, Content, Durability, Outgoing, Sending, Sent};
+
+use super::exit::{EXIT_CODES, Exit, Failure, Outcome};
+use super::gateway::GatewayOptions;
+use super::{duration, output};
+
+/// `tidings send`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct SendCommand {
+    /// The recipient's user id
+    #[arg(long, value_name = "USER")]
+    to: String,
+    /// What to say; `-` reads it from stdin
+    text: String,
+    /// A title above the text
+    #[arg(long, default_value = "")]
+    title: String,
+    /// How long the message may wait to be delivered; 0: only to devices that are online now
+    #[arg(long, value_parser = duration::parse)]
+    ttl: Option<Duration>,
+    /// How long to wait for the answer
+    #[arg(long, value_parser = duration::parse, default_value = "30s")]
+    timeout: Duration,
+    /// Send as this device of the user: a message without an answer is then kept, and goes out with the next command
+    /// of the device. Without it, the session ends with the command
+    #[arg(long, default_value = "")]
+    device: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    gateway: GatewayOptions,
+}
+
+impl SendCommand {
+    pub async fn run(self) -> Outcome {
+        let mut text = self.text.clone();
+        if text == "-" {
+            text.clear();
+            std::io::stdin().read_to_string(&mut text)?;
+        }
+        let content = Content { text, title: self.title.clone(), ..Content::default() };
+        let outgoing = Outgoing { ttl: self.ttl, ..Outgoing::new(&self.to, content) };
+        let deadline = tokio::time::Instant::now() + self.timeout;
+
+        let connecting = tokio::time::timeout_at(deadline, self.connect()).await;
+        let client = connecting.map_err(|_| self.unreachable(None))??;
+        let sending = client.send_message(outgoing).await?;
+        let Ok(sent) = tokio::time::timeout_at(deadline, sending.sent()).await else {
+            return Err(self.unreachable(Some((&client, &sending))));
+        };
+        let sent = sent?;
+        self.print(&sent)?;
+        // The message is safe: a slow good-bye is not worth waiting for.
+        let _ = tokio::time::timeout(Duration::from_secs(2), client.close()).await;
+        Ok(())
+    }
+
+    async fn connect(&self) -> Outcome<Client> {
+        let builder =
+            if self.device.is_empty() { self.gateway.sender()? } else { self.gateway.device(&self.device).await? };
+        let (client, events) = builder.connect()?;
+        drop(events);
+        Ok(client)
+    }
+
+    /// Time is over. A message that has its id may have been transmitted.
+    fn unreachable(&self, sending: Option<(&Client, &Sending)>) -> Failure {
+        let waited = self.timeout;
+        if let Some(id) = sending.and_then(|(_, sending)| sending.id()) {
+            let sentence = format!("no answer within {waited:?}: message {id} may have been sent");
+            return Failure::new(Exit::Unknown, sentence);
+        }
+        let why = match sending.map(|(client, _)| client.state()) {
+            Some(ConnectionState::Offline { reason, .. }) => format!(": {reason}"),
+            _ => String::new(),
+        };
+        Failure::new(Exit::Unreachable, format!("cannot reach the gateway at {}{why}", self.gateway.gateway()))
+    }
+
+    fn print(&self, sent: &Sent) -> Outcome {
+        if !self.json {
+            return Ok(output::line(&sent.id.to_string())?);
+        }
+        let durability = match sent.durability {
+            Durability::Unspecified => "unspecified",
+            Durability::Transient => "transient",
+            Durability::Fsync => "fsync",
+            Durability::QuorumFsync => "quorum_fsync",
+        };
+        let answer = json!({ "id": sent.id.to_string(), "sent_at_ms": sent.sent_at_ms, "durability": durability });
+        Ok(output::json(&answer)?)
+    }
+}

@@ -1,0 +1,227 @@
+//! `tidings user`: the users of an app.
+
+use std::collections::BTreeMap;
+
+use clap::{Args, Subcommand};
+use prost_types::FieldMask;
+use serde_json::{Value, json};
+use tidings_proto::control::v1::users_client::UsersClient;
+use tidings_proto::control::v1::{
+    CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, UpdateUserRequest, User,
+};
+
+use super::control::ControlOptions;
+use super::exit::{EXIT_CODES, Exit, Failure, Outcome};
+use super::output;
+
+/// What to do with users.
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXIT_CODES)]
+pub enum UserCommand {
+    /// Create a user; creating it again with the same fields changes nothing
+    Create(Create),
+    /// List users
+    List(List),
+    /// Show one user
+    Get(One),
+    /// Change fields of a user; those not named stay as they are
+    Update(Update),
+    /// Delete a user with its tokens
+    Delete(One),
+    /// Close a user's sessions and refuse its tokens; its mailbox goes on
+    Deactivate(One),
+    /// Let a user in again
+    Activate(One),
+}
+
+/// `tidings user create`.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// The user's id: UTF-8, 1 to 63 bytes
+    id: String,
+    /// For people
+    #[arg(long, default_value = "")]
+    display_name: String,
+    /// A free attribute; may be given several times
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    attributes: Vec<(String, String)>,
+    #[command(flatten)]
+    control: ControlOptions,
+}
+
+/// `tidings user list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// A pattern over ids: '*' stands for any run of characters
+    #[arg(default_value = "")]
+    filter: String,
+    #[command(flatten)]
+    control: ControlOptions,
+}
+
+/// A command about one user.
+#[derive(Debug, Args)]
+pub struct One {
+    /// The user's id
+    id: String,
+    #[command(flatten)]
+    control: ControlOptions,
+}
+
+/// `tidings user update`.
+#[derive(Debug, Args)]
+pub struct Update {
+    /// The user's id
+    id: String,
+    /// For people
+    #[arg(long)]
+    display_name: Option<String>,
+    /// Replaces all attributes by those given; may be given several times
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    attributes: Vec<(String, String)>,
+    /// Removes all attributes
+    #[arg(long, conflicts_with = "attributes")]
+    clear_attributes: bool,
+    #[command(flatten)]
+    control: ControlOptions,
+}
+
+impl UserCommand {
+    pub async fn run(self) -> Outcome {
+        match self {
+            Self::Create(command) => command.run().await,
+            Self::List(command) => command.run().await,
+            Self::Get(command) => command.get().await,
+            Self::Update(command) => command.run().await,
+            Self::Delete(command) => command.delete().await,
+            Self::Deactivate(command) => command.set_active(false).await,
+            Self::Activate(command) => command.set_active(true).await,
+        }
+    }
+}
+
+impl Create {
+    async fn run(self) -> Outcome {
+        let mut users = UsersClient::new(self.control.connect().await?);
+        let attributes = self.attributes.into_iter().collect();
+        let app = self.control.app.clone();
+        let request = CreateUserRequest { app, id: self.id, display_name: self.display_name, attributes };
+        print(&users.create_user(request).await?.into_inner(), self.control.json)
+    }
+}
+
+impl List {
+    async fn run(self) -> Outcome {
+        let mut users = UsersClient::new(self.control.connect().await?);
+        let (mut rows, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let (app, filter) = (self.control.app.clone(), self.filter.clone());
+            let request = ListUsersRequest { app, filter, page_size: 1000, page_token };
+            let page = users.list_users(request).await?.into_inner();
+            for user in page.users {
+                if self.control.json {
+                    output::json(&as_json(&user))?;
+                } else {
+                    rows.push(row(&user));
+                }
+            }
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        if !self.control.json {
+            output::table(&["user", "name", "active", "created"], &rows)?;
+        }
+        Ok(())
+    }
+}
+
+impl One {
+    async fn get(self) -> Outcome {
+        let mut users = UsersClient::new(self.control.connect().await?);
+        let request = GetUserRequest { app: self.control.app.clone(), id: self.id };
+        let user = users.get_user(request).await?.into_inner();
+        if self.control.json {
+            return Ok(output::json(&as_json(&user))?);
+        }
+        output::table(&["user", "name", "active", "created"], &[row(&user)])?;
+        for (name, value) in &user.attributes {
+            output::line(&format!("{name}={value}"))?;
+        }
+        Ok(())
+    }
+
+    async fn delete(self) -> Outcome {
+        let mut users = UsersClient::new(self.control.connect().await?);
+        users.delete_user(DeleteUserRequest { app: self.control.app.clone(), id: self.id.clone() }).await?;
+        eprintln!("deleted the user {}", self.id);
+        Ok(())
+    }
+
+    async fn set_active(self, active: bool) -> Outcome {
+        let user = User { app: self.control.app.clone(), id: self.id, active, ..User::default() };
+        update(&self.control, user, &["active"]).await
+    }
+}
+
+impl Update {
+    async fn run(self) -> Outcome {
+        let mut mask = Vec::new();
+        if self.display_name.is_some() {
+            mask.push("display_name");
+        }
+        if self.clear_attributes || !self.attributes.is_empty() {
+            mask.push("attributes");
+        }
+        if mask.is_empty() {
+            return Err(Failure::new(Exit::Invalid, "nothing to change: give --display-name or --attribute"));
+        }
+        let user = User {
+            app: self.control.app.clone(),
+            id: self.id,
+            display_name: self.display_name.unwrap_or_default(),
+            attributes: self.attributes.into_iter().collect::<BTreeMap<_, _>>(),
+            ..User::default()
+        };
+        update(&self.control, user, &mask).await
+    }
+}
+
+async fn update(control: &ControlOptions, user: User, mask: &[&str]) -> Outcome {
+    let mut users = UsersClient::new(control.connect().await?);
+    let paths = mask.iter().map(ToString::to_string).collect();
+    let request = UpdateUserRequest { user: Some(user), update_mask: Some(FieldMask { paths }) };
+    print(&users.update_user(request).await?.into_inner(), control.json)
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("{text} is not NAME=VALUE"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn print(user: &User, json: bool) -> Outcome {
+    if json {
+        output::json(&as_json(user))?;
+    } else {
+        output::line(&user.id)?;
+    }
+    Ok(())
+}
+
+fn row(user: &User) -> Vec<String> {
+    let active = if user.active { "yes" } else { "no" };
+    vec![user.id.clone(), user.display_name.clone(), active.to_owned(), output::time(user.created_at.as_ref())]
+}
+
+fn as_json(user: &User) -> Value {
+    json!({
+        "app": user.app,
+        "id": user.id,
+        "display_name": user.display_name,
+        "attributes": user.attributes,
+        "active": user.active,
+        "created_at": output::json_time(user.created_at.as_ref()),
+        "updated_at": output::json_time(user.updated_at.as_ref()),
+    })
+}

@@ -1,0 +1,102 @@
+//! What every server process begins and ends with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tidings_node::admin::{AdminConfig, AdminServer};
+use tidings_node::cluster::ClusterConfig;
+use tidings_node::metrics::Metrics;
+use tidings_node::secret::Secret;
+use tidings_node::telemetry::{self, TelemetryConfig};
+use tidings_node::{Clock, Config, Health, Shutdown, Tasks, signals};
+
+use super::ServerArguments;
+
+/// How long tasks may take to stop once they were asked to.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
+/// A booted process: configured, observable, and ready to be told to stop.
+pub struct Process {
+    pub config: Config,
+    pub cluster: ClusterConfig,
+    pub secret: Secret,
+    pub clock: Clock,
+    /// Requested by a signal, or by a task that failed: client connections drain.
+    pub shutdown: Shutdown,
+    /// Requested when they have: what they needed may stop too.
+    pub services: Shutdown,
+    pub health: Health,
+    pub tasks: Tasks,
+    pub admin: std::net::SocketAddr,
+}
+
+impl Process {
+    /// Reads the configuration, starts telemetry and the admin port, and listens for signals.
+    pub async fn boot(arguments: &ServerArguments) -> Result<Self> {
+        let config = arguments.load()?;
+        telemetry::install(&config.section::<TelemetryConfig>()?)?;
+        let cluster = ClusterConfig::of(&config)?;
+        std::fs::create_dir_all(&cluster.data)
+            .with_context(|| format!("making the data folder {}", cluster.data.display()))?;
+        let secret = cluster.load_secret()?;
+
+        let (shutdown, services, health) = (Shutdown::new(), Shutdown::new(), Health::new());
+        signals::listen(shutdown.clone())?;
+        let mut tasks = Tasks::new(shutdown.clone());
+        let admin = AdminServer::bind(&config.section::<AdminConfig>()?, health.clone(), Metrics::install()?).await?;
+        let address = admin.local_addr();
+        tasks.spawn("admin", admin.run(services.clone()));
+        let clock = Clock::system();
+        Ok(Self { config, cluster, secret, clock, shutdown, services, health, tasks, admin: address })
+    }
+
+    /// Asks the services to stop and waits for them, after clients were let go.
+    pub async fn end(self) -> Result<()> {
+        self.services.request();
+        let ended = self.tasks.join_within(STOP_DEADLINE).await;
+        if let Some((task, reason)) = ended.failed.first() {
+            bail!("{task}: {reason}");
+        }
+        if !ended.stuck.is_empty() {
+            bail!("these did not stop in time: {}", ended.stuck.join(", "));
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Where to find the control plane: the configured nodes, or this process.
+    pub fn control_plane_addresses(&self) -> Vec<String> {
+        match self.cluster.control_plane.as_slice() {
+            [] => vec![self.cluster.listen.to_string()],
+            configured => configured.to_vec(),
+        }
+    }
+
+    /// `host:port` under which other nodes reach this one.
+    pub fn advertised_address(&self) -> String {
+        format!("{}:{}", self.cluster.advertise, self.cluster.listen.port())
+    }
+
+    /// The certificate for client and backend connections, if one is configured.
+    pub fn tls(&self, protocols: &[&[u8]]) -> Result<Option<Arc<tokio_rustls::rustls::ServerConfig>>> {
+        Ok(self.config.section::<tidings_node::tls::TlsConfig>()?.server(protocols)?)
+    }
+}
+
+impl ServerArguments {
+    /// The file, the environment, then the flags.
+    pub fn load(&self) -> Result<Config> {
+        let mut overrides = Vec::new();
+        if let Some(data) = &self.data {
+            overrides.push(("cluster.data".to_owned(), data.display().to_string()));
+        }
+        for setting in &self.set {
+            let Some((key, value)) = setting.split_once('=') else {
+                bail!("--set {setting}: expected SECTION.KEY=VALUE");
+            };
+            overrides.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(Config::load(self.config.as_deref(), std::env::vars(), &overrides)?)
+    }
+}

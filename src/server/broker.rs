@@ -1,0 +1,65 @@
+//! The broker role.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tidings_broker::heartbeat::Heartbeat;
+use tidings_broker::{Broker, BrokerOptions};
+use tidings_consensus::Engine;
+use tidings_proto::cluster::v1::{Node, NodeRole, ShardMap};
+use tokio::sync::watch;
+use tonic::service::Routes;
+
+use super::{Process, grpc, storage};
+
+/// How long links of gateways may take to end when the process stops.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Runs the role until the process is told to stop.
+pub async fn run(mut process: Process) -> Result<()> {
+    let engine = storage::open(&mut process).await?;
+    let broker = start(&mut process, &engine)?;
+    let routes = broker.mount(Routes::new(engine.raft_service()));
+    let address = process.cluster.listen;
+    grpc::serve(&mut process, "nodes", address, routes, GRACE).await?;
+    process.shutdown.requested().await;
+    let ended = process.end().await;
+    engine.shutdown().await;
+    ended
+}
+
+/// Starts a broker in this process, and the heartbeat that tells it where the shards are.
+pub fn start(process: &mut Process, engine: &Engine) -> Result<Broker> {
+    let (map_sender, map) = watch::channel(ShardMap::default());
+    let heartbeat = Heartbeat {
+        node: Node {
+            id: process.cluster.node,
+            role: NodeRole::Broker.into(),
+            address: process.advertised_address(),
+            zone: process.cluster.zone.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..Node::default()
+        },
+        control_plane: process.control_plane_addresses(),
+        secret: process.secret.clone(),
+        clock: process.clock.clone(),
+    };
+    process.tasks.spawn("heartbeat", heartbeat.run(map_sender, process.services.clone()));
+    let broker = Broker::start(BrokerOptions {
+        node: process.cluster.node,
+        engine: engine.clone(),
+        config: process.config.section()?,
+        clock: process.clock.clone(),
+        secret: process.secret.clone(),
+        map,
+        health: process.health.clone(),
+        shutdown: process.services.clone(),
+    });
+    let running = broker.clone();
+    let services = process.services.clone();
+    process.tasks.spawn("broker", async move {
+        services.requested().await;
+        running.stopped().await;
+    });
+    Ok(broker)
+}

@@ -1,0 +1,62 @@
+//! Every role in one process, over one store: the code of the cluster with one replica.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tidings_control_plane::ControlPlaneConfig;
+
+use super::{Process, broker, control_plane, gateway, grpc, storage};
+
+/// How long streams between the roles may take to end when the process stops.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Runs all roles until the process is told to stop.
+pub async fn run(mut process: Process) -> Result<()> {
+    let engine = storage::open(&mut process).await?;
+    let control_plane = control_plane::start(&mut process, &engine).await?;
+    let broker = broker::start(&mut process, &engine)?;
+    let routes = broker.mount(control_plane).add_service(engine.raft_service());
+    let address = process.cluster.listen;
+    grpc::serve(&mut process, "nodes", address, routes, GRACE).await?;
+    let gateway = gateway::start(&process, process.shutdown.clone())?;
+
+    tokio::select! {
+        () = process.health.ready() => greet(&process, gateway.address())?,
+        () = process.shutdown.requested() => {}
+    }
+    process.shutdown.requested().await;
+    gateway.stopped().await;
+    let ended = process.end().await;
+    engine.shutdown().await;
+    ended
+}
+
+/// Tells a person where everything is, and what to type next.
+#[allow(clippy::print_stdout)] // Standalone is what a person starts by hand.
+fn greet(process: &Process, gateway: std::net::SocketAddr) -> Result<()> {
+    let control = process.config.section::<ControlPlaneConfig>()?.listen;
+    let data = &process.cluster.data;
+    println!(
+        "
+Tidings is ready.
+
+  clients    ws://{gateway}/v1/connect   (docs/protocol.md)
+  backends   http://{control}            gRPC with reflection; the key is in {key}
+  metrics    http://{admin}/metrics      health: /healthz, /readyz
+  data       {data}
+
+In another terminal (with target/release on your PATH):
+
+  tidings user create alice && tidings user create bob
+  ALICE=$(tidings token create alice) BOB=$(tidings token create bob)
+  tidings send --token $ALICE --to bob \"hello\"
+  tidings chat --token $BOB
+
+Ctrl-C stops the node.
+",
+        key = data.join("operator.key").display(),
+        admin = process.admin,
+        data = data.display(),
+    );
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! Users, tokens and keys over the control plane's gRPC.
+
+use tidings_proto::control::v1::api_keys_client::ApiKeysClient;
+use tidings_proto::control::v1::apps_client::AppsClient;
+use tidings_proto::control::v1::tokens_client::TokensClient;
+use tidings_proto::control::v1::users_client::UsersClient;
+use tidings_proto::control::v1::{
+    CreateTokenRequest, CreateUserRequest, RevokeTokenRequest, Token, UpdateUserRequest, User,
+};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+/// A channel that carries an API key.
+pub type Service = InterceptedService<Channel, Key>;
+
+/// Puts the key into each call.
+#[derive(Debug, Clone)]
+pub struct Key(MetadataValue<Ascii>);
+
+impl Interceptor for Key {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// The control plane, called with one key.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// Calls about apps.
+    pub apps: AppsClient<Service>,
+    /// Calls about users.
+    pub users: UsersClient<Service>,
+    /// Calls about tokens.
+    pub tokens: TokensClient<Service>,
+    /// Calls about keys.
+    pub keys: ApiKeysClient<Service>,
+}
+
+impl Control {
+    /// Connects.
+    pub async fn connect(url: &str, key: &str) -> Self {
+        let channel = Endpoint::from_shared(url.to_owned()).expect("a URL").connect().await.expect("the control plane");
+        let key = Key(format!("Bearer {key}").parse().expect("a key is ASCII"));
+        let service = InterceptedService::new(channel, key);
+        Self {
+            apps: AppsClient::new(service.clone()),
+            users: UsersClient::new(service.clone()),
+            tokens: TokensClient::new(service.clone()),
+            keys: ApiKeysClient::new(service),
+        }
+    }
+
+    /// A new user of the default app, and a token for it.
+    pub async fn user(&self, id: &str) -> String {
+        let request = CreateUserRequest { id: id.to_owned(), ..CreateUserRequest::default() };
+        self.users.clone().create_user(request).await.expect("a user is created");
+        self.token(id).await.1
+    }
+
+    /// A new token: what the registry says of it, and the secret.
+    pub async fn token(&self, user: &str) -> (Token, String) {
+        self.create_token(CreateTokenRequest { user: user.to_owned(), ..CreateTokenRequest::default() }).await
+    }
+
+    /// A new token as asked for.
+    pub async fn create_token(&self, request: CreateTokenRequest) -> (Token, String) {
+        let created = self.tokens.clone().create_token(request).await.expect("a token is created").into_inner();
+        (created.token.expect("the answer holds the token"), created.secret)
+    }
+
+    /// Revokes a token.
+    pub async fn revoke(&self, token: &Token) {
+        let request = RevokeTokenRequest { app: token.app.clone(), user: token.user.clone(), id: token.id.clone() };
+        self.tokens.clone().revoke_token(request).await.expect("a token is revoked");
+    }
+
+    /// Lets a user in, or out.
+    pub async fn set_active(&self, id: &str, active: bool) {
+        let user = User { id: id.to_owned(), active, ..User::default() };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["active".to_owned()] });
+        let request = UpdateUserRequest { user: Some(user), update_mask };
+        self.users.clone().update_user(request).await.expect("a user is changed");
+    }
+}

@@ -1,0 +1,48 @@
+//! System tests: real processes of the `tidings` binary, real sockets, real faults. Each file under `tests/` shows one
+//! promise or one kind of fault.
+//!
+//! - [`binary`]: where the binary is
+//! - [`node`]: a node that can be started, killed and measured
+//! - [`control`]: users and tokens over gRPC
+//! - [`raw`]: a WebSocket without the SDK, to say what no SDK would
+//! - [`proxy`]: connections that can be cut
+//! - [`traffic`], [`recorder`]: numbered messages, and the account of who was told what
+//!
+//! `TIDINGS_BIN` names the binary; without it, it is built. `TIDINGS_SEED` repeats a run.
+
+// A panic is how a test fails, and what it prints is its report.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+pub mod binary;
+pub mod control;
+pub mod node;
+pub mod proxy;
+pub mod raw;
+pub mod recorder;
+pub mod traffic;
+
+use std::future::Future;
+use std::time::Duration;
+
+pub use control::Control;
+pub use node::Node;
+pub use raw::RawClient;
+
+/// The longest that a step of a test may take, on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits for something that must happen; names it when it does not.
+pub async fn within<F: Future>(limit: Duration, what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(limit, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("did not happen within {limit:?}: {what}"),
+    }
+}
+
+/// The seed of a run, printed so that it can be repeated.
+pub fn seed() -> u64 {
+    let named = std::env::var("TIDINGS_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = named.unwrap_or_else(rand::random);
+    println!("repeat with TIDINGS_SEED={seed}");
+    seed
+}

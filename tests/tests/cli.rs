@@ -1,0 +1,177 @@
+//! The commands of the README, as a person types them.
+
+#![allow(clippy::unwrap_used)] // A panic is how a test fails.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use tidings_tests::{Node, binary};
+
+struct Shell {
+    node: Node,
+    state: PathBuf,
+}
+
+impl Shell {
+    async fn new() -> Self {
+        let node = Node::start().await;
+        let state = node.scratch("state");
+        Self { node, state }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(binary::tidings());
+        command.args(words);
+        command.env("TIDINGS_CONTROL", self.node.control_url()).env("TIDINGS_GATEWAY", self.node.gateway_url());
+        command.env("TIDINGS_API_KEY_FILE", self.node.data().join("operator.key"));
+        command.env("XDG_STATE_HOME", &self.state).env_remove("TIDINGS_TOKEN").env_remove("TIDINGS_API_KEY");
+        command
+    }
+
+    /// Runs a command with this input; other tasks go on meanwhile.
+    async fn run_with(&self, words: &[&str], input: &str) -> Output {
+        let mut command = self.command(words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut stdin = process.stdin.take().unwrap();
+        // A command that reads nothing may have closed it.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        tokio::task::spawn_blocking(move || process.wait_with_output().unwrap()).await.unwrap()
+    }
+
+    async fn run(&self, words: &[&str]) -> (i32, String) {
+        let output = self.run_with(words, "").await;
+        let code = output.status.code().unwrap();
+        if code != 0 {
+            println!("{words:?}: {code}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        (code, String::from_utf8(output.stdout).unwrap())
+    }
+
+    async fn ok(&self, words: &[&str]) -> String {
+        let (code, stdout) = self.run(words).await;
+        assert_eq!(code, 0, "{words:?}");
+        stdout
+    }
+}
+
+#[tokio::test]
+async fn the_first_chat_of_the_readme() {
+    let shell = Shell::new().await;
+    assert_eq!(shell.ok(&["user", "create", "alice"]).await, "alice\n");
+    shell.ok(&["user", "create", "bob"]).await;
+    let alice = shell.ok(&["token", "create", "alice"]).await;
+    let bob = shell.ok(&["token", "create", "bob"]).await;
+    assert_eq!(alice.lines().count(), 1, "the token stands alone on stdout");
+    let (alice, bob) = (alice.trim(), bob.trim());
+
+    let id = shell.ok(&["send", "--token", alice, "--to", "bob", "hello"]).await;
+    id.trim().parse::<tidings_sdk::MessageId>().unwrap();
+    assert_eq!(shell.ok(&["listen", "--token", bob, "--count", "1"]).await, "alice: hello\n");
+
+    // What was printed was acknowledged.
+    let output = shell.run_with(&["send", "--token", alice, "--to", "bob", "-"], "from stdin\n").await;
+    assert!(output.status.success());
+    let json = shell.ok(&["listen", "--token", bob, "--count", "1", "--json"]).await;
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((value["from"].as_str(), value["text"].as_str()), (Some("alice"), Some("from stdin\n")));
+
+    // What was not acknowledged comes again.
+    shell.ok(&["send", "--token", alice, "--to", "bob", "third"]).await;
+    for _ in 0..2 {
+        let printed = shell.ok(&["listen", "--token", bob, "--count", "1", "--no-ack"]).await;
+        assert_eq!(printed, "alice: third\n");
+    }
+    let (code, _) = shell.run(&["listen", "--token", bob, "--count", "2", "--timeout", "1s"]).await;
+    assert_eq!(code, 3, "one has come, the second not in time");
+}
+
+#[tokio::test]
+async fn a_chat_in_pipes_shows_sent_delivered_and_read() {
+    let shell = Shell::new().await;
+    for user in ["alice", "bob"] {
+        shell.ok(&["user", "create", user]).await;
+    }
+    let (alice, bob) = (shell.ok(&["token", "create", "alice"]).await, shell.ok(&["token", "create", "bob"]).await);
+    let (alice, bob) = (alice.trim(), bob.trim());
+    let alices = ["chat", "--token", alice, "--linger", "8s"];
+    let bobs = ["chat", "--token", bob, "--linger", "6s"];
+    let (hers, his) = tokio::join!(
+        shell.run_with(&alices, "@bob hi\nhow are you?\n/nonsense\n"),
+        shell.run_with(&bobs, "@alice well\n/quit\n"),
+    );
+    assert!(hers.status.success() && his.status.success(), "{hers:?} {his:?}");
+    let (hers, his) = (String::from_utf8(hers.stdout).unwrap(), String::from_utf8(his.stdout).unwrap());
+    for expected in [
+        "— online as alice",
+        "✓ sent: hi",
+        "✓✓ read: hi",
+        "✓✓ read: how are you?",
+        "bob: well",
+        "/nonsense is no command",
+    ] {
+        assert!(hers.contains(expected), "{expected:?} is missing in:\n{hers}");
+    }
+    for expected in ["alice: hi", "alice: how are you?", "✓✓ read: well"] {
+        assert!(his.contains(expected), "{expected:?} is missing in:\n{his}");
+    }
+}
+
+#[tokio::test]
+async fn exit_codes_tell_what_happened() {
+    let shell = Shell::new().await;
+    shell.ok(&["user", "create", "alice"]).await;
+    let alice = shell.ok(&["token", "create", "alice"]).await;
+    let alice = alice.trim();
+    let code = async |words: &[&str]| shell.run(words).await.0;
+    assert_eq!(code(&["send", "--token", alice, "--to", "nobody", "hello"]).await, 5);
+    assert_eq!(code(&["send", "--token", "wrong", "--to", "alice", "hello"]).await, 4);
+    assert_eq!(code(&["send", "--token", alice, "--to", "", "hello"]).await, 12);
+    let large = "x".repeat(70_000);
+    assert_eq!(code(&["send", "--token", alice, "--to", "alice", &large]).await, 9);
+    let nowhere =
+        ["send", "--token", alice, "--to", "alice", "hello", "--gateway", "ws://127.0.0.1:9", "--timeout", "1s"];
+    assert_eq!(code(&nowhere).await, 3);
+    assert_eq!(code(&["user", "get", "nobody"]).await, 5);
+    assert_eq!(code(&["user", "create", "alice", "--display-name", "Other"]).await, 11);
+    assert_eq!(code(&["user", "list", "--api-key", "wrong"]).await, 4);
+    assert_eq!(code(&["user", "list", "--server", "http://127.0.0.1:9"]).await, 3);
+    assert_eq!(code(&["no-such-command"]).await, 2);
+    assert_eq!(code(&["listen", "--token", "wrong"]).await, 4);
+}
+
+#[tokio::test]
+async fn operators_manage_apps_users_tokens_and_keys() {
+    let shell = Shell::new().await;
+    shell.ok(&["app", "create", "shop", "--display-name", "The shop"]).await;
+    assert!(shell.ok(&["app", "list"]).await.contains("The shop"));
+    for user in ["ann", "anton", "berta"] {
+        shell.ok(&["user", "create", user, "--app", "shop", "--attribute", "team=red"]).await;
+    }
+    let listed = shell.ok(&["user", "list", "an*", "--app", "shop", "--json"]).await;
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    shell.ok(&["user", "update", "ann", "--app", "shop", "--display-name", "Ann"]).await;
+    let shown = shell.ok(&["user", "get", "ann", "--app", "shop", "--json"]).await;
+    let user: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((user["display_name"].as_str(), user["attributes"]["team"].as_str()), (Some("Ann"), Some("red")));
+
+    let key = shell.ok(&["key", "create", "--app", "shop", "--display-name", "backend"]).await;
+    let mine = shell.ok(&["user", "list", "--api-key", key.trim(), "--json"]).await;
+    assert_eq!(mine.lines().count(), 3, "a key of one app needs no --app: {mine}");
+
+    let created = shell.ok(&["token", "create", "ann", "--app", "shop", "--ttl", "30d", "--json"]).await;
+    let token: serde_json::Value = serde_json::from_str(&created).unwrap();
+    assert!(token["expires_at"].is_string() && token["secret"].is_string());
+    shell.ok(&["token", "revoke", "ann", token["id"].as_str().unwrap(), "--app", "shop"]).await;
+    let refused = shell.run(&["send", "--token", token["secret"].as_str().unwrap(), "--to", "berta", "hi"]).await;
+    assert_eq!(refused.0, 4);
+    shell.ok(&["user", "deactivate", "anton", "--app", "shop"]).await;
+    assert!(shell.ok(&["user", "get", "anton", "--app", "shop", "--json"]).await.contains("\"active\":false"));
+    shell.ok(&["user", "activate", "anton", "--app", "shop"]).await;
+    shell.ok(&["user", "delete", "berta", "--app", "shop"]).await;
+    assert_eq!(shell.run(&["user", "get", "berta", "--app", "shop"]).await.0, 5);
+    shell.ok(&["app", "delete", "shop"]).await;
+    assert_eq!(shell.run(&["user", "get", "ann", "--app", "shop"]).await.0, 5);
+}
