@@ -35,7 +35,7 @@ fix: ## write what the checks would complain of
 
 bench: ## the load generator against a node of its own; bench/RESULTS.md keeps the figures
 	@scripts/setup build
-	$(CARGO) build --release --bin tidings --bin tidings-bench
+	$(CARGO) build --release -p tidings -p tidings-bench
 	$(TARGET)/release/tidings-bench --node $(TARGET)/release/tidings
 
 help:

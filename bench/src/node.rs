@@ -54,7 +54,7 @@ impl Node {
             None => Command::new(binary),
         };
         command.arg("standalone").arg("--data").arg(&folder);
-        for (key, port) in [("gateway", gateway), ("control", control), ("node", internal), ("admin", admin)] {
+        for (key, port) in [("gateway", gateway), ("control_plane", control), ("cluster", internal), ("admin", admin)] {
             command.arg("--set").arg(format!("{key}.listen=127.0.0.1:{port}"));
         }
         // The load comes from one address and few users; the limits against floods are not what is measured.

@@ -215,7 +215,11 @@ impl Placer {
         let group = self.engine.start_group(group_of(core.shard), machine).await?;
         if replicas == [self.node] {
             let address = map.nodes.iter().find(|node| node.id == self.node).map(|node| node.address.clone());
-            group.bootstrap(BTreeMap::from([(self.node, address.unwrap_or_default())])).await?;
+            let founded = group.bootstrap(BTreeMap::from([(self.node, address.unwrap_or_default())])).await;
+            if let Err(error) = founded {
+                self.engine.stop_group(group_of(core.shard)).await?;
+                return Err(error.into());
+            }
         }
         let (requests, asked) = mpsc::channel(REQUESTS);
         let voters = Arc::new(AtomicUsize::new(0));

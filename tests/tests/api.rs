@@ -1,6 +1,7 @@
 //! The control plane as backends use it: field masks, pages, idempotent creates, keys that see one app, reflection.
 
-#![allow(clippy::unwrap_used)] // A panic is how a test fails.
+// A panic is how a test fails, and what it prints is its report.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

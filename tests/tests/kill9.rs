@@ -1,7 +1,8 @@
 //! The node is killed at random moments under load, and started again: what was `sent` is there, once, in order
 //! (promises 1, 2 and 3). `TIDINGS_KILL_ROUNDS` sets the number of rounds.
 
-#![allow(clippy::unwrap_used)] // A panic is how a test fails.
+// A panic is how a test fails, and what it prints is its report.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Delivered and read come back to the sender, also when it was away, and only where they are wanted.
 
-#![allow(clippy::unwrap_used)] // A panic is how a test fails.
+// A panic is how a test fails, and what it prints is its report.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use tidings_sdk::{AckMode, Event, Events, Message, Outgoing, ReceiptRequest, Status, receipt};
 use tidings_tests::{DEADLINE, Node, within};

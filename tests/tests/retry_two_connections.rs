@@ -1,7 +1,8 @@
 //! The same number through two connections is one message, and the second attempt gets the first one's answer
 //! (promises 2 and 5).
 
-#![allow(clippy::unwrap_used)] // A panic is how a test fails.
+// A panic is how a test fails, and what it prints is its report.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use tidings_proto::client::v1::{Resume, Welcome, server_frame};
 use tidings_tests::raw::Came;

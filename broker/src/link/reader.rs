@@ -64,7 +64,10 @@ impl Reader {
         loop {
             if self.outbox.len() > 2 * self.context.config.link_queue_frames {
                 // A gateway that does not take its answers is asked to wait with its questions.
-                self.outbox.room().await;
+                tokio::select! {
+                    () = self.context.shutdown.requested() => {}
+                    () = self.outbox.room() => {}
+                }
             }
             let batch = tokio::select! {
                 () = self.outbox.closed() => return Ok(()),
