@@ -117,9 +117,9 @@ pub async fn run(node: &Node, people: &Pairs, plan: &Plan) -> Result<Run> {
 
     let mut senders = JoinSet::new();
     let mut recipients = JoinSet::new();
-    for (index, (pair, (sender, events))) in pairs.iter().zip(clients).enumerate() {
-        senders.spawn(send(course.clone(), plan.shape.clone(), index, sender, pair.recipient.clone()));
-        recipients.spawn(receive(course.clone(), events));
+    for (index, (pair, ends)) in pairs.iter().zip(clients).enumerate() {
+        senders.spawn(send(course.clone(), plan.shape.clone(), index, ends.sender, pair.recipient.clone()));
+        recipients.spawn(receive(course.clone(), ends.recipient, ends.events));
     }
 
     tokio::time::sleep_until((course.begin + plan.warm_up).into()).await;
@@ -159,25 +159,25 @@ pub async fn run(node: &Node, people: &Pairs, plan: &Plan) -> Result<Run> {
     })
 }
 
-async fn connect(node: &Node, pair: &Pair) -> Result<(Sender, Events)> {
-    let (recipient, events) =
-        Client::builder(node.gateway_url(), pair.recipient_token.clone()).device("bench").connect()?;
+/// The clients of one pair.
+struct Ends {
+    sender: Client,
+    recipient: Client,
+    events: Events,
+}
+
+async fn connect(node: &Node, pair: &Pair) -> Result<Ends> {
+    let client = |token: &String| Client::builder(node.gateway_url(), token.clone()).device("bench").connect();
+    let (recipient, events) = client(&pair.recipient_token)?;
+    let (sender, own_events) = client(&pair.sender_token)?;
     recipient.online().await?;
-    let (client, own_events) =
-        Client::builder(node.gateway_url(), pair.sender_token.clone()).device("bench").connect()?;
-    client.online().await?;
+    sender.online().await?;
     // Receipts are acknowledged by themselves when nobody wants the events.
     drop(own_events);
-    Ok((Sender { client, _recipient: recipient }, events))
+    Ok(Ends { sender, recipient, events })
 }
 
-/// The sender's client; the recipient's handle keeps its events alive.
-struct Sender {
-    client: Client,
-    _recipient: Client,
-}
-
-async fn send(course: Arc<Course>, shape: Shape, index: usize, sender: Sender, to: String) -> Result<Histogram<u64>> {
+async fn send(course: Arc<Course>, shape: Shape, index: usize, sender: Client, to: String) -> Result<Histogram<u64>> {
     let mut latencies = histogram();
     let mut in_flight = FuturesUnordered::new();
     let answered = async |intended_us: u64, sending: Sending| (intended_us, sending.sent().await.is_ok());
@@ -223,7 +223,7 @@ async fn send(course: Arc<Course>, shape: Shape, index: usize, sender: Sender, t
         if intended_us >= course.measured_us.end {
             break;
         }
-        let sending = sender.client.send(to.clone(), course.content(intended_us)).await?;
+        let sending = sender.send(to.clone(), course.content(intended_us)).await?;
         in_flight.push(answered(intended_us, sending));
         sent += 1;
     }
@@ -233,7 +233,8 @@ async fn send(course: Arc<Course>, shape: Shape, index: usize, sender: Sender, t
     Ok(latencies)
 }
 
-async fn receive(course: Arc<Course>, mut events: Events) -> Result<Histogram<u64>> {
+/// Counts what arrives; `_recipient` keeps the connection until all has.
+async fn receive(course: Arc<Course>, _recipient: Client, mut events: Events) -> Result<Histogram<u64>> {
     let mut latencies = histogram();
     let mut seen = std::collections::HashSet::new();
     loop {

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use tidings_sdk::{Client, ConnectionState, Event, Sending, Status};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -42,21 +43,20 @@ pub struct ChatCommand {
     gateway: GatewayOptions,
 }
 
-/// A status to show.
-struct Change {
-    status: Status,
+/// A message whose status is shown.
+struct Watched {
+    sending: Sending,
     text: String,
-    /// The first one: the server's answer, or more.
-    answers: bool,
+    shown: Status,
+    watcher: AbortHandle,
 }
 
 struct Chat {
     client: Client,
     screen: Screen,
     peer: Option<String>,
-    changes: mpsc::Sender<Change>,
-    watchers: VecDeque<AbortHandle>,
-    unanswered: usize,
+    watched: VecDeque<Watched>,
+    changed: Arc<Notify>,
 }
 
 impl ChatCommand {
@@ -65,13 +65,13 @@ impl ChatCommand {
         screen.show("— connecting (/help tells what to type)")?;
         let builder = self.gateway.device(&self.device).await?;
         let (client, mut events) = builder.connect()?;
-        let (changes, mut changed) = mpsc::channel(WATCHED);
-        let mut chat = Chat { client, screen, peer: None, changes, watchers: VecDeque::new(), unanswered: 0 };
+        let changed = Arc::new(Notify::new());
+        let mut chat = Chat { client, screen, peer: None, watched: VecDeque::new(), changed: changed.clone() };
 
         let mut input = Some(BufReader::new(tokio::io::stdin()).lines());
         let mut end = None;
         loop {
-            if end.is_some() && chat.unanswered == 0 && self.linger.is_zero() {
+            if end.is_some() && self.linger.is_zero() && chat.is_answered() {
                 break;
             }
             tokio::select! {
@@ -90,7 +90,7 @@ impl ChatCommand {
                     Some(event) => chat.event(event).await?,
                     None => break,
                 },
-                Some(change) = changed.recv() => chat.changed(&change)?,
+                () = changed.notified() => chat.show_changes()?,
                 () = sleep_until(end) => break,
             }
         }
@@ -135,40 +135,44 @@ impl Chat {
     }
 
     fn watch(&mut self, sending: Sending, text: String) {
-        self.unanswered += 1;
-        let changes = self.changes.clone();
+        let (changed, watched) = (self.changed.clone(), sending.clone());
         let watcher = tokio::spawn(async move {
             let mut status = Status::Pending;
             while !status.is_final() {
-                let answers = status == Status::Pending;
-                status = sending.status_after(&status).await;
-                let change = Change { status: status.clone(), text: text.clone(), answers };
-                if changes.send(change).await.is_err() {
-                    return;
-                }
+                status = watched.status_after(&status).await;
+                changed.notify_one();
             }
         });
-        self.watchers.push_back(watcher.abort_handle());
-        // One without an answer is still waited for: it counts at the end.
-        if self.watchers.len() > WATCHED + self.unanswered
-            && let Some(oldest) = self.watchers.pop_front()
+        let (shown, watcher) = (Status::Pending, watcher.abort_handle());
+        self.watched.push_back(Watched { sending, text, shown, watcher });
+        if self.watched.len() > WATCHED
+            && let Some(oldest) = self.watched.pop_front()
         {
-            oldest.abort();
+            oldest.watcher.abort();
         }
     }
 
-    fn changed(&mut self, change: &Change) -> Outcome {
-        if change.answers {
-            self.unanswered = self.unanswered.saturating_sub(1);
+    fn is_answered(&self) -> bool {
+        self.watched.iter().all(|watched| watched.shown != Status::Pending)
+    }
+
+    /// Shows what has changed, in the order of sending.
+    fn show_changes(&mut self) -> Outcome {
+        for watched in &mut self.watched {
+            let (status, text) = (watched.sending.status(), &watched.text);
+            if status == watched.shown {
+                continue;
+            }
+            match &status {
+                Status::Pending => {}
+                Status::Sent => self.screen.show(&format!("✓ sent: {text}"))?,
+                Status::Delivered => self.screen.show(&format!("✓✓ delivered: {text}"))?,
+                Status::Read => self.screen.show(&format!("✓✓ read: {text}"))?,
+                Status::Failed(error) => self.screen.show(&format!("✗ failed ({error}): {text}"))?,
+            }
+            watched.shown = status;
         }
-        let text = &change.text;
-        self.screen.show(&match &change.status {
-            Status::Pending => return Ok(()),
-            Status::Sent => format!("✓ sent: {text}"),
-            Status::Delivered => format!("✓✓ delivered: {text}"),
-            Status::Read => format!("✓✓ read: {text}"),
-            Status::Failed(error) => format!("✗ failed ({error}): {text}"),
-        })?;
+        self.watched.retain(|watched| !watched.shown.is_final());
         Ok(self.screen.prompt()?)
     }
 

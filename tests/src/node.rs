@@ -2,25 +2,27 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use rand::Rng as _;
 use tempfile::TempDir;
 use tidings_sdk::{Builder, Client};
 
 use crate::{Control, DEADLINE, RawClient, binary};
 
-const PORTS: [&str; 4] = ["gateway.listen", "control_plane.listen", "cluster.listen", "admin.listen"];
+/// The settings that take an address, by the distance of their port from the node's first.
+const LISTENERS: [&str; 4] = ["gateway.listen", "control_plane.listen", "cluster.listen", "admin.listen"];
 /// Below the ports that the kernel gives to outgoing connections, so that a restarted node finds its own free.
-const PORT_RANGE: std::ops::Range<u16> = 15_000..32_000;
+const FIRST_PORT: u16 = 7700;
 
 /// A node. It is killed, and its folder removed, when it is dropped; its log is printed when the test has failed.
 pub struct Node {
     folder: TempDir,
-    ports: [u16; 4],
+    /// The gateway's; the other listeners follow it.
+    address: SocketAddr,
     settings: Vec<String>,
     wrapper: Vec<String>,
     process: Option<Child>,
@@ -43,7 +45,7 @@ impl Node {
         let path = folder.path().display().to_string();
         let wrapper = wrapper.iter().map(|part| part.replace("{folder}", &path)).collect();
         let settings = settings.iter().map(ToString::to_string).collect();
-        let mut node = Self { folder, ports: free_ports(), settings, wrapper, process: None };
+        let mut node = Self { folder, address: unused_address(), settings, wrapper, process: None };
         node.launch();
         node.ready().await;
         node
@@ -57,9 +59,10 @@ impl Node {
         words.push(binary::tidings().display().to_string());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg("standalone").arg("--data").arg(self.data());
-        for (key, port) in PORTS.iter().zip(self.ports) {
-            command.arg("--set").arg(format!("{key}=127.0.0.1:{port}"));
+        for (index, key) in LISTENERS.iter().enumerate() {
+            command.arg("--set").arg(format!("{key}={}", self.listener(index)));
         }
+        command.arg("--set").arg(format!("cluster.advertise={}", self.address.ip()));
         for setting in &self.settings {
             command.arg("--set").arg(setting);
         }
@@ -84,8 +87,7 @@ impl Node {
     /// `kill -9`; what the node had in memory is gone.
     pub fn kill9(&mut self) {
         let mut process = self.process.take().expect("the node is running");
-        process.kill().expect("the process can be killed");
-        process.wait().expect("the process ends");
+        end(&mut process);
     }
 
     /// Asks the node to end, and waits for it.
@@ -115,17 +117,17 @@ impl Node {
 
     /// Where clients connect.
     pub fn gateway_url(&self) -> String {
-        format!("ws://127.0.0.1:{}", self.ports[0])
+        format!("ws://{}", self.address)
     }
 
     /// The client port.
     pub fn gateway_address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.ports[0]))
+        self.address
     }
 
     /// Where backends call.
     pub fn control_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports[1])
+        format!("http://{}", self.listener(1))
     }
 
     /// The data folder.
@@ -182,13 +184,17 @@ impl Node {
 
     /// `GET` on the admin port; `None` when nobody answers.
     pub fn get(&self, path: &str) -> Option<String> {
-        let address = SocketAddr::from(([127, 0, 0, 1], self.ports[3]));
-        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
+        let mut stream = TcpStream::connect_timeout(&self.listener(3), Duration::from_secs(1)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         Some(answer)
+    }
+
+    fn listener(&self, index: usize) -> SocketAddr {
+        let index = u16::try_from(index).expect("a handful of listeners");
+        SocketAddr::new(self.address.ip(), self.address.port() + index)
     }
 
     fn log_path(&self) -> PathBuf {
@@ -199,9 +205,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            // Both fail only where the process has ended already.
-            let _ = process.kill();
-            let _ = process.wait();
+            end(&mut process);
         }
         if std::thread::panicking() {
             let log = fs::read_to_string(self.log_path()).unwrap_or_default();
@@ -212,13 +216,23 @@ impl Drop for Node {
     }
 }
 
-fn free_ports() -> [u16; 4] {
-    let mut rng = rand::rng();
-    // Held together, so that they differ.
-    let mut held: Vec<TcpListener> = Vec::new();
-    while held.len() < PORTS.len() {
-        held.extend(TcpListener::bind(("127.0.0.1", rng.random_range(PORT_RANGE))));
+/// Kills a process and, where it is a wrapper such as strace, the node that it started.
+fn end(process: &mut Child) {
+    let id = process.id();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    // Killing fails only where the process has ended already.
+    let _ = process.kill();
+    for child in children.split_whitespace() {
+        let _ = Command::new("kill").args(["-KILL", child]).status();
     }
-    let port = |index: usize| held[index].local_addr().expect("a bound socket has an address").port();
-    [port(0), port(1), port(2), port(3)]
+    process.wait().expect("a killed process ends");
+}
+
+/// A loopback address of this process's own, and ports of this node's own: nodes of tests that run at the same time
+/// cannot meet.
+fn unused_address() -> SocketAddr {
+    static NODES: AtomicU16 = AtomicU16::new(0);
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    let port = FIRST_PORT + 10 * NODES.fetch_add(1, Ordering::Relaxed);
+    SocketAddr::from(([127, a | 0x40, b, c], port))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use tidings_proto::client::v1::{Ack, Deliver, Hello, Resume, Send, Welcome, client_frame, server_frame};
+use tidings_proto::client::v1::{Ack, Deliver, Hello, Resume, Send, ServerFrame, Welcome, client_frame, server_frame};
 use tidings_proto::frame::{SUBPROTOCOL_PROTOBUF, decode_server, encode_client};
 use tidings_proto::message::v1::{Content, Message, envelope};
 use tokio::net::TcpStream;
@@ -152,9 +152,18 @@ impl RawClient {
         loop {
             match self.next().await {
                 Came::Frame(server_frame::Frame::Closing(frame)) => closing = Some(frame.code),
-                Came::Frame(_) | Came::Text(_) => {}
+                Came::Text(text) => closing = closing_in_json(&text).or(closing),
+                Came::Frame(_) => {}
                 Came::Closed(code) => return (closing, code),
             }
         }
+    }
+}
+
+fn closing_in_json(text: &str) -> Option<i32> {
+    let frame: ServerFrame = serde_json::from_str(text).expect("the gateway sends frames");
+    match frame.frame? {
+        server_frame::Frame::Closing(closing) => Some(closing.code),
+        _ => None,
     }
 }

@@ -40,8 +40,9 @@ async fn a_retry_after_a_known_answer_and_after_a_lost_one() {
     assert_eq!(again.stream, welcome.stream, "the stream goes on");
     second.send(1, 0, "bob", "one").await;
     second.send(2, 1, "bob", "two").await;
-    assert_eq!(accepted_at(&mut second, 1).await, answered, "the answer is the first one's");
-    accepted_at(&mut second, 2).await;
+    // The mailbox remembers the numbers, and the time of the highest alone.
+    assert!(accepted_at(&mut second, 1).await >= answered);
+    let highest = accepted_at(&mut second, 2).await;
 
     // Also through a node that has lost its memory.
     node.restart_after_kill9().await;
@@ -49,7 +50,8 @@ async fn a_retry_after_a_known_answer_and_after_a_lost_one() {
     third.send(1, 0, "bob", "one").await;
     third.send(2, 1, "bob", "two").await;
     third.send(3, 2, "bob", "three").await;
-    assert_eq!(accepted_at(&mut third, 1).await, answered);
+    assert!((answered..=highest).contains(&accepted_at(&mut third, 1).await));
+    assert_eq!(accepted_at(&mut third, 2).await, highest, "the answer is the first one's");
     accepted_at(&mut third, 3).await;
 
     let (mut bob, _) = RawClient::attached(gateway, &bob, "phone", None).await;

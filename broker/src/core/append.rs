@@ -31,8 +31,11 @@ impl Applying<'_> {
             None => SenderRecord { stream: append.stream, ..SenderRecord::default() },
         };
         let mut window = records::window(&sender);
-        if window.seen(append.seq) != Seen::No {
-            return Ok(Reply::Appended { sent_at_ms: sender.highest_at_ms, duplicate: true });
+        match window.seen(append.seq) {
+            Seen::No => {}
+            Seen::Yes => return Ok(Reply::Appended { sent_at_ms: sender.highest_at_ms, duplicate: true }),
+            // Whether it was accepted is not known any more, so it is not said (promise 4).
+            Seen::TooOld => return refused(ErrorCode::SendWindowExceeded),
         }
         if append.after != 0 && window.seen(append.after) == Seen::No {
             return refused(ErrorCode::OutOfOrder);

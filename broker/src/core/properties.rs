@@ -151,6 +151,8 @@ impl Model {
             Err(ErrorCode::InvalidArgument)
         } else if sent.stream < known.stream {
             Err(ErrorCode::StreamSuperseded)
+        } else if sent.seq + WINDOW <= highest {
+            Err(ErrorCode::SendWindowExceeded)
         } else if seen(sent.seq) {
             Ok(true)
         } else if sent.after != 0 && !seen(sent.after) {

@@ -19,7 +19,7 @@ pub enum Seen {
     No,
     /// Accepted.
     Yes,
-    /// Older than the window reaches: a sender keeps its unanswered numbers within [`WINDOW`], so it was answered.
+    /// Older than the window reaches: a sender that keeps its unanswered numbers within [`WINDOW`] never asks for it.
     TooOld,
 }
 

@@ -24,6 +24,8 @@ use crate::relay::Relay;
 const PAGE: usize = 512;
 /// Delivered items that are left in the channel before it is trimmed while there is more to deliver.
 const TRIM_AFTER: u64 = 4096;
+/// How long items gather before they are brought to their target: receipts are in no hurry, and travel together.
+const GATHER: Duration = Duration::from_millis(5);
 /// Delivered items are removed after so long at the latest, and a target that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -124,6 +126,7 @@ impl Courier {
 
     /// Delivers pages until there is nothing left for the target.
     async fn trip(&self, target: u32, from: Progress) -> Trip {
+        tokio::time::sleep(GATHER).await;
         let mut progress = from;
         let outcome = self.deliver_pages(target, &mut progress).await;
         Trip { target, progress, outcome }

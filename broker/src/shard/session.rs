@@ -239,13 +239,16 @@ impl Session {
         self.acknowledged = self.acknowledged.max(cursor);
     }
 
-    /// The cursor to record in the mailbox, when there is a new one and none is on its way.
-    pub fn wants_recording(&mut self) -> Option<u64> {
-        if self.is_recording || self.acknowledged <= self.recorded {
-            return None;
-        }
-        self.is_recording = true;
-        Some(self.acknowledged)
+    /// Whether there is a new cursor to record in the mailbox, and none is on its way or about to be.
+    pub fn wants_recording(&mut self) -> bool {
+        let wants = !self.is_recording && self.acknowledged > self.recorded;
+        self.is_recording |= wants;
+        wants
+    }
+
+    /// The newest cursor, when the mailbox does not know it yet.
+    pub fn unrecorded(&self) -> Option<u64> {
+        (self.acknowledged > self.recorded).then_some(self.acknowledged)
     }
 
     /// The mailbox has recorded the device's cursor.
@@ -367,14 +370,16 @@ mod tests {
             session.committed(&entry(seq), 0).unwrap();
         }
         session.acknowledge(1);
-        assert_eq!(session.wants_recording(), Some(1));
+        assert!(session.wants_recording());
+        assert_eq!(session.unrecorded(), Some(1));
         session.acknowledge(2);
         session.acknowledge(99);
-        assert_eq!(session.wants_recording(), None);
+        assert!(!session.wants_recording());
         session.recorded(1);
-        assert_eq!(session.wants_recording(), Some(4));
+        assert!(session.wants_recording());
+        assert_eq!(session.unrecorded(), Some(4));
         session.recorded(4);
         session.acknowledge(2);
-        assert_eq!(session.wants_recording(), None);
+        assert!(!session.wants_recording());
     }
 }

@@ -150,9 +150,7 @@ impl Gateway {
 
     pub async fn submitted(&mut self, session: u64, seq: u64) -> Submitted {
         self.find(|frame| match frame {
-            broker_frame::Frame::Submitted(answer) if answer.session == session && answer.seq == seq => {
-                Some(answer.clone())
-            }
+            broker_frame::Frame::Submitted(answer) if answer.session == session && answer.seq == seq => Some(*answer),
             _ => None,
         })
         .await

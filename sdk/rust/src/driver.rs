@@ -128,7 +128,8 @@ impl Driver {
         tokio::select! {
             taken = self.commands.recv_many(&mut self.command_batch, BATCH) => {
                 if taken == 0 {
-                    self.input(Input::Stop);
+                    // The last handle is gone.
+                    self.command_batch.push(Command::Stop);
                 }
             }
             () = self.shared.acks.arrived() => {}
@@ -137,8 +138,9 @@ impl Driver {
             () = room_in(&self.events), if !self.waiting_events.is_empty() => self.hand_on_waiting_events(),
             () = sleep_until(wake_at) => self.input(Input::Tick),
         }
-        self.take_commands();
+        // First: what was acknowledged before the client was closed counts.
         self.take_acknowledgements();
+        self.take_commands();
         self.read_what_is_there(reading);
     }
 

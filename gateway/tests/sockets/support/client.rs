@@ -145,6 +145,17 @@ impl Client {
         closing
     }
 
+    /// The close code at the end of all that still comes, unless the connection ends without one.
+    pub async fn close_code_at_the_end(&mut self) -> Option<u16> {
+        loop {
+            match tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("nothing comes") {
+                Some(Ok(Message::Close(Some(close)))) => return Some(close.code.into()),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }
+
     /// The connection is alive and works.
     pub async fn expect_alive(&mut self) {
         self.send(client_frame::Frame::Ping(Ping { nonce: 77 })).await;

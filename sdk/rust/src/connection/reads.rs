@@ -8,6 +8,8 @@ use tidings_proto::message::v1::MessageId;
 
 /// At most so many streams may have an unrecorded watermark; beyond it the oldest sender's is dropped.
 const LIMIT: usize = 16_384;
+/// At most so many marks wait for their answer at a time; the protocol allows 64.
+const IN_FLIGHT: usize = 32;
 const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy)]
@@ -65,9 +67,11 @@ impl Reads {
             return;
         }
         self.anything_due = false;
+        let mut in_flight = self.marks.values().filter(|mark| mark.due.is_none()).count();
         for ((from, stream), mark) in &mut self.marks {
             match mark.due {
-                Some(due) if due <= now => {
+                Some(due) if due <= now && in_flight < IN_FLIGHT => {
+                    in_flight += 1;
                     mark.due = None;
                     write(from, MessageId { stream: *stream, seq: mark.up_to });
                 }
@@ -79,9 +83,42 @@ impl Reads {
 
     /// When [`Self::take_due`] has something.
     pub fn wake_at(&self) -> Option<Duration> {
-        if !self.anything_due {
-            return None;
+        let in_flight = self.marks.values().filter(|mark| mark.due.is_none()).count();
+        // With no room for more, the next answer makes it.
+        let next = self.marks.values().filter_map(|mark| mark.due).min();
+        next.filter(|_| self.anything_due && in_flight < IN_FLIGHT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_go_out_a_few_at_a_time_and_again_when_refused_or_disconnected() {
+        let mut reads = Reads::default();
+        let user = |number: u64| UserId::new(&format!("user-{number}")).unwrap();
+        let id = |seq| MessageId { stream: 1, seq };
+        for number in 0..40 {
+            reads.mark(user(number), id(5), Duration::ZERO);
         }
-        self.marks.values().filter_map(|mark| mark.due).min()
+        let written = |reads: &mut Reads, now| {
+            let mut written = Vec::new();
+            reads.take_due(now, |from, _| written.push(from.clone()));
+            written
+        };
+        let first = written(&mut reads, Duration::ZERO);
+        assert_eq!((first.len(), reads.wake_at()), (IN_FLIGHT, None));
+        reads.recorded(first[0].as_str(), id(5), false, Duration::ZERO);
+        assert_eq!(written(&mut reads, Duration::ZERO).len(), 1);
+        reads.recorded(first[1].as_str(), id(5), true, Duration::ZERO);
+        reads.recorded(first[2].as_str(), id(4), false, Duration::ZERO);
+        assert_eq!(
+            written(&mut reads, Duration::ZERO).len(),
+            1,
+            "a later mark was not recorded yet, and one waits its time"
+        );
+        reads.disconnected();
+        assert_eq!(written(&mut reads, Duration::ZERO).len(), IN_FLIGHT);
     }
 }

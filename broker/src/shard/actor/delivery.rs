@@ -1,0 +1,148 @@
+//! Entries to sessions: pushed as they are committed, or read from the store in pages.
+
+use bytes::Bytes;
+use tidings_proto::ErrorCode;
+use tidings_proto::broker::v1::{Transient, broker_frame};
+use tidings_proto::mailbox::v1::MailboxRecord;
+
+use super::{Done, Page, RETRY_PAGE, ShardActor};
+use crate::core::{Effect, MailboxId, keys, records};
+use crate::error::Error;
+use crate::shard::session::{Blocked, Entry, SessionKey};
+
+impl ShardActor {
+    pub(super) fn committed(&mut self, effects: Vec<Effect>) {
+        if self.reign.is_none() {
+            return;
+        }
+        let now_ms = self.clock.now_ms();
+        let mut blocked = Vec::new();
+        let mut to_read = Vec::new();
+        let mut lost = Vec::new();
+        let (mut pushed, mut fell_behind) = (0, 0);
+        for effect in effects {
+            match effect {
+                Effect::Appended { mailbox, seq, envelope, expires_at_ms } => {
+                    let Some(sessions) = self.mailboxes.get_mut(&mailbox) else { continue };
+                    let entry = Entry { seq, envelope, expires_at_ms };
+                    for session in sessions {
+                        let kept_up = !session.lags();
+                        match session.committed(&entry, now_ms) {
+                            Ok(delivered) => pushed += u64::from(delivered),
+                            Err(Blocked::Link) => blocked.push(session.key),
+                            Err(Blocked::Window) => to_read.push(session.key),
+                        }
+                        fell_behind += usize::from(kept_up && session.lags());
+                    }
+                }
+                Effect::Lost { mailbox } => lost.push(mailbox),
+                Effect::Owed { .. } => {}
+            }
+        }
+        self.lagging += fell_behind;
+        self.metrics.delivered.increment(pushed);
+        for key in blocked {
+            self.wait_for_link(key);
+        }
+        for key in to_read {
+            self.read_page(key);
+        }
+        for mailbox in lost {
+            let keys: Vec<_> = self.mailboxes.get(&mailbox).into_iter().flatten().map(|session| session.key).collect();
+            for key in keys {
+                // It attaches again, and is told what is missing (promise 4).
+                self.end_session(key, ErrorCode::SlowConsumer, 0);
+            }
+        }
+    }
+
+    pub(super) fn transient(&mut self, mailbox: &MailboxId, envelope: &Bytes) {
+        for session in self.mailboxes.get(mailbox).into_iter().flatten() {
+            let transient = Transient { session: session.key.session, envelope: envelope.clone() };
+            // At most once: a link without room loses it.
+            session.outbox.try_deliver(broker_frame::Frame::Transient(transient));
+        }
+        self.metrics.transients.increment(1);
+    }
+
+    pub(super) fn read_page(&mut self, key: SessionKey) {
+        let page_entries = self.config.page_entries;
+        let Some(mailbox) = self.sessions.get(&key).cloned() else { return };
+        let Some((after, limit)) = self.session(key).and_then(|session| session.wants_page(page_entries)) else {
+            return;
+        };
+        let (view, reads) = (self.group.view(), self.reads.clone());
+        self.running.push(Box::pin(async move {
+            // Closed never: the actor holds it for as long as it polls this.
+            let _permit = reads.acquire_owned().await;
+            let read = tokio::task::spawn_blocking(move || {
+                let (from, to) = keys::entries(&mailbox, after + 1, u64::MAX);
+                let stored = view.scan(&from, &to, limit)?;
+                let is_end = stored.len() < limit;
+                let record = view.get(&keys::mailbox(&mailbox))?;
+                let record = record.map(|stored| records::open::<MailboxRecord>("mailbox", stored)).transpose()?;
+                let trimmed_to = record.map_or(0, |record| record.trimmed_to);
+                let entries = stored.into_iter().map(|(key, stored)| read_entry(&key, stored));
+                Ok(Page { entries: entries.collect::<Result<_, Error>>()?, is_end, trimmed_to })
+            });
+            let page = read.await.unwrap_or(Err(Error::Interrupted));
+            Done::PageRead { key, page }
+        }));
+    }
+
+    pub(super) fn page_read(&mut self, key: SessionKey, page: Result<Page, Error>) {
+        let now_ms = self.clock.now_ms();
+        let Some(session) = self.session(key) else { return };
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::error!(%error, "a page of a mailbox could not be read");
+                session.page_failed();
+                self.running.push(Box::pin(async move {
+                    tokio::time::sleep(RETRY_PAGE).await;
+                    Done::RetryPage { key }
+                }));
+                return;
+            }
+        };
+        if session.has_lost(page.trimmed_to) {
+            // Entries went before this session had them: it attaches again, and is told which (promise 4).
+            return self.end_session(key, ErrorCode::SlowConsumer, 0);
+        }
+        let lagged = session.lags();
+        let (pushed, blocked) = session.page(&page.entries, page.is_end, now_ms);
+        let caught_up = lagged && !session.lags();
+        self.lagging -= usize::from(caught_up);
+        self.metrics.pages_read.increment(1);
+        self.metrics.page_entries.record(page.entries.len() as f64);
+        self.metrics.delivered.increment(pushed);
+        match blocked {
+            Some(Blocked::Link) => self.wait_for_link(key),
+            Some(Blocked::Window) | None => self.read_page(key),
+        }
+    }
+
+    /// The session goes on when its link has drained.
+    pub(super) fn wait_for_link(&mut self, key: SessionKey) {
+        let Some(session) = self.session(key) else { return };
+        if !session.wait_for_link() {
+            return;
+        }
+        let outbox = session.outbox.clone();
+        let waiting = self.blocked.entry(key.link).or_default();
+        waiting.push(key);
+        if waiting.len() == 1 {
+            self.running.push(Box::pin(async move {
+                outbox.room().await;
+                Done::LinkHasRoom { outbox }
+            }));
+        }
+    }
+}
+
+fn read_entry(key: &[u8], stored: Bytes) -> Result<Entry, Error> {
+    let seq = keys::entry_seq(key).ok_or(crate::core::CoreError::Contradiction("an entry's key has no number"))?;
+    let envelope = records::open_bytes("entry", stored)?;
+    let expires_at_ms = crate::core::envelope::peek(&envelope)?.expires_at_ms();
+    Ok(Entry { seq, envelope, expires_at_ms })
+}

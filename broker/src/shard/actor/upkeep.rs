@@ -1,0 +1,62 @@
+//! What the leader does by the clock.
+
+use std::sync::atomic::Ordering;
+
+use tidings_consensus::ProposeError;
+use tidings_proto::mailbox::v1::{ExpireDue, command::Command};
+
+use super::{Done, EXPIRED_AT_ONCE, ShardActor};
+use crate::core::{Reply, encode, keys};
+use crate::error::Error;
+
+impl ShardActor {
+    pub(super) fn tick(&mut self) {
+        self.metrics.lagging(self.core.shard, self.lagging);
+        self.count_voters();
+        self.expire();
+    }
+
+    pub(super) fn count_voters(&self) {
+        let voters = self.group.status().members.values().filter(|member| member.is_voter).count();
+        self.voters.store(voters, Ordering::Relaxed);
+    }
+
+    pub(super) fn expire(&mut self) {
+        if self.reign.is_none() || self.is_expiring {
+            return;
+        }
+        self.is_expiring = true;
+        let (group, now_ms) = (self.group.clone(), self.clock.now_ms());
+        self.running.push(Box::pin(async move {
+            let view = group.view();
+            let due = tokio::task::spawn_blocking(move || {
+                let (from, to) = keys::expiring_before(now_ms);
+                let (upkeep_from, upkeep_to) = keys::upkeep_before(now_ms.saturating_add(1));
+                Ok::<_, Error>(
+                    !view.scan(&from, &to, 1)?.is_empty() || !view.scan(&upkeep_from, &upkeep_to, 1)?.is_empty(),
+                )
+            });
+            match due.await {
+                Ok(Ok(true)) => {
+                    let command = encode(Command::ExpireDue(ExpireDue { limit: EXPIRED_AT_ONCE }));
+                    Done::Expired { answer: Some(group.propose_when_ready(command).await) }
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "what expires could not be read");
+                    Done::Expired { answer: None }
+                }
+                Ok(Ok(false)) | Err(_) => Done::Expired { answer: None },
+            }
+        }));
+    }
+
+    pub(super) fn expired(&mut self, answer: Option<Result<Reply, ProposeError>>) {
+        self.is_expiring = false;
+        if let Some(Ok(Reply::Expired { entries, more })) = answer {
+            self.metrics.expired.increment(u64::from(entries));
+            if more {
+                self.expire();
+            }
+        }
+    }
+}
