@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use tidings_node::admin::{AdminConfig, AdminServer};
 use tidings_node::cluster::ClusterConfig;
+use tidings_node::health::Component;
 use tidings_node::metrics::Metrics;
 use tidings_node::secret::Secret;
 use tidings_node::telemetry::{self, TelemetryConfig};
@@ -28,6 +29,8 @@ pub struct Process {
     pub services: Shutdown,
     pub health: Health,
     pub tasks: Tasks,
+    /// Not ready until every role of the process was started: only then do all of them count in `health`.
+    startup: Component,
     pub admin: std::net::SocketAddr,
 }
 
@@ -43,12 +46,18 @@ impl Process {
 
         let (shutdown, services, health) = (Shutdown::new(), Shutdown::new(), Health::new());
         signals::listen(shutdown.clone())?;
+        let startup = health.component("startup");
         let mut tasks = Tasks::new(shutdown.clone());
         let admin = AdminServer::bind(&config.section::<AdminConfig>()?, health.clone(), Metrics::install()?).await?;
         let address = admin.local_addr();
         tasks.spawn("admin", admin.run(services.clone()));
         let clock = Clock::system();
-        Ok(Self { config, cluster, secret, clock, shutdown, services, health, tasks, admin: address })
+        Ok(Self { config, cluster, secret, clock, shutdown, services, health, tasks, startup, admin: address })
+    }
+
+    /// Every role was started.
+    pub fn started(&self) {
+        self.startup.ready();
     }
 
     /// Asks the services to stop and waits for them, after clients were let go.

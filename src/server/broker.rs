@@ -1,5 +1,6 @@
 //! The broker role.
 
+use std::future::Future;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -18,18 +19,20 @@ const GRACE: Duration = Duration::from_secs(3);
 /// Runs the role until the process is told to stop.
 pub async fn run(mut process: Process) -> Result<()> {
     let engine = storage::open(&mut process).await?;
-    let broker = start(&mut process, &engine)?;
+    let (broker, heartbeat) = start(&mut process, &engine)?;
     let routes = broker.mount(Routes::new(engine.raft_service()));
     let address = process.cluster.listen;
     grpc::serve(&mut process, "nodes", address, routes, GRACE).await?;
+    process.tasks.spawn("heartbeat", heartbeat);
+    process.started();
     process.shutdown.requested().await;
     let ended = process.end().await;
     engine.shutdown().await;
     ended
 }
 
-/// Starts a broker in this process, and the heartbeat that tells it where the shards are.
-pub fn start(process: &mut Process, engine: &Engine) -> Result<Broker> {
+/// Starts a broker in this process. It does nothing before the heartbeat runs, which is to follow once others can reach it.
+pub fn start(process: &mut Process, engine: &Engine) -> Result<(Broker, impl Future<Output = ()> + Send + use<>)> {
     let (map_sender, map) = watch::channel(ShardMap::default());
     let heartbeat = Heartbeat {
         node: Node {
@@ -44,7 +47,6 @@ pub fn start(process: &mut Process, engine: &Engine) -> Result<Broker> {
         secret: process.secret.clone(),
         clock: process.clock.clone(),
     };
-    process.tasks.spawn("heartbeat", heartbeat.run(map_sender, process.services.clone()));
     let broker = Broker::start(BrokerOptions {
         node: process.cluster.node,
         engine: engine.clone(),
@@ -61,5 +63,5 @@ pub fn start(process: &mut Process, engine: &Engine) -> Result<Broker> {
         services.requested().await;
         running.stopped().await;
     });
-    Ok(broker)
+    Ok((broker, heartbeat.run(map_sender, process.services.clone())))
 }

@@ -19,6 +19,7 @@ pub async fn run(mut process: Process) -> Result<()> {
     let routes = start(&mut process, &engine).await?.add_service(engine.raft_service());
     let address = process.cluster.listen;
     grpc::serve(&mut process, "nodes", address, routes, GRACE).await?;
+    process.started();
     process.shutdown.requested().await;
     let ended = process.end().await;
     engine.shutdown().await;

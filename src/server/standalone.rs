@@ -14,11 +14,13 @@ const GRACE: Duration = Duration::from_secs(3);
 pub async fn run(mut process: Process) -> Result<()> {
     let engine = storage::open(&mut process).await?;
     let control_plane = control_plane::start(&mut process, &engine).await?;
-    let broker = broker::start(&mut process, &engine)?;
+    let (broker, heartbeat) = broker::start(&mut process, &engine)?;
     let routes = broker.mount(control_plane).add_service(engine.raft_service());
     let address = process.cluster.listen;
     grpc::serve(&mut process, "nodes", address, routes, GRACE).await?;
-    let gateway = gateway::start(&process, process.shutdown.clone())?;
+    process.tasks.spawn("heartbeat", heartbeat);
+    let gateway = gateway::start(&process)?;
+    process.started();
 
     tokio::select! {
         () = process.health.ready() => greet(&process, gateway.address())?,

@@ -1,6 +1,6 @@
 //! Numbered messages through the SDK, with both ends recorded.
 
-use tidings_sdk::{Client, Event, Events};
+use tidings_sdk::{Client, ConnectionState, Event, Events};
 use tokio::task::JoinHandle;
 
 use crate::recorder::Recorder;
@@ -31,8 +31,11 @@ pub async fn send_while(client: &Client, to: &str, recorder: &Recorder, mut go_o
 pub fn record(mut events: Events, recorder: Recorder) -> JoinHandle<()> {
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
-            if let Event::Message(message) = event {
-                recorder.came(message.text().parse().expect("the text is a number"));
+            match event {
+                Event::Message(message) => recorder.came(message.text().parse().expect("the text is a number")),
+                // Whoever waits for more will run into the deadline; this says why.
+                Event::Connection(ConnectionState::Stopped(reason)) => eprintln!("a recipient stopped: {reason}"),
+                _ => {}
             }
         }
     })

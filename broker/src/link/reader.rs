@@ -125,7 +125,8 @@ impl Reader {
         };
         let mailbox = match self.mailbox(shard, &attach.app, &attach.user) {
             Ok(mailbox) if attach.device.is_empty() || DeviceId::new(&attach.device).is_ok() => mailbox,
-            _ => return self.outbox.push(refuse(ErrorCode::InvalidArgument, 0)),
+            Ok(_) => return self.outbox.push(refuse(ErrorCode::InvalidArgument, 0)),
+            Err(code) => return self.outbox.push(refuse(code, 0)),
         };
         let Some(handle) = self.context.shards.get(shard) else {
             return self.outbox.push(refuse(ErrorCode::NotLeader, self.preferred_leader(shard)));
@@ -241,7 +242,11 @@ impl Reader {
     fn mailbox(&self, shard: u32, app: &str, user: &str) -> Result<MailboxId, ErrorCode> {
         let is_valid = AppId::new(app).is_ok() && UserId::new(user).is_ok();
         let shards = u32::try_from(self.context.map.borrow().shards.len()).unwrap_or(0);
-        if !is_valid || shards == 0 || shard_of(app, user, shards) != shard {
+        if shards == 0 {
+            // A node that has just started: it will know in a moment.
+            return Err(ErrorCode::NotLeader);
+        }
+        if !is_valid || shard_of(app, user, shards) != shard {
             return Err(ErrorCode::InvalidArgument);
         }
         MailboxId::new(app, user).ok_or(ErrorCode::InvalidArgument)
