@@ -28,6 +28,7 @@ pub async fn send_while(client: &Client, to: &str, recorder: &Recorder, mut go_o
 }
 
 /// Records what comes, until the events end.
+#[allow(clippy::print_stderr)] // What a test prints is its report.
 pub fn record(mut events: Events, recorder: Recorder) -> JoinHandle<()> {
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
