@@ -24,7 +24,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(30);
 
 const HELP: &str = "\
 @bob hi   sends `hi` to bob
-hi        sends to the last one
+hi        sends to the last one, or to who wrote first
 /help     this
 /quit     ends, as the end of the input does
 ✓ sent (safe on the server's disk)   ✓✓ delivered   ✓✓ read";
@@ -117,8 +117,7 @@ impl Chat {
         let text = match line.strip_prefix('@') {
             Some(addressed) => {
                 let (peer, text) = addressed.split_once(char::is_whitespace).unwrap_or((addressed, ""));
-                self.peer = Some(peer.to_owned());
-                self.screen.prompt = format!("@{peer}> ");
+                self.talk_to(peer);
                 text.trim()
             }
             None => line,
@@ -132,6 +131,11 @@ impl Chat {
             Err(error) => self.screen.show(&format!("✗ not sent ({error}): {text}"))?,
         }
         Ok(())
+    }
+
+    fn talk_to(&mut self, peer: &str) {
+        self.peer = Some(peer.to_owned());
+        self.screen.prompt = format!("@{peer}> ");
     }
 
     fn watch(&mut self, sending: Sending, text: String) {
@@ -179,6 +183,9 @@ impl Chat {
     async fn event(&mut self, event: Event) -> Outcome {
         match event {
             Event::Message(message) => {
+                if self.peer.is_none() {
+                    self.talk_to(message.from());
+                }
                 self.screen.show(&format!("{}: {}", message.from(), message.text()))?;
                 self.client.mark_read(&message).await?;
             }
