@@ -23,6 +23,7 @@ pub(crate) struct Metrics {
     pub frames_out_transient: Counter,
     pub frames_out_accepted: Counter,
     pub frames_out_refused: Counter,
+    pub frames_out_read_recorded: Counter,
     pub frames_out_other: Counter,
     /// Transient frames that a slow client had no room for.
     pub transients_dropped: Counter,
@@ -65,6 +66,7 @@ impl Metrics {
             frames_out_transient: frames_out("transient"),
             frames_out_accepted: frames_out("accepted"),
             frames_out_refused: frames_out("refused"),
+            frames_out_read_recorded: frames_out("read_recorded"),
             frames_out_other: frames_out("other"),
             transients_dropped: counter!("tidings_gateway_transients_dropped_total"),
             send_seconds: histogram!("tidings_gateway_send_seconds"),

@@ -62,7 +62,8 @@ mod tests {
 
     fn is_complete<T: Section + PartialEq + std::fmt::Debug>(config: &Config) {
         assert_eq!(config.section::<T>().unwrap(), T::default(), "[{}] says other defaults", T::NAME);
-        let (_, rest) = written().split_once(&format!("[{}]", T::NAME)).unwrap();
+        let page = format!("\n{}", written());
+        let (_, rest) = page.split_once(&format!("\n[{}]", T::NAME)).unwrap();
         let section = rest.split_once("\n[").map_or(rest, |(section, _)| section);
         for key in Config::keys::<T>() {
             let line = format!("{key} = ");

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use tidings_sdk::{AckMode, Event, Events, Message, Outgoing, ReceiptRequest, Status, receipt};
-use tidings_tests::{DEADLINE, Node, within};
+use tidings_tests::{DEADLINE, Node, RawClient, within};
 
 async fn next_message(events: &mut Events) -> Message {
     within(DEADLINE, "a message comes", async {
@@ -41,7 +41,7 @@ async fn a_message_is_sent_then_delivered_then_read() {
 async fn receipts_wait_for_a_sender_that_is_away_and_speak_for_all_below() {
     let mut node = Node::start().await;
     let control = node.control().await;
-    let (alice, bob) = (control.user("alice").await, control.user("bob").await);
+    let (alice, bob_token) = (control.user("alice").await, control.user("bob").await);
     let state = node.scratch("alice");
     let store = || tidings_sdk::FileStore::open(&state).unwrap();
     let (client, events) = node.client(&alice, "phone").store(store()).connect().unwrap();
@@ -52,14 +52,31 @@ async fn receipts_wait_for_a_sender_that_is_away_and_speak_for_all_below() {
     }
     client.close().await;
 
-    let (bob, mut events) = node.client(&bob, "phone").connect().unwrap();
+    let (bob, mut events) = node.client(&bob_token, "phone").connect().unwrap();
     let mut message = next_message(&mut events).await;
     for _ in 1..10 {
         message = next_message(&mut events).await;
     }
     message.ack();
     bob.mark_read(&message).await.unwrap();
+    // Neither is answered to the application. The node must have recorded both before it may be killed: the mark is
+    // answered to the client, and a device that connects anew is told where it stands.
+    within(DEADLINE, "the read mark is recorded", async {
+        while node.metric("tidings_gateway_frames_out_total{kind=\"read_recorded\"}") < 1.0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     bob.close().await;
+    within(DEADLINE, "the cursor is recorded", async {
+        loop {
+            let (_, welcome) = RawClient::attached(node.gateway_address(), &bob_token, "phone", None).await;
+            if welcome.cursor == welcome.tail {
+                break;
+            }
+        }
+    })
+    .await;
     node.restart_after_kill9().await;
 
     let (_client, mut events) = node.client(&alice, "phone").store(store()).connect().unwrap();

@@ -108,7 +108,7 @@ impl<S: Transport> Connection<S> {
         let answers = |read: &UnansweredRead| read.from == recorded.from && Some(read.id) == recorded.id;
         let Some(at) = self.reads.iter().position(answers) else { return Ok(()) };
         self.reads.remove(at);
-        self.core.metrics.frames_out_other.increment(1);
+        self.core.metrics.frames_out_read_recorded.increment(1);
         let broker::ReadRecorded { from, id, code, .. } = recorded;
         self.tell(server_frame::Frame::ReadRecorded(ReadRecorded { from, id, code }))
     }
