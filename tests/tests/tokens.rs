@@ -9,7 +9,7 @@ use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::{Hello, client_frame, server_frame};
 use tidings_proto::control::v1::CreateTokenRequest;
 use tidings_tests::raw::Came;
-use tidings_tests::{Node, RawClient};
+use tidings_tests::{DEADLINE, Node, RawClient, within};
 
 /// How a handshake with the token is refused; nothing when it is not.
 async fn refusal(node: &Node, token: &str, app_id: &str) -> (Option<ErrorCode>, Option<u16>) {
@@ -51,11 +51,14 @@ async fn at_the_handshake_each_has_its_own_code() {
     let (_, carol) = control.token("carol").await;
     control.set_active("carol", false).await;
     assert_refused(&node, &carol, "", ErrorCode::UserInactive).await;
-    let activated_at = Instant::now();
     control.set_active("carol", true).await;
-    while refusal(&node, &carol, "").await.0.is_some() {
-        assert!(activated_at.elapsed() < Duration::from_secs(1), "still refused after {:?}", activated_at.elapsed());
-    }
+    // A gateway remembers a refusal for up to a second; that is no promise to be timed.
+    within(DEADLINE, "carol is let in again", async {
+        while refusal(&node, &carol, "").await.0.is_some() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     RawClient::attached(node.gateway_address(), &good, "phone", None).await;
 }
 
