@@ -27,7 +27,7 @@ impl ShardActor {
     }
 
     /// One cursor of a session at a time is on its way; the newest waits. What sessions acknowledge within a moment goes
-    /// together: nobody waits for it, and each entry of the log costs as much as a hundred cursors in one.
+    /// together in one entry of the log: nobody waits for it.
     pub(super) fn record_cursor(&mut self, key: SessionKey) {
         if !self.session(key).is_some_and(Session::wants_recording) {
             return;
