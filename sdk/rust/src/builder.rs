@@ -11,7 +11,7 @@ use crate::connection::{Config, Connection};
 use crate::driver::{Driver, Parts};
 use crate::error::ConnectError;
 use crate::events::{AckMode, ConnectionState, Events};
-use crate::socket::Address;
+use crate::gateways::Gateways;
 use crate::store::{MemoryStore, Store};
 use crate::token::TokenSource;
 
@@ -20,7 +20,7 @@ const CHANNEL: usize = 1024;
 
 /// Makes a [`Client`].
 pub struct Builder {
-    url: String,
+    urls: Vec<String>,
     token: TokenSource,
     config: Config,
     store: Box<dyn Store>,
@@ -33,7 +33,7 @@ pub struct Builder {
 impl Builder {
     pub(crate) fn new(url: String, token: TokenSource) -> Self {
         Self {
-            url,
+            urls: vec![url],
             token,
             config: Config::default(),
             store: Box::new(MemoryStore),
@@ -42,6 +42,13 @@ impl Builder {
             outbox_bytes: 16 << 20,
             ack_mode: AckMode::default(),
         }
+    }
+
+    /// One more gateway of the same cluster, as in [`Client::builder`]. The first attempt goes to one of them at random, so
+    /// that clients spread, and each further one to the next: a lost gateway costs one attempt.
+    pub fn gateway(mut self, url: impl Into<String>) -> Self {
+        self.urls.push(url.into());
+        self
     }
 
     /// Names this device of the user, 1 to 63 bytes, the same after a restart. Without it, the session only sends.
@@ -113,7 +120,7 @@ impl Builder {
         if !self.config.device.is_empty() {
             DeviceId::new(&self.config.device)?;
         }
-        let address = Address::parse(&self.url, self.tls)?;
+        let gateways = Gateways::parse(&self.urls, self.tls)?;
         let state = self.store.load()?;
         let stream = state.stream;
         self.config.persist = self.store.keeps();
@@ -125,7 +132,7 @@ impl Builder {
         let driver = Driver::new(Parts {
             core: Connection::new(self.config, state),
             stream,
-            address,
+            gateways,
             token: self.token,
             store: self.store,
             shared: shared.clone(),

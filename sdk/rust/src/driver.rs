@@ -18,6 +18,7 @@ use crate::client::{Command, Shared};
 use crate::connection::{Connection, Effect, Emit, Input, Settled};
 use crate::error::{SendError, StopReason};
 use crate::events::{ConnectionState, Event, Message, Queued, Ticket};
+use crate::gateways::Gateways;
 use crate::receipts::AwaitedReceipts;
 use crate::sending::Slot;
 use crate::socket::{Address, Heard, Socket};
@@ -44,7 +45,7 @@ enum OpenError {
 pub(crate) struct Driver {
     core: Connection<Arc<Slot>>,
     effects: Vec<Effect<Arc<Slot>>>,
-    address: Address,
+    gateways: Gateways,
     token: TokenSource,
     store: Option<Box<dyn Store>>,
     shared: Arc<Shared>,
@@ -65,7 +66,7 @@ pub(crate) struct Driver {
 pub(crate) struct Parts {
     pub(crate) core: Connection<Arc<Slot>>,
     pub(crate) stream: u64,
-    pub(crate) address: Address,
+    pub(crate) gateways: Gateways,
     pub(crate) token: TokenSource,
     pub(crate) store: Box<dyn Store>,
     pub(crate) shared: Arc<Shared>,
@@ -81,7 +82,7 @@ impl Driver {
         Self {
             core: parts.core,
             effects: Vec::with_capacity(2 * BATCH),
-            address: parts.address,
+            gateways: parts.gateways,
             token: parts.token,
             store: Some(parts.store),
             shared: parts.shared,
@@ -229,7 +230,7 @@ impl Driver {
                 Effect::Numbered { tag, id } => tag.numbered(id),
                 Effect::Settled(settled) => self.settled(settled),
                 Effect::Emit(emit) => self.emit(emit),
-                Effect::Connect => self.opening = Some(open(self.address.clone(), self.token.clone())),
+                Effect::Connect => self.opening = Some(open(self.gateways.next(), self.token.clone())),
                 Effect::Disconnect => self.disconnect().await,
                 Effect::Stopped(reason) => self.stop(reason),
                 Effect::Persist(_) => {}

@@ -31,6 +31,7 @@ pub mod connection;
 mod driver;
 mod error;
 mod events;
+mod gateways;
 mod receipts;
 mod sending;
 mod socket;

@@ -262,3 +262,24 @@ async fn thousands_of_messages_through_a_small_outbox_arrive_in_order() {
     last.unwrap().sent().await.unwrap();
     serve.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_gateway_that_is_gone_is_left_for_another_one() {
+    let (first, second) = (Gateway::start().await, Gateway::start().await);
+    let (client, _events) = builder(&first).gateway(second.url()).connect().unwrap();
+    // The first attempt goes to either of them.
+    let (mut session, other) = tokio::select! {
+        (session, _) = first.welcomed(0, 0) => { drop(first); (session, second) }
+        (session, _) = second.welcomed(0, 0) => { drop(second); (session, first) }
+    };
+    let sending = client.send("bob", "hi").await.unwrap();
+    assert_eq!(session.next_send().await.seq, 1);
+    drop(session);
+
+    let (mut session, hello) = other.session().await;
+    assert_eq!(hello.resume.unwrap().stream, STREAM, "the same device goes on, elsewhere");
+    session.welcome(STREAM, 0, 0).await;
+    assert_eq!(session.next_send().await.seq, 1, "what had no answer goes again");
+    session.accept(1).await;
+    sending.sent().await.unwrap();
+}
