@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod app;
+mod audit;
 mod chat;
 mod control;
 mod duration;
@@ -43,10 +44,16 @@ pub enum Command {
     Listen(listen::ListenCommand),
     /// Chat in the terminal: `@bob hi` sends to bob, a plain line to the last one
     Chat(chat::ChatCommand),
+    Audit(audit::AuditCommand),
 }
 
 /// Runs a command to its end.
 pub fn run(command: Command) -> ExitCode {
+    if let Command::Audit(command) = &command
+        && let Some(ended) = command.run_isolated()
+    {
+        return ended;
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(anyhow::Error::from(error)).report(),
@@ -60,6 +67,7 @@ pub fn run(command: Command) -> ExitCode {
             Command::Send(command) => command.run().await,
             Command::Listen(command) => command.run().await,
             Command::Chat(command) => command.run().await,
+            Command::Audit(command) => command.run().await,
         }
     });
     // A read of stdin cannot be interrupted, and must not hold up the end.

@@ -1,0 +1,270 @@
+//! What the clients saw, in one order: told by their tasks as it happens, kept as JSON lines.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+/// A user of the audit; each has one device.
+pub type User = u32;
+
+/// Something that one client saw or did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Since the beginning of the run.
+    pub at_ms: u64,
+    /// Whose client.
+    pub user: User,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What a client can see or do. Messages are named by their sender and its `number`, which counts the sender's messages in
+/// the order in which they were given to the client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The client was opened, on the state that it left.
+    Opened,
+    /// The client was closed.
+    Closed,
+    /// A message was given to the client.
+    Given {
+        /// Its number.
+        number: u64,
+        /// Its recipient.
+        to: User,
+    },
+    /// The client said that it is sent.
+    Accepted {
+        /// Its number.
+        number: u64,
+        /// The stream in its id.
+        stream: u64,
+        /// The number in its id.
+        seq: u64,
+    },
+    /// The client said that nobody will receive it.
+    Refused {
+        /// Its number.
+        number: u64,
+        /// The reason.
+        code: String,
+    },
+    /// The client said that its fate cannot be known.
+    Unknown {
+        /// Its number.
+        number: u64,
+    },
+    /// The client said that it had been sent, and will not be delivered.
+    Failed {
+        /// Its number.
+        number: u64,
+        /// The reason.
+        code: String,
+    },
+    /// The client was told that a recipient has everything of a stream up to a number.
+    Receipt {
+        /// The recipient.
+        from: User,
+        /// Whether it also read it.
+        read: bool,
+        /// The stream.
+        stream: u64,
+        /// The number in it.
+        up_to: u64,
+    },
+    /// The application was shown a message.
+    Shown {
+        /// Its sender.
+        from: User,
+        /// Its number.
+        number: u64,
+        /// Its place in the mailbox.
+        place: u64,
+    },
+    /// The application acknowledged everything that it was shown up to a place in the mailbox.
+    Acknowledged {
+        /// The place.
+        place: u64,
+    },
+    /// The client said that entries of the mailbox may be lost.
+    Gap {
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+}
+
+/// The history of a run. Clones share it. Bounded by what the workload sends: a handful of records for each message.
+#[derive(Debug, Clone)]
+pub struct History(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    began: Instant,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    records: Vec<Record>,
+    tally: Tally,
+}
+
+/// What is still awaited.
+#[derive(Debug, Default)]
+struct Tally {
+    accepted: u64,
+    unanswered: HashSet<(User, u64)>,
+    accepted_not_shown: HashSet<(User, u64)>,
+    shown_not_accepted: HashSet<(User, u64)>,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self(Arc::new(Shared { began: Instant::now(), state: Mutex::default(), changed: Notify::new() }))
+    }
+}
+
+impl History {
+    /// Adds what a client saw.
+    pub fn record(&self, user: User, event: Event) {
+        let at_ms = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut state = self.0.state.lock();
+        state.tally.count(user, &event);
+        state.records.push(Record { at_ms, user, event });
+        drop(state);
+        self.0.changed.notify_waiters();
+    }
+
+    /// Everything so far.
+    pub fn records(&self) -> Vec<Record> {
+        self.0.state.lock().records.clone()
+    }
+
+    /// How many messages were accepted so far.
+    pub fn accepted(&self) -> u64 {
+        self.0.state.lock().tally.accepted
+    }
+
+    /// Waits until every message that was given has an answer and every accepted one was shown, at most so long; answers
+    /// how many are missing.
+    pub async fn settled(&self, limit: Duration) -> usize {
+        let missing = || {
+            let tally = &self.0.state.lock().tally;
+            tally.unanswered.len() + tally.accepted_not_shown.len()
+        };
+        let settled = async {
+            loop {
+                let changed = self.0.changed.notified();
+                tokio::pin!(changed);
+                // Registers before the look, so that a change between the two is not missed.
+                changed.as_mut().enable();
+                if missing() == 0 {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        // What is missing at the limit is for the verdict.
+        let _ = tokio::time::timeout(limit, settled).await;
+        missing()
+    }
+
+    /// Writes it as JSON lines.
+    pub fn keep(&self, file: &Path) -> Result<()> {
+        let mut out = BufWriter::new(File::create(file).with_context(|| format!("creating {}", file.display()))?);
+        for record in self.records() {
+            serde_json::to_writer(&mut out, &record)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(out.flush()?)
+    }
+}
+
+impl Tally {
+    fn count(&mut self, user: User, event: &Event) {
+        match event {
+            Event::Given { number, .. } => {
+                self.unanswered.insert((user, *number));
+            }
+            Event::Accepted { number, .. } => {
+                self.accepted += 1;
+                self.unanswered.remove(&(user, *number));
+                // A delivery can overtake the answer.
+                if !self.shown_not_accepted.remove(&(user, *number)) {
+                    self.accepted_not_shown.insert((user, *number));
+                }
+            }
+            Event::Refused { number, .. } | Event::Unknown { number } => {
+                self.unanswered.remove(&(user, *number));
+            }
+            Event::Shown { from, number, .. } => {
+                if !self.accepted_not_shown.remove(&(*from, *number)) {
+                    self.shown_not_accepted.insert((*from, *number));
+                }
+            }
+            Event::Opened
+            | Event::Closed
+            | Event::Failed { .. }
+            | Event::Receipt { .. }
+            | Event::Acknowledged { .. }
+            | Event::Gap { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(number: u64) -> Event {
+        Event::Given { number, to: 2 }
+    }
+
+    fn accepted(number: u64) -> Event {
+        Event::Accepted { number, stream: 9, seq: number + 1 }
+    }
+
+    fn shown(number: u64) -> Event {
+        Event::Shown { from: 1, number, place: number }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn settled_is_answered_and_shown_in_whatever_order() {
+        let history = History::default();
+        for (user, event) in [(1, given(0)), (2, shown(0)), (1, accepted(0)), (1, given(1)), (1, accepted(1))] {
+            history.record(user, event);
+        }
+        assert_eq!(history.settled(Duration::from_secs(1)).await, 1, "the second was not shown");
+        history.record(2, shown(1));
+        assert_eq!(history.settled(Duration::ZERO).await, 0);
+        history.record(1, given(2));
+        assert_eq!(history.settled(Duration::ZERO).await, 1, "the third has no answer");
+    }
+
+    #[test]
+    fn a_kept_history_reads_back() {
+        let history = History::default();
+        let events = [given(0), accepted(0), shown(0), Event::Opened, Event::Refused { number: 3, code: "X".into() }];
+        events.into_iter().for_each(|event| history.record(1, event));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("history.jsonl");
+        history.keep(&file).unwrap();
+        let text = std::fs::read_to_string(file).unwrap();
+        let read: Vec<Record> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(read, history.records());
+        assert!(text.contains(r#""user":1,"event":"given","number":0,"to":2}"#), "{text}");
+    }
+}

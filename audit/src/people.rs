@@ -1,0 +1,104 @@
+//! The users of a run: made in the control plane with a token each, and deleted at the end.
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tidings_proto::control::v1::tokens_client::TokensClient;
+use tidings_proto::control::v1::users_client::UsersClient;
+use tidings_proto::control::v1::{CreateTokenRequest, CreateUserRequest, DeleteUserRequest};
+use tokio::time::{Instant, sleep};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use crate::cluster::{DEADLINE, LocalCluster};
+
+/// A user, and the token that its client connects with.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// The user's id.
+    pub id: String,
+    /// The token.
+    pub token: String,
+}
+
+/// Puts the operator's key into each call.
+#[derive(Debug, Clone)]
+struct Key(MetadataValue<Ascii>);
+
+impl Interceptor for Key {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// Makes users in a cluster of this machine, through any of its control-plane nodes.
+pub async fn create_in(cluster: &LocalCluster, prefix: &str, count: u32) -> Result<Vec<Person>> {
+    let key = Key(format!("Bearer {}", cluster.operator_key()?).parse()?);
+    let url = cluster.control_urls().into_iter().next().context("there is no control plane")?;
+    let channel = Endpoint::from_shared(url)?.connect().await?;
+    create(InterceptedService::new(channel, key), "", prefix, count).await
+}
+
+/// Makes users of an app (empty: the key's own), named by a prefix and a number.
+pub async fn create<K>(
+    service: InterceptedService<Channel, K>,
+    app: &str,
+    prefix: &str,
+    count: u32,
+) -> Result<Vec<Person>>
+where
+    K: Interceptor + Clone,
+{
+    let (users, tokens) = (UsersClient::new(service.clone()), TokensClient::new(service));
+    let mut people = Vec::new();
+    for number in 0..count {
+        let id = format!("{prefix}-{number}");
+        let made = insist(|| {
+            let (app, id) = (app.to_owned(), id.clone());
+            let request = CreateUserRequest { app, id, ..CreateUserRequest::default() };
+            let mut users = users.clone();
+            async move { users.create_user(request).await }
+        });
+        made.await.context("making a user of the audit")?;
+        let made = insist(|| {
+            let (app, user) = (app.to_owned(), id.clone());
+            let request = CreateTokenRequest { app, user, ..CreateTokenRequest::default() };
+            let mut tokens = tokens.clone();
+            async move { tokens.create_token(request).await }
+        });
+        let token = made.await.context("making a token of the audit")?.into_inner().secret;
+        people.push(Person { id, token });
+    }
+    Ok(people)
+}
+
+/// Deletes them, with what their mailboxes hold.
+pub async fn delete<K>(service: InterceptedService<Channel, K>, app: &str, people: &[Person]) -> Result<()>
+where
+    K: Interceptor + Clone,
+{
+    let mut users = UsersClient::new(service);
+    for person in people {
+        users.delete_user(DeleteUserRequest { app: app.to_owned(), id: person.id.clone() }).await?;
+    }
+    Ok(())
+}
+
+/// Repeats a call while the control plane is away; both calls here may be repeated.
+async fn insist<R, F: Future<Output = Result<R, Status>>>(call: impl Fn() -> F) -> Result<R> {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        match call().await {
+            Err(status) if status.code() == Code::Unavailable && Instant::now() < deadline => {
+                // Nothing tells when there is a leader again.
+                sleep(Duration::from_millis(100)).await;
+            }
+            answer => return Ok(answer?),
+        }
+    }
+}

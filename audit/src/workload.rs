@@ -1,0 +1,98 @@
+//! Users that write to each other at a rate, through the SDK: half of them on a file store, with spells offline in which
+//! their client is closed and opened again on the same file.
+
+mod device;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::history::{History, User};
+use crate::people::Person;
+use device::Device;
+
+/// What the clients do.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// The gateways that any client may use.
+    pub gateways: Vec<String>,
+    /// The users; at least two.
+    pub people: Vec<Person>,
+    /// Messages per second of all users together. An open loop: they are given when they are due, however slow the answers.
+    pub rate: f64,
+    /// Where devices keep their files.
+    pub stores: PathBuf,
+    /// Of the random pairs, times and spells.
+    pub seed: u64,
+}
+
+/// What all devices do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Send, and be offline at times.
+    Busy,
+    /// Send nothing more; be online.
+    Settling,
+    /// Close, open again on the same file, and wait until nothing more comes.
+    Returning,
+}
+
+/// The running clients. They end when it is dropped.
+#[derive(Debug)]
+pub struct Traffic {
+    history: History,
+    phase: watch::Sender<Phase>,
+    devices: JoinSet<Result<()>>,
+}
+
+impl Workload {
+    /// Starts the clients.
+    pub fn start(self) -> Traffic {
+        let (history, phase) = (History::default(), watch::Sender::new(Phase::Busy));
+        let mut devices = JoinSet::new();
+        let users = u32::try_from(self.people.len()).unwrap_or(User::MAX);
+        for user in 0..users {
+            let device = Device::new(&self, user, history.clone());
+            devices.spawn(device.run(phase.subscribe()));
+        }
+        Traffic { history, phase, devices }
+    }
+}
+
+impl Traffic {
+    /// What was seen so far.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Lets nothing more be sent, waits until all is settled, at most so long, and then until every device came back once
+    /// more and was shown whatever the cluster still has for it. What is not settled is for the verdict.
+    pub async fn end(mut self, limit: Duration) -> Result<History> {
+        self.phase.send_replace(Phase::Settling);
+        self.history.settled(limit).await;
+        self.phase.send_replace(Phase::Returning);
+        let returned = async {
+            while let Some(ended) = self.devices.join_next().await {
+                ended??;
+            }
+            Ok::<_, anyhow::Error>(())
+        };
+        match tokio::time::timeout(limit, returned).await {
+            Ok(ended) => ended?,
+            Err(_) => bail!("after {limit:?} not every device had come back to the cluster"),
+        }
+        Ok(self.history)
+    }
+
+    /// Waits for a device to fail, which only its own store or a refusal for good can make it do.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        match self.devices.join_next().await {
+            Some(Ok(Err(error))) => error,
+            Some(Err(error)) => error.into(),
+            Some(Ok(Ok(()))) | None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! `tidings audit`: the loss audit (docs/reliability.md). On a cluster of its own it makes the faults itself; on another
+//! one the operator does, and the audit is the traffic and the verdict.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+use tidings_audit::faults::Class;
+use tidings_audit::run::{Audit, Outcome as ClassOutcome, Report, SETTLE};
+use tidings_audit::workload::Workload;
+use tidings_audit::{Plan, Verdict, isolation, people, schedule, verdict};
+
+use super::control::ControlOptions;
+use super::exit::{Exit, Failure, Outcome};
+use super::output;
+
+/// Columns of the table.
+const HEADINGS: [&str; 12] = [
+    "class",
+    "faults",
+    "given",
+    "accepted",
+    "delivered",
+    "lost",
+    "doubled",
+    "returned",
+    "out of order",
+    "contradictions",
+    "refused",
+    "unknown",
+];
+
+/// Check that a cluster loses, doubles and reorders nothing while faults happen
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("where").required(true).args(["local", "gateway"]))]
+pub struct AuditCommand {
+    /// Start a cluster of this binary on this machine, and make the faults
+    #[arg(long)]
+    local: bool,
+    /// Gateways of a running cluster; the audit makes its users and deletes them again, and the faults are yours
+    #[arg(long, value_name = "URL", num_args = 1..)]
+    gateway: Vec<String>,
+    /// Which classes of faults; without it, all
+    #[arg(long, value_name = "CLASS,…", value_delimiter = ',', requires = "local")]
+    classes: Vec<Class>,
+    /// How long each class runs, and the whole of it on a running cluster
+    #[arg(long, default_value_t = 30, value_name = "NUMBER")]
+    seconds: u64,
+    /// Repeat the schedule and the traffic of a run
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// Messages per second, of all users together
+    #[arg(long, default_value_t = 200.0, value_name = "NUMBER")]
+    rate: f64,
+    /// How many users write to each other
+    #[arg(long, default_value_t = 12, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    users: u32,
+    /// Keep every history and log here; without it, those of a class that failed are kept in a temporary folder
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
+    /// Control-plane nodes of the local cluster
+    #[arg(long, default_value_t = 3, value_name = "NUMBER", requires = "local")]
+    control_planes: usize,
+    /// Its brokers
+    #[arg(long, default_value_t = 3, value_name = "NUMBER", requires = "local")]
+    brokers: usize,
+    /// Its gateways
+    #[arg(long, default_value_t = 2, value_name = "NUMBER", requires = "local")]
+    gateways: usize,
+    /// Count a class that cannot run on this machine as a success
+    #[arg(long, requires = "local")]
+    allow_skip: bool,
+    #[command(flatten)]
+    control: ControlOptions,
+}
+
+/// A class that is not clean ends the command with this.
+const FOUND: Exit = Exit::Other;
+
+impl AuditCommand {
+    /// Runs it.
+    pub async fn run(self) -> Outcome {
+        if self.local { self.run_local().await } else { self.run_against().await }
+    }
+
+    /// In namespaces of its own, where this machine allows it: then the same command line was run again inside, and this
+    /// is how it ended. Before the runtime starts.
+    pub fn run_isolated(&self) -> Option<ExitCode> {
+        if !self.local || isolation::is_inside() || isolation::is_possible().is_err() {
+            return None;
+        }
+        Some(match isolation::run_again() {
+            Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
+            Err(error) => Failure::from(error).report(),
+        })
+    }
+
+    async fn run_local(self) -> Outcome {
+        let seed = self.seed.unwrap_or_else(schedule::random_seed);
+        let classes = if self.classes.is_empty() { Class::ALL.to_vec() } else { self.classes.clone() };
+        let audit = Audit {
+            plan: self.plan()?,
+            length: Duration::from_secs(self.seconds),
+            seed,
+            rate: self.rate,
+            users: self.users,
+            keep: self.keep.clone(),
+        };
+        let (mut rows, mut wrong) = (Vec::new(), Vec::new());
+        for class in classes {
+            eprintln!("{class}");
+            let outcome = Box::pin(audit.run(class, &|sentence| eprintln!("  {sentence}"))).await;
+            if !self.is_good(class, &outcome) {
+                wrong.push(class);
+            }
+            self.answer(class, outcome, &mut rows)?;
+        }
+        if !self.control.json {
+            output::table(&HEADINGS, &rows)?;
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = wrong.iter().map(|class| class.name()).collect();
+        let repeat = format!(
+            "tidings audit --local --classes {} --seconds {} --seed {seed} --rate {} --users {}",
+            names.join(","),
+            self.seconds,
+            self.rate,
+            self.users
+        );
+        Err(Failure::new(FOUND, format!("not clean: {}; repeat with: {repeat}", names.join(", "))))
+    }
+
+    fn plan(&self) -> Outcome<Plan> {
+        let own = std::env::current_exe().context("finding the path of this program")?;
+        let (control_planes, brokers, gateways) = (self.control_planes, self.brokers, self.gateways);
+        let default = Plan::of(own);
+        let replication = default.replication.min(u32::try_from(brokers).unwrap_or(u32::MAX));
+        Ok(Plan { control_planes, brokers, gateways, replication, ..default })
+    }
+
+    fn is_good(&self, class: Class, outcome: &ClassOutcome) -> bool {
+        match outcome {
+            ClassOutcome::Skipped(reason) => {
+                eprintln!("  {class} is skipped: {reason}");
+                self.allow_skip
+            }
+            ClassOutcome::Ran(report) => {
+                report.trouble.iter().chain(&report.verdict.examples).for_each(|line| eprintln!("  {line}"));
+                report.kept.iter().for_each(|folder| eprintln!("  kept in {}", folder.display()));
+                report.is_clean()
+            }
+        }
+    }
+
+    fn answer(&self, class: Class, outcome: ClassOutcome, rows: &mut Vec<Vec<String>>) -> Outcome {
+        match (outcome, self.control.json) {
+            (ClassOutcome::Skipped(reason), true) => {
+                output::json(&json!({ "class": class.name(), "skipped": reason }))?
+            }
+            (ClassOutcome::Skipped(_), false) => rows.push(vec![class.name().to_owned(), "skipped".to_owned()]),
+            (ClassOutcome::Ran(Report { faults, verdict, trouble, .. }), true) => {
+                output::json(
+                    &json!({ "class": class.name(), "faults": faults, "verdict": verdict, "trouble": trouble }),
+                )?;
+            }
+            (ClassOutcome::Ran(report), false) => rows.push(row(class.name(), report.faults, &report.verdict)),
+        }
+        Ok(())
+    }
+
+    async fn run_against(self) -> Outcome {
+        let seed = self.seed.unwrap_or_else(schedule::random_seed);
+        let (service, app) = (self.control.connect().await?, &self.control.app);
+        let people = people::create(service.clone(), app, &format!("audit-{seed:016x}"), self.users).await?;
+        let stores = tempfile::Builder::new().prefix("tidings-audit-devices-").tempdir()?;
+        let (gateways, rate) = (self.gateway.clone(), self.rate);
+        let workload = Workload { gateways, people: people.clone(), rate, stores: stores.path().to_owned(), seed };
+        let mut traffic = workload.start();
+        let history = traffic.history().clone();
+        let ended = tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(self.seconds)) => Ok(()),
+            signal = tokio::signal::ctrl_c() => signal.map_err(Into::into),
+            error = traffic.failed() => Err(error),
+        };
+        let ended = match ended {
+            Ok(()) => traffic.end(SETTLE).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Some(folder) = &self.keep {
+            std::fs::create_dir_all(folder)?;
+            history.keep(&folder.join("history.jsonl"))?;
+        }
+        let verdict = verdict::judge(&history.records());
+        people::delete(service, app, &people).await?;
+        if self.control.json {
+            output::json(&json!({ "verdict": verdict }))?;
+        } else {
+            output::table(&HEADINGS, &[row("-", 0, &verdict)])?;
+        }
+        verdict.examples.iter().for_each(|line| eprintln!("  {line}"));
+        ended?;
+        if verdict.is_clean() { Ok(()) } else { Err(Failure::new(FOUND, "not clean")) }
+    }
+}
+
+fn row(class: &str, faults: usize, verdict: &Verdict) -> Vec<String> {
+    let counts = [
+        verdict.given,
+        verdict.accepted,
+        verdict.delivered,
+        verdict.lost,
+        verdict.doubled,
+        verdict.returned,
+        verdict.out_of_order,
+        verdict.contradictions,
+        verdict.refused,
+        verdict.unknown,
+    ];
+    [class.to_owned(), faults.to_string()].into_iter().chain(counts.map(|count| count.to_string())).collect()
+}
