@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use tidings_node::bearer::BearerClient;
-use tidings_node::secret::Secret;
-use tidings_node::{Clock, Shutdown};
+use tidings_node::membership::{MemberClient, Membership};
+use tidings_node::{Clock, Dialer, Shutdown, dial};
 use tidings_proto::cluster::v1::nodes_client::NodesClient;
 use tidings_proto::cluster::v1::{HeartbeatRequest, HeartbeatResponse, Node, ShardMap};
 use tokio::sync::watch;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,11 +24,12 @@ pub struct Heartbeat {
     pub node: Node,
     /// `host:port` of the control plane's nodes; asked in turn until one answers.
     pub control_plane: Vec<String>,
-    pub secret: Secret,
+    pub membership: Membership,
+    pub dialer: Dialer,
     pub clock: Clock,
 }
 
-type Client = NodesClient<InterceptedService<Channel, BearerClient>>;
+type Client = NodesClient<InterceptedService<Channel, MemberClient>>;
 
 impl Heartbeat {
     /// Runs until shutdown. Puts every newer map into `map`; while the control plane is away the last one stays.
@@ -85,10 +85,9 @@ impl Heartbeat {
     }
 
     fn connect(&self, address: &str) -> Result<Client, String> {
-        let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-        let endpoint = Endpoint::from_shared(uri).map_err(|error| format!("{address}: {error}"))?;
-        let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect_lazy();
-        Ok(NodesClient::with_interceptor(channel, BearerClient::new(&self.secret)))
+        let endpoint = dial::endpoint(address).map_err(|error| format!("{address}: {error}"))?;
+        let channel = self.dialer.connect_lazy(&endpoint.connect_timeout(CONNECT_TIMEOUT));
+        Ok(NodesClient::with_interceptor(channel, MemberClient::new(&self.membership)))
     }
 
     fn learn(&self, map: &watch::Sender<ShardMap>, answered: Option<ShardMap>) {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidings_consensus::{Engine, GroupId, NodeId, ProposeError};
-use tidings_node::bearer::BearerServer;
 use tidings_node::health::Component;
+use tidings_node::membership::{MemberServer, Membership};
 use tidings_node::secret::Secret;
 use tidings_node::{Clock, Health, Shutdown};
 use tidings_proto::cluster::v1::directory_server::DirectoryServer;
@@ -163,14 +163,14 @@ impl ControlPlane {
             .add_service(reflection))
     }
 
-    /// What the other nodes of the cluster call: `tidings.cluster.v1`, with the cluster's secret as bearer.
-    pub fn node_routes(&self, secret: &Secret) -> Routes {
-        self.add_node_services(Routes::default(), secret)
+    /// What the other nodes of the cluster call: `tidings.cluster.v1`, for members of the cluster alone.
+    pub fn node_routes(&self, membership: &Membership) -> Routes {
+        self.add_node_services(Routes::default(), membership)
     }
 
     /// As [`ControlPlane::node_routes`], beside other services on one server.
-    pub fn add_node_services(&self, routes: Routes, secret: &Secret) -> Routes {
-        let members_only = BearerServer::new(secret.clone());
+    pub fn add_node_services(&self, routes: Routes, membership: &Membership) -> Routes {
+        let members_only = MemberServer::new(membership.clone());
         let directory = DirectoryService::new(self.replica.clone(), self.shutdown.clone());
         let directory = DirectoryServer::new(directory).max_decoding_message_size(MAX_REQUEST_BYTES);
         let nodes = NodesServer::new(NodesService::new(self.replica.clone()));

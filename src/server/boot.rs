@@ -7,10 +7,11 @@ use anyhow::{Context as _, Result, bail};
 use tidings_node::admin::{AdminConfig, AdminServer};
 use tidings_node::cluster::ClusterConfig;
 use tidings_node::health::Component;
+use tidings_node::membership::Membership;
 use tidings_node::metrics::Metrics;
-use tidings_node::secret::Secret;
 use tidings_node::telemetry::{self, TelemetryConfig};
-use tidings_node::{Clock, Config, Health, Shutdown, Tasks, signals};
+use tidings_node::tls::{NodeTls, NodeTlsConfig};
+use tidings_node::{Clock, Config, Dialer, Health, Shutdown, Tasks, signals};
 
 use super::ServerArguments;
 
@@ -21,7 +22,10 @@ const STOP_DEADLINE: Duration = Duration::from_secs(20);
 pub struct Process {
     pub config: Config,
     pub cluster: ClusterConfig,
-    pub secret: Secret,
+    pub membership: Membership,
+    /// TLS on the node-to-node port, if it is configured; the other side of it is in `dialer`.
+    pub node_tls: Option<Arc<NodeTls>>,
+    pub dialer: Dialer,
     pub clock: Clock,
     /// Requested by a signal, or by a task that failed: client connections drain.
     pub shutdown: Shutdown,
@@ -42,7 +46,9 @@ impl Process {
         let cluster = ClusterConfig::of(&config)?;
         std::fs::create_dir_all(&cluster.data)
             .with_context(|| format!("making the data folder {}", cluster.data.display()))?;
-        let secret = cluster.load_secret()?;
+        let membership = cluster.membership()?;
+        let node_tls = config.section::<NodeTlsConfig>()?.load()?;
+        let dialer = Dialer::new(node_tls.clone());
 
         let (shutdown, services, health) = (Shutdown::new(), Shutdown::new(), Health::new());
         signals::listen(shutdown.clone())?;
@@ -52,7 +58,20 @@ impl Process {
         let address = admin.local_addr();
         tasks.spawn("admin", admin.run(services.clone()));
         let clock = Clock::system();
-        Ok(Self { config, cluster, secret, clock, shutdown, services, health, tasks, startup, admin: address })
+        Ok(Self {
+            config,
+            cluster,
+            membership,
+            node_tls,
+            dialer,
+            clock,
+            shutdown,
+            services,
+            health,
+            tasks,
+            startup,
+            admin: address,
+        })
     }
 
     /// Every role was started.
@@ -77,7 +96,8 @@ impl Process {
     /// Where to find the control plane: the configured nodes, or this process.
     pub fn control_plane_addresses(&self) -> Vec<String> {
         match self.cluster.control_plane.as_slice() {
-            [] => vec![self.cluster.listen.to_string()],
+            // Under the name that stands in its certificate.
+            [] => vec![self.advertised_address()],
             configured => configured.to_vec(),
         }
     }

@@ -17,8 +17,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub async fn run(mut process: Process) -> Result<()> {
     let engine = storage::open(&mut process).await?;
     let routes = start(&mut process, &engine).await?.add_service(engine.raft_service());
-    let address = process.cluster.listen;
-    grpc::serve(&mut process, "nodes", address, routes, GRACE).await?;
+    grpc::serve_nodes(&mut process, routes, GRACE).await?;
     process.started();
     process.shutdown.requested().await;
     let ended = process.end().await;
@@ -44,8 +43,8 @@ pub async fn start(process: &mut Process, engine: &Engine) -> Result<Routes> {
             tracing::warn!(file = %key_file.display(), %reason, "the operator's API key in this file is not good");
         }
     }
-    grpc::serve(process, "backends", listen, control_plane.backend_routes()?, GRACE).await?;
-    let routes = control_plane.node_routes(&process.secret);
+    grpc::serve_backends(process, listen, control_plane.backend_routes()?, GRACE).await?;
+    let routes = control_plane.node_routes(&process.membership);
     process.tasks.spawn("control plane", control_plane.run());
     Ok(routes)
 }

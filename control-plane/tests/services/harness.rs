@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidings_consensus::{Engine, EngineOptions};
 use tidings_control_plane::{ControlPlane, ControlPlaneConfig, OperatorKey};
-use tidings_node::bearer::BearerClient;
+use tidings_node::membership::{MemberClient, Membership};
 use tidings_node::secret::Secret;
 use tidings_node::{Clock, Health, Shutdown, Tasks};
 use tidings_proto::ErrorCode;
@@ -23,7 +23,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Server};
 
-pub type Authorized = InterceptedService<Channel, BearerClient>;
+pub type Authorized = InterceptedService<Channel, MemberClient>;
 
 /// How long anything may take here.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -38,6 +38,10 @@ pub struct Running {
     shutdown: Shutdown,
     tasks: Tasks,
     engine: Engine,
+}
+
+fn membership(secret: &Secret) -> Membership {
+    Membership::new("test", secret.clone()).unwrap()
 }
 
 pub fn config(shards: u32) -> ControlPlaneConfig {
@@ -61,7 +65,8 @@ impl Running {
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let routes = control_plane.add_node_services(control_plane.backend_routes().unwrap(), &cluster_secret);
+        let routes =
+            control_plane.add_node_services(control_plane.backend_routes().unwrap(), &membership(&cluster_secret));
         let mut tasks = Tasks::new(shutdown.clone());
         let stop = shutdown.clone();
         let server = Server::builder().add_routes(routes);
@@ -82,8 +87,9 @@ impl Running {
         self.engine.shutdown().await;
     }
 
+    /// Shows a secret: the cluster's, or an API key.
     pub fn with(&self, secret: &Secret) -> Authorized {
-        InterceptedService::new(self.channel.clone(), BearerClient::new(secret))
+        InterceptedService::new(self.channel.clone(), MemberClient::new(&membership(secret)))
     }
 
     pub fn apps(&self, secret: &Secret) -> AppsClient<Authorized> {
