@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tidings_node::Clock;
+use tidings_node::{Clock, Dialer};
 
 use crate::error::Error;
 use crate::group_id::NodeId;
@@ -21,12 +21,14 @@ pub struct EngineOptions {
     pub clock: Clock,
     /// Sent with every call to a peer and asked of every peer; `None` sends nothing and asks nothing.
     pub peer_secret: Option<String>,
+    /// Connects to the peers.
+    pub dialer: Dialer,
     /// Limits and times.
     pub tuning: Tuning,
 }
 
 impl EngineOptions {
-    /// The machine's clock, no secret, default tuning.
+    /// The machine's clock, no secret, no TLS, default tuning.
     pub fn new(dir: impl Into<PathBuf>, node_id: NodeId, cluster_id: impl Into<String>) -> Self {
         Self {
             dir: dir.into(),
@@ -34,6 +36,7 @@ impl EngineOptions {
             cluster_id: cluster_id.into(),
             clock: Clock::system(),
             peer_secret: None,
+            dialer: Dialer::default(),
             tuning: Tuning::default(),
         }
     }

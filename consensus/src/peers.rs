@@ -17,12 +17,13 @@ use openraft::raft::{
 use openraft::storage::Snapshot;
 use openraft::{OptionalSend, RPCTypes};
 use parking_lot::Mutex;
+use tidings_node::{Dialer, dial};
 use tidings_proto::raft::v1 as proto;
 use tidings_proto::raft::v1::raft_transport_client::RaftTransportClient;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use crate::error::Error;
@@ -33,11 +34,11 @@ use crate::snapshot::SnapshotData;
 use crate::type_config::{CommittedLeaderId, TypeConfig, Vote};
 use crate::wire;
 
-pub(crate) const CLUSTER_KEY: &str = "tidings-cluster";
+pub(crate) const CLUSTER_KEY: &str = tidings_node::membership::CLUSTER;
 pub(crate) const FROM_KEY: &str = "tidings-from";
 pub(crate) const TO_KEY: &str = "tidings-to";
 pub(crate) const GROUP_KEY: &str = "tidings-group";
-pub(crate) const SECRET_KEY: &str = "authorization";
+pub(crate) const SECRET_KEY: &str = tidings_node::bearer::AUTHORIZATION;
 
 /// A batch of 2 MiB, or one entry with the largest command, with room to spare.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
@@ -51,6 +52,7 @@ pub(crate) struct Peers {
     me: NodeId,
     cluster: MetadataValue<Ascii>,
     secret: Option<MetadataValue<Ascii>>,
+    dialer: Dialer,
     timeout: Duration,
     snapshot_rate: Option<u64>,
     channels: Mutex<HashMap<NodeId, (String, Channel)>>,
@@ -73,6 +75,7 @@ impl Peers {
             me: options.node_id,
             cluster: ascii("cluster_id", &options.cluster_id)?,
             secret,
+            dialer: options.dialer.clone(),
             timeout: options.tuning.peer_timeout,
             snapshot_rate: options.tuning.snapshot_bytes_per_second,
             channels: Mutex::default(),
@@ -94,16 +97,14 @@ impl Peers {
         {
             return Ok(channel.clone());
         }
-        let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-        let channel = Endpoint::from_shared(uri)?
-            .tcp_nodelay(true)
+        let endpoint = dial::endpoint(address)?
             .connect_timeout(self.timeout)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .http2_keep_alive_interval(self.timeout)
             .keep_alive_timeout(self.timeout)
-            .keep_alive_while_idle(true)
-            .connect_lazy();
+            .keep_alive_while_idle(true);
+        let channel = self.dialer.connect_lazy(&endpoint);
         channels.insert(node, (address.to_owned(), channel.clone()));
         Ok(channel)
     }
