@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use crate::command_batch::CommandBatch;
 use crate::encoding::{self, Applied};
 use crate::error::{Error, ProposeError};
-use crate::failure::Failure;
+use crate::failure::GroupFailure;
 use crate::in_flight::{self, InFlight, Waiter};
 use crate::keys;
 use crate::leadership::Leadership;
@@ -41,7 +41,7 @@ pub(crate) struct Surroundings {
     pub(crate) snapshot_folder: PathBuf,
     pub(crate) table_options: TableOptions,
     pub(crate) leadership: watch::Receiver<Leadership>,
-    pub(crate) failure: Arc<Failure>,
+    pub(crate) failure: GroupFailure,
     /// Until the group runs, snapshots are asked for their description alone.
     pub(crate) is_running: Arc<AtomicBool>,
 }
@@ -85,7 +85,7 @@ impl<M: StateMachine> Applier<M> {
         let group = self.around.state.group();
         let unpacked = batch.unpack().map_err(|source| {
             let error = Error::Corrupt { group, what: format!("the commands of entry {}", id.index), source };
-            self.around.failure.report(error.to_string());
+            self.around.failure.report(&error);
             error
         })?;
         let waiters = self.in_flight.take(unpacked.place);
@@ -156,7 +156,7 @@ impl<M: StateMachine> Applier<M> {
     async fn apply_all(
         &mut self,
         mut entries: impl Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
-    ) -> io::Result<()> {
+    ) -> Result<(), Error> {
         let mut run = Run::new(self.around.state.clone());
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
@@ -190,8 +190,7 @@ impl<M: StateMachine> Applier<M> {
         let written = log_writer::write(&self.around.log_queue, put).await;
         written.map_err(|error| Error::Storage(error.to_string()))?;
         let (state, install_folder) = (self.around.state.clone(), folder.clone());
-        let taken_in = blocking(move || snapshot::take_in_table(&state, &install_folder)).await;
-        taken_in.inspect_err(|error| self.around.failure.write_failed(error.to_string()))?;
+        blocking(move || snapshot::take_in_table(&state, &install_folder)).await?;
         self.around.marks.durable(last);
         let delete = |done| Job::Delete { key: mark.to_vec(), done };
         let deleted = log_writer::write(&self.around.log_queue, delete).await;
@@ -211,10 +210,7 @@ impl<M: StateMachine> Applier<M> {
     }
 
     fn failed(&self, error: Error) -> io::Error {
-        let group = self.around.state.group();
-        if !matches!(error, Error::ShuttingDown) {
-            self.around.failure.report(format!("group {group}: {error}"));
-        }
+        self.around.failure.report(&error);
         error.into()
     }
 }
@@ -280,9 +276,7 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Applier<M> {
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
-        self.apply_all(entries).await.inspect_err(|error| {
-            self.around.failure.report(format!("group {}: {error}", self.around.state.group()));
-        })
+        self.apply_all(entries).await.map_err(|error| self.failed(error))
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {

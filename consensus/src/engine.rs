@@ -1,11 +1,11 @@
 //! The engine of one process: its store, its log-writer thread, its peers, and the groups that run on them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver as _;
@@ -20,7 +20,7 @@ use crate::applier::{Applier, Surroundings};
 use crate::compaction;
 use crate::encoding;
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::failure::{Failure, GroupFailure};
 use crate::group::{Group, Replica};
 use crate::group_id::GroupId;
 use crate::in_flight::InFlight;
@@ -34,6 +34,7 @@ use crate::options::EngineOptions;
 use crate::peers::{GroupNetwork, MAX_MESSAGE_BYTES, Peers};
 use crate::proposer::Proposer;
 use crate::raft_service::{Endpoint, Endpoints, RaftService};
+use crate::record;
 use crate::snapshot::{self, TableOptions};
 use crate::state_db::{AppliedMarks, GroupState, StateDb};
 use crate::store::{self, Store};
@@ -55,6 +56,10 @@ struct Inner {
     peers: Arc<Peers>,
     endpoints: Endpoints,
     groups: Mutex<HashMap<GroupId, Slot>>,
+    /// Held while a group is marked as damaged, or erased.
+    marking: tokio::sync::Mutex<()>,
+    /// What must end before the databases can be closed.
+    tasks: TaskTracker,
 }
 
 /// A group that is starting, or how to stop one that runs.
@@ -91,6 +96,9 @@ impl Engine {
         let store = Store::open(&options)?;
         snapshot::remove_leftovers(&store.snapshot_folder)?;
         let failure = Arc::new(Failure::new());
+        for (group, reason) in store.damaged_groups()? {
+            failure.damaged(group, reason);
+        }
         let writer = LogWriter::start(
             store.log.clone(),
             options.tuning.log_queue,
@@ -109,13 +117,16 @@ impl Engine {
             peers,
             endpoints: Endpoints::default(),
             groups: Mutex::default(),
+            marking: tokio::sync::Mutex::default(),
+            tasks: TaskTracker::new(),
             failure,
             options,
         })))
     }
 
     /// Starts this node's replica of a group, new or stored. It takes part from now on; a new one waits to be
-    /// [bootstrapped](Group::bootstrap), or added by a leader.
+    /// [bootstrapped](Group::bootstrap), or added by a leader. A damaged one is refused until it is
+    /// [erased](Self::erase_group).
     pub async fn start_group<M: StateMachine>(&self, group: GroupId, machine: M) -> Result<Group<M>, Error> {
         {
             let mut groups = self.0.groups.lock();
@@ -126,13 +137,17 @@ impl Engine {
         }
         match self.start_replica(group, machine).await {
             Ok(started) => {
-                self.0.groups.lock().insert(group, Slot::Running(started.replica().clone()));
+                let replica: Arc<dyn Stop> = started.replica().clone();
+                self.0.groups.lock().insert(group, Slot::Running(replica.clone()));
+                let stopped = started.replica().stop.clone();
+                self.0.tasks.spawn(contain(Arc::downgrade(&self.0), self.damaged(), group, stopped));
                 Ok(started)
             }
             Err(error) => {
                 self.0.groups.lock().remove(&group);
                 self.0.endpoints.write().remove(&group);
                 self.0.state_db.unregister(group);
+                self.mark_damaged(group).await;
                 Err(error)
             }
         }
@@ -150,6 +165,7 @@ impl Engine {
             deleted.map_err(|error| Error::Storage(error.to_string()))?;
         }
         let inner = &self.0;
+        let failure = GroupFailure::new(group, inner.failure.clone());
         inner.state_db.register(group, stored.marks.clone());
         let state = GroupState::new(group, inner.state_db.database.clone(), inner.failure.clone());
         let (leadership_sender, leadership) = watch::channel(Leadership::default());
@@ -163,7 +179,7 @@ impl Engine {
             snapshot_folder: inner.snapshot_folder.clone(),
             table_options: inner.table_options.clone(),
             leadership: leadership.clone(),
-            failure: inner.failure.clone(),
+            failure: failure.clone(),
             is_running: is_running.clone(),
         };
         let applier = {
@@ -176,8 +192,9 @@ impl Engine {
         let me = inner.options.node_id;
         let raft = Raft::new(me, inner.raft_config.clone(), network, log_store, applier).await;
         let raft = raft.map_err(|fatal| {
-            inner.failure.report(format!("group {group}: {fatal}"));
-            Error::Inconsistent { group, reason: fatal.to_string() }
+            let error = Error::Inconsistent { group, reason: fatal.to_string() };
+            failure.report(&error);
+            failure.check().err().unwrap_or(error)
         })?;
         is_running.store(true, Ordering::Release);
 
@@ -192,28 +209,29 @@ impl Engine {
             me,
             raft.clone(),
             in_flight,
-            inner.failure.clone(),
+            failure.clone(),
             inner.options.clock.clone(),
             leadership.clone(),
             tuning,
         );
         tasks.spawn(proposer.run());
         elect_if_alone(&raft, me).await?;
-        let failure = inner.failure.clone();
         Ok(Group::new(Replica { id: group, me, raft, queue, leadership, state, failure, stop, tasks }))
     }
 
     /// Reads what is stored of a group and checks that it fits together. Blocks.
     fn read_stored(&self, group: GroupId) -> Result<Stored, Error> {
+        let inner = &self.0;
+        let of_group = GroupFailure::new(group, inner.failure.clone());
         let read = || {
-            let inner = &self.0;
+            of_group.check()?;
             let failure = inner.failure.clone();
             let state = GroupState::new(group, inner.state_db.database.clone(), failure.clone());
             let mark = keys::installing(group);
-            let installing = inner.log_database.get(mark)?;
+            let what = "the mark of an installation";
+            let installing = of_group.read(&inner.log_database, what, inner.log_database.get(mark))?;
             if let Some(stored) = &installing {
-                let what = "the mark of an installation".to_owned();
-                let corrupt = |source| Error::Corrupt { group, what, source };
+                let corrupt = |source| Error::Corrupt { group, what: what.to_owned(), source };
                 let installing = encoding::open_log_id(&mark, stored).map_err(corrupt)?;
                 snapshot::finish_installation(&state, &inner.snapshot_folder, installing)?;
             }
@@ -224,10 +242,26 @@ impl Engine {
                 let reason = "its state is older than the beginning of its log".to_owned();
                 return Err(Error::Inconsistent { group, reason });
             }
+            if applied.log_id.is_some() && !log.has_vote() {
+                let reason = "it has a state, and no log that led to it".to_owned();
+                return Err(Error::Inconsistent { group, reason });
+            }
             let marks = Arc::new(AppliedMarks::found(applied.log_id));
             Ok(Stored { log, marks, installing: installing.is_some().then_some(mark) })
         };
-        read().inspect_err(|error| self.0.failure.report(error.to_string()))
+        read().inspect_err(|error| of_group.report(error))
+    }
+
+    /// Makes it known to the next start that the group is damaged, if it is.
+    async fn mark_damaged(&self, group: GroupId) {
+        let _marking = self.0.marking.lock().await;
+        let (Some(reason), Ok(log_queue)) = (self.0.failure.damage(group), self.log_queue()) else { return };
+        let key = keys::damaged(group);
+        let record = record::seal(&key, reason.as_bytes());
+        let marked = log_writer::write(&log_queue, |done| Job::Put { key: key.to_vec(), record, done }).await;
+        if let Err(error) = marked {
+            tracing::error!(%group, %error, "the damage of a replica could not be stored");
+        }
     }
 
     fn log_queue(&self) -> Result<mpsc::Sender<Job>, Error> {
@@ -242,47 +276,63 @@ impl Engine {
         };
         self.0.endpoints.write().remove(&group);
         replica.stop().await;
-        self.0.state_db.unregister(group);
-        self.0.groups.lock().remove(&group);
+        let mut groups = self.0.groups.lock();
+        // It may have been stopped by somebody else too, and started again.
+        if matches!(groups.get(&group), Some(Slot::Running(stopped)) if Arc::ptr_eq(stopped, &replica)) {
+            self.0.state_db.unregister(group);
+            groups.remove(&group);
+        }
         Ok(())
     }
 
-    /// Removes all that this node stores of a group, stopping its replica first if it runs. The group must have removed this
-    /// node from its members before: a member that forgets what it voted for can elect two leaders.
+    /// Removes all that this node stores of a group, stopping its replica first if it runs; also of a damaged one, which can
+    /// be started again then. The group must have removed this node from its members before: a member that forgets what it
+    /// voted for can elect two leaders.
     pub async fn erase_group(&self, group: GroupId) -> Result<(), Error> {
         match self.stop_group(group).await {
             Ok(()) | Err(Error::NoSuchGroup(_)) => {}
             Err(error) => return Err(error),
         }
+        let _marking = self.0.marking.lock().await;
         // The state first: a state without its log would be taken for a replica that has not voted yet.
         let engine = self.clone();
         let erase_state = move || {
             let state = GroupState::new(group, engine.0.state_db.database.clone(), engine.0.failure.clone());
             state.erase()?;
-            engine.0.state_db.flush()
+            engine.0.state_db.flush()?;
+            state.drop_erased_files()
         };
         blocking(erase_state).await?;
         let erased = log_writer::write(&self.log_queue()?, |done| Job::Erase { group, done }).await;
-        erased.map_err(|error| Error::Storage(error.to_string()))
+        erased.map_err(|error| Error::Storage(error.to_string()))?;
+        self.0.failure.erased(group);
+        Ok(())
     }
 
     /// The gRPC service that the peers call; the role's server mounts it.
     pub fn raft_service(&self) -> RaftTransportServer<RaftService> {
         let inner = &self.0;
-        let service = RaftService::new(&inner.options, inner.endpoints.clone(), inner.snapshot_folder.clone());
+        let (endpoints, failure) = (inner.endpoints.clone(), inner.failure.clone());
+        let service = RaftService::new(&inner.options, endpoints, failure, inner.snapshot_folder.clone());
         RaftTransportServer::new(service)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    /// Whether the storage works.
+    /// Whether the storage works; damage of single replicas does not count.
     pub fn is_healthy(&self) -> bool {
         self.0.failure.why().is_none()
     }
 
-    /// Says why, once the storage has failed or damage was found. It stays until the process is restarted.
+    /// Says why, once the storage has failed. It stays until the process is restarted.
     pub fn failure(&self) -> watch::Receiver<Option<String>> {
         self.0.failure.watch()
+    }
+
+    /// The groups whose replicas on this node are damaged, and why. They do not run, until they are
+    /// [erased](Self::erase_group) and started anew; the others go on. It is known across restarts.
+    pub fn damaged(&self) -> watch::Receiver<BTreeMap<GroupId, String>> {
+        self.0.failure.watch_damaged()
     }
 
     /// What the log writer has done so far; zero once shut down.
@@ -300,6 +350,8 @@ impl Engine {
                 tracing::warn!(%error, "a group did not stop in order");
             }
         }
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
         let engine = self.clone();
         let closed = blocking(move || {
             // The guard must not be held while the thread ends.
@@ -307,10 +359,15 @@ impl Engine {
             if let Some(writer) = writer {
                 writer.join();
             }
-            if engine.0.failure.have_writes_failed() { Ok(()) } else { engine.0.state_db.flush() }
+            if engine.0.failure.have_writes_failed() {
+                return Ok(());
+            }
+            engine.0.state_db.flush()?;
+            // A last write that cannot be read is taken for one that a power cut tore. After an orderly end there is none.
+            engine.0.log_database.flush().map_err(Error::from)
         });
         if let Err(error) = closed.await {
-            tracing::error!(%error, "the state was not made durable; it will be applied again from the log");
+            tracing::error!(%error, "not everything was flushed; the next start takes it from the logs");
         }
     }
 }
@@ -321,6 +378,25 @@ struct Stored {
     marks: Arc<AppliedMarks>,
     /// Set when an installation had to be finished: its mark can go now.
     installing: Option<[u8; 5]>,
+}
+
+/// Stops a replica once it is damaged, unless it was stopped before.
+async fn contain(
+    engine: Weak<Inner>,
+    mut damaged: watch::Receiver<BTreeMap<GroupId, String>>,
+    group: GroupId,
+    stopped: CancellationToken,
+) {
+    tokio::select! {
+        () = stopped.cancelled() => return,
+        found = damaged.wait_for(|groups| groups.contains_key(&group)) => if found.is_err() { return },
+    }
+    drop(damaged);
+    let Some(engine) = engine.upgrade().map(Engine) else { return };
+    if let Err(error) = engine.stop_group(group).await {
+        tracing::debug!(%group, %error, "the damaged replica was stopped already");
+    }
+    engine.mark_damaged(group).await;
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {

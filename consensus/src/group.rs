@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::applier::Applier;
 use crate::compaction;
 use crate::error::{Error, ProposeError};
-use crate::failure::Failure;
+use crate::failure::GroupFailure;
 use crate::group_id::{GroupId, NodeId};
 use crate::leadership::Leadership;
 use crate::machine::StateMachine;
@@ -34,7 +34,7 @@ pub(crate) struct Replica<M: StateMachine> {
     pub(crate) queue: ProposalQueue<M::Reply>,
     pub(crate) leadership: watch::Receiver<Leadership>,
     pub(crate) state: GroupState,
-    pub(crate) failure: Arc<Failure>,
+    pub(crate) failure: GroupFailure,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -61,7 +61,7 @@ pub struct GroupStatus {
     pub members: BTreeMap<NodeId, Member>,
     /// Log index that each follower has confirmed; on the leader alone.
     pub replication: BTreeMap<NodeId, Option<u64>>,
-    /// Why the storage of this process failed, if it did.
+    /// Why this replica stopped: the storage of this process failed, or the replica is damaged.
     pub failure: Option<String>,
 }
 

@@ -32,12 +32,14 @@ mod peers;
 mod proposer;
 mod raft_service;
 mod record;
+mod salvage;
 mod snapshot;
 mod snapshot_file;
 mod state_db;
 mod state_store;
 mod store;
 mod type_config;
+mod wal_tail;
 mod wire;
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::applier::Applier;
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::group_id::{GroupId, NodeId};
 use crate::machine::StateMachine;
 use crate::options::EngineOptions;
@@ -95,14 +96,20 @@ pub struct RaftService {
     /// What callers must send, when the cluster has a secret.
     secret: Option<Arc<[u8]>>,
     endpoints: Endpoints,
+    failure: Arc<Failure>,
     snapshot_folder: PathBuf,
 }
 
 impl RaftService {
-    pub(crate) fn new(options: &EngineOptions, endpoints: Endpoints, snapshot_folder: PathBuf) -> Self {
+    pub(crate) fn new(
+        options: &EngineOptions,
+        endpoints: Endpoints,
+        failure: Arc<Failure>,
+        snapshot_folder: PathBuf,
+    ) -> Self {
         let secret = options.peer_secret.as_ref().map(|secret| format!("Bearer {secret}").into_bytes().into());
         let cluster_id = options.cluster_id.as_str().into();
-        Self { me: options.node_id, cluster_id, secret, endpoints, snapshot_folder }
+        Self { me: options.node_id, cluster_id, secret, endpoints, failure, snapshot_folder }
     }
 
     /// Refuses callers that do not belong here or that mean somebody else.
@@ -124,6 +131,9 @@ impl RaftService {
     }
 
     fn endpoint(&self, group: GroupId) -> Result<Arc<dyn GroupEndpoint>, Status> {
+        if let Some(reason) = self.failure.damage(group) {
+            return Err(Status::unavailable(format!("this replica is damaged: {reason}")));
+        }
         let endpoint = self.endpoints.read().get(&group).cloned();
         endpoint.ok_or_else(|| Status::not_found(format!("no replica of group {group} runs here")))
     }

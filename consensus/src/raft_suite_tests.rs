@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::applier::{Applier, Surroundings};
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::failure::{Failure, GroupFailure};
 use crate::group_id::GroupId;
 use crate::in_flight::InFlight;
 use crate::leadership::Leadership;
@@ -60,7 +60,7 @@ fn build(cache_bytes: usize) -> (TempDir, LogStore, Applier<Idle>) {
         snapshot_folder: store.snapshot_folder,
         table_options: Arc::new(store::state_options(0)),
         leadership: watch::channel(Leadership::default()).1,
-        failure,
+        failure: GroupFailure::new(GROUP, failure),
         is_running: Arc::new(AtomicBool::new(true)),
     };
     let applier = Applier::open(Idle, around, Arc::new(InFlight::new())).unwrap();

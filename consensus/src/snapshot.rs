@@ -84,9 +84,9 @@ fn describe(state: &GroupState, view: &View<'_>) -> Result<SnapshotMeta, Error> 
         move |source| Error::Corrupt { group: state.group(), what, source }
     };
     let key = keys::applied(state.group());
-    let applied = view.get(key)?.map(|stored| encoding::open_applied(&key, &stored)).transpose();
+    let applied = state.reported(view.get(key))?.map(|stored| encoding::open_applied(&key, &stored)).transpose();
     let key = keys::membership(state.group());
-    let members = view.get(key)?.map(|stored| encoding::open_membership(&key, &stored)).transpose();
+    let members = state.reported(view.get(key))?.map(|stored| encoding::open_membership(&key, &stored)).transpose();
     Ok(SnapshotMeta {
         last_log_id: applied.map_err(corrupt("the applied state"))?.unwrap_or_default().log_id,
         last_membership: members.map_err(corrupt("the members"))?.unwrap_or_default(),
@@ -104,7 +104,7 @@ fn send_pieces(state: &GroupState, view: &View<'_>, pieces: &mpsc::Sender<Result
     options.set_readahead_size(1024 * 1024);
     options.fill_cache(false);
     for item in view.iterator_opt(IteratorMode::Start, options) {
-        let (key, value) = item?;
+        let (key, value) = state.reported(item)?;
         if let Some(piece) = encoder.add(&key[BYTES_OF_GROUP..], &value) {
             pieces.blocking_send(Ok(piece)).map_err(gone)?;
         }
@@ -213,7 +213,8 @@ pub(crate) fn take_in_table(state: &GroupState, folder: &Path) -> Result<(), Err
     let mut options = IngestExternalFileOptions::default();
     options.set_move_files(true);
     let table = table_path(folder, state.group());
-    Ok(state.database().ingest_external_file_opts(&options, vec![table])?)
+    let taken_in = state.database().ingest_external_file_opts(&options, vec![table]);
+    Ok(taken_in.inspect_err(|error| state.write_failed("taking a snapshot into the state", error))?)
 }
 
 /// Finishes an installation that a crash interrupted: `mark` is what was to be installed. Blocks.

@@ -161,6 +161,12 @@ pub struct Node {
 impl Node {
     /// Starts a node; `address` is where it was before, or port 0.
     pub async fn start(options: EngineOptions, address: SocketAddr) -> Self {
+        let started = Self::try_start(options, address).await;
+        started.unwrap_or_else(|(_, error)| panic!("{error}"))
+    }
+
+    /// As [`start`](Self::start); where the group does not start, the node serves without it.
+    pub async fn try_start(options: EngineOptions, address: SocketAddr) -> Result<Self, (Ungrouped, Error)> {
         let id = options.node_id;
         let engine = Engine::open(options).unwrap();
         let listener = within("the port", async {
@@ -179,8 +185,14 @@ impl Node {
         let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
         // Connections must end too, or the peers would go on talking to what has stopped.
         let server = tokio::spawn(async move { router.serve_with_incoming_shutdown(incoming, stopped).await.unwrap() });
-        let group = engine.start_group(GroupId(1), Journal::new()).await.unwrap();
-        Self { id, address, engine, group, stop, server }
+        let node = Ungrouped { id, address, engine, stop, server };
+        node.start_group().await
+    }
+
+    /// Goes on without the group's handle.
+    pub fn without_group(self) -> Ungrouped {
+        let Self { id, address, engine, stop, server, group: _ } = self;
+        Ungrouped { id, address, engine, stop, server }
     }
 
     /// Goes off the network and stops; what is stored stays.
@@ -189,6 +201,26 @@ impl Node {
         self.engine.shutdown().await;
         within("the server to end", self.server).await.unwrap();
         self.address
+    }
+}
+
+/// A node that serves its peers, without the group.
+pub struct Ungrouped {
+    pub id: NodeId,
+    pub address: SocketAddr,
+    pub engine: Engine,
+    stop: CancellationToken,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Ungrouped {
+    pub async fn start_group(self) -> Result<Node, (Self, Error)> {
+        let group = match self.engine.start_group(GroupId(1), Journal::new()).await {
+            Ok(group) => group,
+            Err(error) => return Err((self, error)),
+        };
+        let Self { id, address, engine, stop, server } = self;
+        Ok(Node { id, address, engine, group, stop, server })
     }
 }
 
@@ -217,8 +249,11 @@ impl Cluster {
     }
 
     pub async fn start_node(&mut self, id: NodeId, address: SocketAddr) {
-        let options = (self.options)(EngineOptions::new(self.folder.path().join(id.to_string()), id, "test"));
-        self.nodes.insert(id, Node::start(options, address).await);
+        self.nodes.insert(id, Node::start(self.options_of(id), address).await);
+    }
+
+    pub fn options_of(&self, id: NodeId) -> EngineOptions {
+        (self.options)(EngineOptions::new(self.folder.path().join(id.to_string()), id, "test"))
     }
 
     pub async fn stop_node(&mut self, id: NodeId) -> SocketAddr {
