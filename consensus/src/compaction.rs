@@ -16,6 +16,9 @@ use crate::type_config::TypeConfig;
 
 /// How often growth is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// How long one try to make the state durable may take, and how many there are.
+const TRY_FOR: Duration = Duration::from_secs(1);
+const TRIES: usize = 60;
 
 /// Runs until the group stops.
 pub(crate) async fn run<M: StateMachine>(
@@ -62,12 +65,19 @@ pub(crate) async fn compact<M: StateMachine>(
     applied: u64,
     keep: u64,
 ) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
-    raft.trigger().snapshot().await?;
     let is_built = |metrics: &RaftMetrics<TypeConfig>| {
         metrics.running_state.is_err() || metrics.snapshot.is_some_and(|snapshot| snapshot.index >= applied)
     };
-    let built = raft.wait(Some(Duration::from_secs(60))).metrics(is_built, "the state to be durable").await;
-    if built.is_ok() {
+    let mut is_durable = false;
+    for _ in 0..TRIES {
+        // Raft forgets a wish that comes while the one before it is being fulfilled.
+        raft.trigger().snapshot().await?;
+        is_durable = raft.wait(Some(TRY_FOR)).metrics(is_built, "the state to be durable").await.is_ok();
+        if is_durable {
+            break;
+        }
+    }
+    if is_durable {
         let upto = applied.saturating_sub(keep);
         tracing::debug!(upto, "purging the log");
         raft.trigger().purge_log(upto).await?;

@@ -1,11 +1,13 @@
 //! The engine of one process: its store, its log-writer thread, its peers, and the groups that run on them.
 
-use std::collections::{BTreeMap, HashMap};
+mod containment;
+
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver as _;
@@ -13,7 +15,7 @@ use parking_lot::Mutex;
 use rocksdb::DB;
 use tidings_proto::raft::v1::raft_transport_server::RaftTransportServer;
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::applier::{Applier, Surroundings};
@@ -34,7 +36,7 @@ use crate::options::EngineOptions;
 use crate::peers::{GroupNetwork, MAX_MESSAGE_BYTES, Peers};
 use crate::proposer::Proposer;
 use crate::raft_service::{Endpoint, Endpoints, RaftService};
-use crate::record;
+use crate::scrub::Scrubber;
 use crate::snapshot::{self, TableOptions};
 use crate::state_db::{AppliedMarks, GroupState, StateDb};
 use crate::store::{self, Store};
@@ -58,6 +60,11 @@ struct Inner {
     groups: Mutex<HashMap<GroupId, Slot>>,
     /// Held while a group is marked as damaged, or erased.
     marking: tokio::sync::Mutex<()>,
+    scrubber: Arc<Scrubber>,
+    is_scrubbing: AtomicBool,
+    stop: CancellationToken,
+    /// Tasks that outlive a handle end with the last one.
+    _stop_when_dropped: DropGuard,
     /// What must end before the databases can be closed.
     tasks: TaskTracker,
 }
@@ -107,6 +114,14 @@ impl Engine {
             fault,
         );
         let writer = writer.map_err(|error| Error::Storage(format!("starting the log writer: {error}")))?;
+        let stop = CancellationToken::new();
+        let scrubber = Scrubber::new(
+            store.log.clone(),
+            store.state.clone(),
+            failure.clone(),
+            options.tuning.scrub_bytes_per_second,
+            stop.clone(),
+        );
         Ok(Self(Arc::new(Inner {
             raft_config,
             log_database: store.log,
@@ -118,6 +133,10 @@ impl Engine {
             endpoints: Endpoints::default(),
             groups: Mutex::default(),
             marking: tokio::sync::Mutex::default(),
+            scrubber: Arc::new(scrubber),
+            is_scrubbing: AtomicBool::new(false),
+            _stop_when_dropped: stop.clone().drop_guard(),
+            stop,
             tasks: TaskTracker::new(),
             failure,
             options,
@@ -139,8 +158,8 @@ impl Engine {
             Ok(started) => {
                 let replica: Arc<dyn Stop> = started.replica().clone();
                 self.0.groups.lock().insert(group, Slot::Running(replica.clone()));
-                let stopped = started.replica().stop.clone();
-                self.0.tasks.spawn(contain(Arc::downgrade(&self.0), self.damaged(), group, stopped));
+                self.contain(group, started.replica().stop.clone());
+                self.scrub_from_now_on();
                 Ok(started)
             }
             Err(error) => {
@@ -252,18 +271,6 @@ impl Engine {
         read().inspect_err(|error| of_group.report(error))
     }
 
-    /// Makes it known to the next start that the group is damaged, if it is.
-    async fn mark_damaged(&self, group: GroupId) {
-        let _marking = self.0.marking.lock().await;
-        let (Some(reason), Ok(log_queue)) = (self.0.failure.damage(group), self.log_queue()) else { return };
-        let key = keys::damaged(group);
-        let record = record::seal(&key, reason.as_bytes());
-        let marked = log_writer::write(&log_queue, |done| Job::Put { key: key.to_vec(), record, done }).await;
-        if let Err(error) = marked {
-            tracing::error!(%group, %error, "the damage of a replica could not be stored");
-        }
-    }
-
     fn log_queue(&self) -> Result<mpsc::Sender<Job>, Error> {
         self.0.writer.lock().as_ref().map(LogWriter::queue).ok_or(Error::ShuttingDown)
     }
@@ -282,30 +289,6 @@ impl Engine {
             self.0.state_db.unregister(group);
             groups.remove(&group);
         }
-        Ok(())
-    }
-
-    /// Removes all that this node stores of a group, stopping its replica first if it runs; also of a damaged one, which can
-    /// be started again then. The group must have removed this node from its members before: a member that forgets what it
-    /// voted for can elect two leaders.
-    pub async fn erase_group(&self, group: GroupId) -> Result<(), Error> {
-        match self.stop_group(group).await {
-            Ok(()) | Err(Error::NoSuchGroup(_)) => {}
-            Err(error) => return Err(error),
-        }
-        let _marking = self.0.marking.lock().await;
-        // The state first: a state without its log would be taken for a replica that has not voted yet.
-        let engine = self.clone();
-        let erase_state = move || {
-            let state = GroupState::new(group, engine.0.state_db.database.clone(), engine.0.failure.clone());
-            state.erase()?;
-            engine.0.state_db.flush()?;
-            state.drop_erased_files()
-        };
-        blocking(erase_state).await?;
-        let erased = log_writer::write(&self.log_queue()?, |done| Job::Erase { group, done }).await;
-        erased.map_err(|error| Error::Storage(error.to_string()))?;
-        self.0.failure.erased(group);
         Ok(())
     }
 
@@ -329,12 +312,6 @@ impl Engine {
         self.0.failure.watch()
     }
 
-    /// The groups whose replicas on this node are damaged, and why. They do not run, until they are
-    /// [erased](Self::erase_group) and started anew; the others go on. It is known across restarts.
-    pub fn damaged(&self) -> watch::Receiver<BTreeMap<GroupId, String>> {
-        self.0.failure.watch_damaged()
-    }
-
     /// What the log writer has done so far; zero once shut down.
     pub fn log_stats(&self) -> LogStats {
         self.0.writer.lock().as_ref().map(LogWriter::stats).unwrap_or_default()
@@ -343,6 +320,7 @@ impl Engine {
     /// Stops all groups, writes what is queued, makes the state durable. The databases are closed when the last handle to
     /// the engine, its groups and their views is dropped.
     pub async fn shutdown(&self) {
+        self.0.stop.cancel();
         let groups: Vec<GroupId> = self.0.groups.lock().keys().copied().collect();
         let stops = groups.into_iter().map(|group| self.stop_group(group));
         for stopped in futures_util::future::join_all(stops).await {
@@ -378,25 +356,6 @@ struct Stored {
     marks: Arc<AppliedMarks>,
     /// Set when an installation had to be finished: its mark can go now.
     installing: Option<[u8; 5]>,
-}
-
-/// Stops a replica once it is damaged, unless it was stopped before.
-async fn contain(
-    engine: Weak<Inner>,
-    mut damaged: watch::Receiver<BTreeMap<GroupId, String>>,
-    group: GroupId,
-    stopped: CancellationToken,
-) {
-    tokio::select! {
-        () = stopped.cancelled() => return,
-        found = damaged.wait_for(|groups| groups.contains_key(&group)) => if found.is_err() { return },
-    }
-    drop(damaged);
-    let Some(engine) = engine.upgrade().map(Engine) else { return };
-    if let Err(error) = engine.stop_group(group).await {
-        tracing::debug!(%group, %error, "the damaged replica was stopped already");
-    }
-    engine.mark_damaged(group).await;
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {

@@ -93,7 +93,7 @@ fn mark_damaged(log: &DB, group: GroupId, reason: &str) -> Result<(), Error> {
 }
 
 /// The groups that have ever voted here, which are all that have a log or a state.
-fn groups(log: &DB) -> Result<Vec<GroupId>, Error> {
+pub(crate) fn groups(log: &DB) -> Result<Vec<GroupId>, Error> {
     let (from, to) = keys::votes();
     let mut options = ReadOptions::default();
     options.set_iterate_lower_bound(from);

@@ -5,38 +5,15 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use support::{Cluster, Journal, count, dump, start_alone, text, until_count, until_leader, within};
+use support::{
+    Cluster, Journal, count, dump, flip_bit_in_table, needle, start_alone, text, until_count, until_leader, within,
+};
 use tidings_consensus::{Engine, EngineOptions, Error, Group, GroupId, NodeId, ProposeError};
 
 const FIRST: GroupId = GroupId(1);
 const SECOND: GroupId = GroupId(2);
-
-/// A text that does not compress, so that its bytes can be found in a file.
-fn needle() -> String {
-    (0..64).map(|_| char::from(rand::random_range(b'!'..=b'~'))).collect()
-}
-
-/// Flips a bit of the needle in the only table of the database that has it, also under a database that is open.
-fn flip_bit_in_table(database: &Path, needle: &str) {
-    let tables = std::fs::read_dir(database).unwrap().flatten().map(|entry| entry.path());
-    let tables = tables.filter(|path| path.extension().is_some_and(|extension| extension == "sst"));
-    let found: Vec<(PathBuf, usize)> = tables
-        .filter_map(|path| {
-            let contents = std::fs::read(&path).unwrap();
-            let at = contents.windows(needle.len()).position(|window| window == needle.as_bytes())?;
-            Some((path, at))
-        })
-        .collect();
-    let [(path, at)] = found.as_slice() else { panic!("found {found:?}") };
-    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, *at as u64 + 7).unwrap();
-    byte[0] ^= 4;
-    file.write_all_at(&byte, *at as u64 + 7).unwrap();
-}
 
 /// Without a cache, so that reads go to the files.
 fn uncached(dir: &Path) -> EngineOptions {

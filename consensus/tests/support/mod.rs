@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -123,6 +123,31 @@ pub async fn start_alone_with(options: EngineOptions) -> (Engine, Group<Journal>
     group.bootstrap(BTreeMap::from([(1, "127.0.0.1:1".to_owned())])).await.unwrap();
     until_leader(&group).await;
     (engine, group)
+}
+
+/// A text that does not compress, so that its bytes can be found in a file.
+pub fn needle() -> String {
+    (0..64).map(|_| char::from(rand::random_range(b'!'..=b'~'))).collect()
+}
+
+/// Flips a bit of the needle in the only table of the database that has it, also under a database that is open.
+pub fn flip_bit_in_table(database: &Path, needle: &str) {
+    let tables = std::fs::read_dir(database).unwrap().flatten().map(|entry| entry.path());
+    let tables = tables.filter(|path| path.extension().is_some_and(|extension| extension == "sst"));
+    let found: Vec<(PathBuf, usize)> = tables
+        .filter_map(|path| {
+            let contents = std::fs::read(&path).unwrap();
+            let at = contents.windows(needle.len()).position(|window| window == needle.as_bytes())?;
+            Some((path, at))
+        })
+        .collect();
+    let [(path, at)] = found.as_slice() else { panic!("found {found:?}") };
+    use std::os::unix::fs::FileExt as _;
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, *at as u64 + 7).unwrap();
+    byte[0] ^= 4;
+    file.write_all_at(&byte, *at as u64 + 7).unwrap();
 }
 
 /// Copies a folder as a crash would leave it: file by file, while it is in use.
