@@ -18,10 +18,12 @@ use crate::failure::GroupFailure;
 use crate::in_flight::{self, InFlight, Waiter};
 use crate::keys;
 use crate::leadership::Leadership;
+use crate::log_store::GroupLog;
 use crate::log_writer::{self, Job};
 use crate::machine::{ApplyContext, StateMachine};
+use crate::outgoing::Outgoing;
 use crate::overlay::Overlay;
-use crate::snapshot::{self, ReceivedSnapshot, SnapshotData, TableOptions};
+use crate::snapshot::{self, SnapshotData, TableOptions};
 use crate::state_db::{AppliedMarks, GroupState, StateDb};
 use crate::state_store::StateView;
 use crate::type_config::{Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig};
@@ -37,7 +39,9 @@ pub(crate) struct Surroundings {
     pub(crate) state: GroupState,
     pub(crate) state_db: Arc<StateDb>,
     pub(crate) marks: Arc<AppliedMarks>,
+    pub(crate) log: Arc<GroupLog>,
     pub(crate) log_queue: mpsc::Sender<Job>,
+    pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) snapshot_folder: PathBuf,
     pub(crate) table_options: TableOptions,
     pub(crate) leadership: watch::Receiver<Leadership>,
@@ -173,17 +177,21 @@ impl<M: StateMachine> Applier<M> {
     async fn install(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> Result<(), Error> {
         let group = self.around.state.group();
         let folder = &self.around.snapshot_folder;
-        let received = match snapshot {
-            SnapshotData::File(received) => received,
-            SnapshotData::Stream(stream) => ReceivedSnapshot::of_stream(folder, group, stream).await?,
+        let (path, bytes) = match &snapshot {
+            SnapshotData::File(received) => (received.path().to_owned(), received.bytes()),
+            SnapshotData::Outgoing(outgoing) => {
+                let file = outgoing.file().await?;
+                (file.path().to_owned(), file.bytes())
+            }
             SnapshotData::InPlace => return Err(Error::Storage("a snapshot without contents".to_owned())),
         };
         let Some(last) = meta.last_log_id else {
             return Err(Error::Storage("a snapshot of nothing".to_owned()));
         };
-        crate::metrics::snapshot_moved("installed", received.bytes());
+        crate::metrics::snapshot_moved("installed", bytes);
         let (build_folder, options) = (folder.clone(), self.around.table_options.clone());
-        blocking(move || snapshot::build_table(&received, &build_folder, group, &options)).await?;
+        blocking(move || snapshot::build_table(&path, &build_folder, group, &options)).await?;
+        drop(snapshot);
         let mark = keys::installing(group);
         let record = encoding::seal_log_id(&mark, &last).map_err(|error| Error::Storage(error.to_string()))?;
         let put = |done| Job::Put { key: mark.to_vec(), record, done };
@@ -288,7 +296,7 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Applier<M> {
         installed.map_err(|error| self.failed(error))
     }
 
-    /// The current snapshot is the current state, whenever it is asked for.
+    /// The current snapshot is the current state, unless another is on its way already that the log goes on from.
     async fn get_current_snapshot(&mut self) -> io::Result<Option<RaftSnapshot>> {
         if self.applied.log_id.is_none() {
             return Ok(None);
@@ -296,9 +304,13 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Applier<M> {
         if !self.around.is_running.load(Ordering::Acquire) {
             return Ok(Some(Snapshot { meta: self.meta(), snapshot: SnapshotData::InPlace }));
         }
+        if let Some(current) = self.around.outgoing.current(self.around.log.purged()) {
+            return Ok(Some(Snapshot { meta: current.meta().clone(), snapshot: SnapshotData::Outgoing(current) }));
+        }
         let opened = snapshot::open_stream(self.around.state.clone()).await;
         let (meta, stream) = opened.map_err(|error| self.failed(error))?;
-        Ok(Some(Snapshot { meta, snapshot: SnapshotData::Stream(stream) }))
+        let outgoing = self.around.outgoing.replace(self.around.state.group(), meta.clone(), stream);
+        Ok(Some(Snapshot { meta, snapshot: SnapshotData::Outgoing(outgoing) }))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::applier::Applier;
 use crate::log_store::GroupLog;
 use crate::machine::StateMachine;
 use crate::options::Tuning;
+use crate::outgoing::Outgoing;
 use crate::type_config::TypeConfig;
 
 /// How often growth is looked at.
@@ -24,6 +25,7 @@ const TRIES: usize = 60;
 pub(crate) async fn run<M: StateMachine>(
     raft: Raft<TypeConfig, Applier<M>>,
     log: Arc<GroupLog>,
+    outgoing: Arc<Outgoing>,
     tuning: Tuning,
     stop: CancellationToken,
 ) {
@@ -33,6 +35,7 @@ pub(crate) async fn run<M: StateMachine>(
             () = stop.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
+        let needed = outgoing.needs_log_from();
         let appended_bytes = log.appended_bytes();
         let (applied, purged) = {
             let metrics = raft.metrics();
@@ -48,6 +51,8 @@ pub(crate) async fn run<M: StateMachine>(
         // After a byte-heavy growth fewer entries are kept: they are the large ones.
         let keep =
             if by_entries { tuning.keep_entries } else { tuning.keep_entries.min(applied.saturating_sub(purged) / 8) };
+        // Whoever installs the snapshot that is on its way goes on by the log behind it.
+        let keep = needed.map_or(keep, |index| keep.max((applied + 1).saturating_sub(index)));
         compacted_at_bytes = appended_bytes;
         let stopped = tokio::select! {
             () = stop.cancelled() => return,

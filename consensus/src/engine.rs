@@ -14,7 +14,7 @@ use openraft::async_runtime::WatchReceiver as _;
 use parking_lot::Mutex;
 use rocksdb::DB;
 use tidings_proto::raft::v1::raft_transport_server::RaftTransportServer;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +26,7 @@ use crate::failure::{Failure, GroupFailure};
 use crate::group::{Group, Replica};
 use crate::group_id::GroupId;
 use crate::in_flight::InFlight;
+use crate::incoming::Incoming;
 use crate::keys;
 use crate::leadership::{self, Leadership};
 use crate::log_store::{GroupLog, LogStore};
@@ -33,6 +34,7 @@ use crate::log_tail::next_index;
 use crate::log_writer::{self, Job, LogStats, LogWriter};
 use crate::machine::StateMachine;
 use crate::options::EngineOptions;
+use crate::outgoing::{MAX_FILES, Outgoing};
 use crate::peers::{GroupNetwork, MAX_MESSAGE_BYTES, Peers};
 use crate::proposer::Proposer;
 use crate::raft_service::{Endpoint, Endpoints, RaftService};
@@ -52,6 +54,9 @@ struct Inner {
     log_database: Arc<DB>,
     state_db: Arc<StateDb>,
     snapshot_folder: PathBuf,
+    incoming: Arc<Incoming>,
+    /// Places for snapshots that go out.
+    outgoing_files: Arc<Semaphore>,
     table_options: TableOptions,
     /// `None` once shut down.
     writer: Mutex<Option<LogWriter>>,
@@ -126,6 +131,8 @@ impl Engine {
             raft_config,
             log_database: store.log,
             state_db: Arc::new(StateDb::new(store.state, failure.clone())),
+            incoming: Arc::new(Incoming::new(store.snapshot_folder.clone())),
+            outgoing_files: Arc::new(Semaphore::new(MAX_FILES)),
             snapshot_folder: store.snapshot_folder,
             table_options: Arc::new(store::state_options(0)),
             writer: Mutex::new(Some(writer)),
@@ -190,11 +197,14 @@ impl Engine {
         let (leadership_sender, leadership) = watch::channel(Leadership::default());
         let is_running = Arc::new(AtomicBool::new(false));
         let in_flight = Arc::new(InFlight::new());
+        let outgoing = Arc::new(Outgoing::new(inner.snapshot_folder.clone(), inner.outgoing_files.clone()));
         let around = Surroundings {
             state: state.clone(),
             state_db: inner.state_db.clone(),
             marks: stored.marks,
+            log: stored.log.clone(),
             log_queue: log_queue.clone(),
+            outgoing: outgoing.clone(),
             snapshot_folder: inner.snapshot_folder.clone(),
             table_options: inner.table_options.clone(),
             leadership: leadership.clone(),
@@ -223,7 +233,7 @@ impl Engine {
         inner.endpoints.write().insert(group, Arc::new(endpoint));
         let lease = tuning.election_timeout_max;
         tasks.spawn(leadership::follow(raft.clone(), leadership_sender, tuning.heartbeat, lease, stop.clone()));
-        tasks.spawn(compaction::run(raft.clone(), log, tuning.clone(), stop.clone()));
+        tasks.spawn(compaction::run(raft.clone(), log, outgoing, tuning.clone(), stop.clone()));
         let (queue, proposer) = Proposer::new(
             me,
             raft.clone(),
@@ -296,7 +306,7 @@ impl Engine {
     pub fn raft_service(&self) -> RaftTransportServer<RaftService> {
         let inner = &self.0;
         let (endpoints, failure) = (inner.endpoints.clone(), inner.failure.clone());
-        let service = RaftService::new(&inner.options, endpoints, failure, inner.snapshot_folder.clone());
+        let service = RaftService::new(&inner.options, endpoints, failure, inner.incoming.clone());
         RaftTransportServer::new(service)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)

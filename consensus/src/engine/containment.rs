@@ -53,11 +53,12 @@ impl Engine {
         self.0.scrubber.clone().round().await
     }
 
-    /// Scrubs again and again, from the first group that is started on.
+    /// Scrubs and sweeps again and again, from the first group that is started on.
     pub(super) fn scrub_from_now_on(&self) {
         if !self.0.is_scrubbing.swap(true, Ordering::AcqRel) {
             let pause = self.0.options.tuning.scrub_pause;
             self.0.tasks.spawn(self.0.scrubber.clone().run(pause));
+            self.0.tasks.spawn(self.0.incoming.clone().sweep(self.0.stop.clone()));
         }
     }
 
