@@ -15,6 +15,10 @@ use crate::group_id::GroupId;
 use crate::keys;
 use crate::record;
 
+/// Tables that a database without compactions may gather before the process must be restarted (promise 6): every read looks
+/// into all of them, and what was deleted stays on disk.
+pub(crate) const MAX_HELD_TABLES: u64 = 256;
+
 /// Bytes that are copied with one write.
 const BATCH_BYTES: usize = 1024 * 1024;
 
@@ -52,6 +56,18 @@ pub(crate) fn hold_compactions(database: &DB) {
         Err(error) => tracing::error!(%path, %error, "compactions could not be held"),
     }
     request(database.path());
+}
+
+/// Why a database whose compactions are held cannot go on, once it has gathered more tables than that.
+pub(crate) fn held_too_long(database: &DB, max_tables: u64) -> Option<String> {
+    if !is_requested(database.path()) {
+        return None;
+    }
+    let tables = database.property_int_value(rocksdb::properties::num_files_at_level(0)).ok().flatten()?;
+    let path = database.path().display();
+    (tables > max_tables).then(|| {
+        format!("the database in {path} has a damaged file and {tables} tables: restart the process, to write it anew")
+    })
 }
 
 /// Copies a range; `Some` says why it cannot be read whole.
@@ -187,4 +203,50 @@ fn rename(from: &Path, to: &Path) -> Result<(), Error> {
 
 fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::Storage(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_without_compactions_does_not_gather_tables_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let database = DB::open_default(&path).unwrap();
+        assert_eq!(held_too_long(&database, 0), None);
+        hold_compactions(&database);
+        for n in 0..10u8 {
+            database.put([n], [n]).unwrap();
+            database.flush().unwrap();
+        }
+        assert_eq!(held_too_long(&database, 10), None, "none was compacted, and so many are allowed");
+        assert!(held_too_long(&database, 9).unwrap().contains("10 tables"));
+    }
+
+    /// A crash between the two steps that put the new database in place, and one before the request is removed.
+    #[test]
+    fn an_interrupted_salvage_is_ended_or_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let is = |content: &str| fs::read_to_string(path.join("file")).unwrap() == content;
+        let write = |folder: &Path, content: &str| {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join("file"), content).unwrap();
+        };
+        write(&path, "damaged");
+        request(&path);
+        write(&fresh_folder(&path).unwrap(), "half");
+        recover(&path).unwrap();
+        assert!(is("damaged") && is_requested(&path), "nothing was in place yet");
+        let successor = fresh_folder(&path).unwrap();
+        assert!(!successor.exists());
+        write(&successor, "whole");
+        rename(&path, &beside(&path, ".damaged")).unwrap();
+        recover(&path).unwrap();
+        assert!(is("whole") && !is_requested(&path));
+        forget_former(&path).unwrap();
+        assert!(!beside(&path, ".damaged").exists());
+        recover(&path).unwrap();
+    }
 }

@@ -342,6 +342,17 @@ mod tests {
         assert!(matches!(refused, Err(Error::Inconsistent { .. })), "{refused:?}");
     }
 
+    #[test]
+    fn leftovers_go_and_a_table_that_is_to_be_installed_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["moving-7-0", "incoming-7-3", "install-7.sst"] {
+            std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        remove_leftovers(folder.path()).unwrap();
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["install-7.sst"]);
+    }
+
     #[tokio::test]
     async fn a_damaged_file_is_never_installed() {
         let (sender, receiver) = (side(&["b", "c"], 90), side(&["a"], 10));

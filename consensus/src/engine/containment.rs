@@ -3,18 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use rocksdb::DB;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Engine, Inner, blocking};
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::group_id::GroupId;
 use crate::keys;
 use crate::log_writer::{self, Job};
 use crate::record;
+use crate::salvage;
 use crate::scrub::ScrubReport;
 use crate::state_db::GroupState;
+
+/// How often the databases whose compactions are held are looked at.
+const WATCHED_EVERY: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// The groups whose replicas on this node are damaged, and why. They do not run, until they are
@@ -58,6 +65,8 @@ impl Engine {
         if !self.0.is_scrubbing.swap(true, Ordering::AcqRel) {
             let pause = self.0.options.tuning.scrub_pause;
             self.0.tasks.spawn(self.0.scrubber.clone().run(pause));
+            let databases = [self.0.log_database.clone(), self.0.state_db.database.clone()];
+            self.0.tasks.spawn(watch_held(databases, self.0.failure.clone(), self.0.stop.clone()));
             self.0.tasks.spawn(self.0.incoming.clone().sweep(self.0.stop.clone()));
         }
     }
@@ -97,4 +106,18 @@ async fn contain(
         tracing::debug!(%group, %error, "the damaged replica was stopped already");
     }
     engine.mark_damaged(group).await;
+}
+
+/// Fails the process once a database has been without compactions for too long.
+async fn watch_held(databases: [Arc<DB>; 2], failure: Arc<Failure>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(WATCHED_EVERY) => {}
+        }
+        let held = databases.iter().find_map(|database| salvage::held_too_long(database, salvage::MAX_HELD_TABLES));
+        if let Some(reason) = held {
+            return failure.write_failed(reason);
+        }
+    }
 }
