@@ -77,7 +77,11 @@ pub struct Tuning {
     pub block_cache_bytes: usize,
     /// A peer that leaves a request unanswered for so long is given up on for now. Default 3 s.
     pub peer_timeout: Duration,
-    /// Snapshots are sent at most at this rate, each; `None` is no limit. Default `None`.
+    /// The scrub reads what is stored at most at this rate. Default 8 MiB/s.
+    pub scrub_bytes_per_second: u64,
+    /// The scrub pauses this long between two rounds. Default 24 h.
+    pub scrub_pause: Duration,
+    /// Snapshots are sent at most at this rate, all groups of the node together; `None` is no limit. Default 64 MiB/s.
     pub snapshot_bytes_per_second: Option<u64>,
 }
 
@@ -100,7 +104,9 @@ impl Default for Tuning {
             log_queue: 4096,
             block_cache_bytes: 128 * 1024 * 1024,
             peer_timeout: Duration::from_secs(3),
-            snapshot_bytes_per_second: None,
+            scrub_bytes_per_second: 8 * 1024 * 1024,
+            scrub_pause: Duration::from_secs(24 * 3600),
+            snapshot_bytes_per_second: Some(64 * 1024 * 1024),
         }
     }
 }

@@ -18,9 +18,7 @@ use openraft::storage::Snapshot;
 use openraft::{OptionalSend, RPCTypes};
 use parking_lot::Mutex;
 use tidings_node::{Dialer, dial};
-use tidings_proto::raft::v1 as proto;
 use tidings_proto::raft::v1::raft_transport_client::RaftTransportClient;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
@@ -29,8 +27,10 @@ use tonic::{Code, Request, Status};
 use crate::error::Error;
 use crate::group_id::{GroupId, NodeId};
 use crate::options::EngineOptions;
+use crate::outgoing::Pace;
 use crate::record::RecordError;
 use crate::snapshot::SnapshotData;
+use crate::snapshot_sender;
 use crate::type_config::{CommittedLeaderId, TypeConfig, Vote};
 use crate::wire;
 
@@ -53,8 +53,8 @@ pub(crate) struct Peers {
     cluster: MetadataValue<Ascii>,
     secret: Option<MetadataValue<Ascii>>,
     dialer: Dialer,
-    timeout: Duration,
-    snapshot_rate: Option<u64>,
+    pub(crate) timeout: Duration,
+    pub(crate) snapshot_pace: Pace,
     channels: Mutex<HashMap<NodeId, (String, Channel)>>,
     /// Where nodes are now, over what the members' records say.
     addresses: Mutex<HashMap<NodeId, String>>,
@@ -77,7 +77,7 @@ impl Peers {
             secret,
             dialer: options.dialer.clone(),
             timeout: options.tuning.peer_timeout,
-            snapshot_rate: options.tuning.snapshot_bytes_per_second,
+            snapshot_pace: Pace::new(options.tuning.snapshot_bytes_per_second),
             channels: Mutex::default(),
             addresses: Mutex::default(),
         })
@@ -109,7 +109,7 @@ impl Peers {
         Ok(channel)
     }
 
-    fn stamp<T>(&self, to: NodeId, group: GroupId, message: T) -> Request<T> {
+    pub(crate) fn stamp<T>(&self, to: NodeId, group: GroupId, message: T) -> Request<T> {
         let mut request = Request::new(message);
         let metadata = request.metadata_mut();
         metadata.insert(CLUSTER_KEY, self.cluster.clone());
@@ -149,10 +149,10 @@ impl RaftNetworkFactory<TypeConfig> for GroupNetwork {
 
 /// One group's way to one node.
 pub(crate) struct PeerClient {
-    group: GroupId,
-    to: NodeId,
+    pub(crate) group: GroupId,
+    pub(crate) to: NodeId,
     address: String,
-    peers: Arc<Peers>,
+    pub(crate) peers: Arc<Peers>,
     is_heartbeat: bool,
 }
 
@@ -171,7 +171,7 @@ fn malformed(error: &RecordError) -> RpcError {
 }
 
 impl PeerClient {
-    fn client(&self) -> Result<RaftTransportClient<Channel>, RpcError> {
+    pub(crate) fn client(&self) -> Result<RaftTransportClient<Channel>, RpcError> {
         let channel = self.peers.channel(self.to, &self.address);
         let channel = channel.map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))?;
         Ok(RaftTransportClient::new(channel)
@@ -264,60 +264,6 @@ impl PeerClient {
         });
         Ok(Box::pin(replies))
     }
-
-    async fn send_snapshot(
-        &self,
-        vote: &Vote,
-        snapshot: Snapshot<CommittedLeaderId, NodeId, String, SnapshotData>,
-    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let unreachable = |error: &RecordError| StreamingError::Unreachable(Unreachable::new(error));
-        let header = wire::to_snapshot_header(self.group, vote, &snapshot.meta).map_err(|error| unreachable(&error))?;
-        let SnapshotData::Stream(mut contents) = snapshot.snapshot else {
-            return Err(Unreachable::from_string("the snapshot has no contents to send").into());
-        };
-        let (group, rate) = (self.group, self.peers.snapshot_rate);
-        let (pieces, outgoing) = tokio::sync::mpsc::channel(2);
-        let reader = async move {
-            let header = proto::snapshot_piece::Piece::Header(header);
-            let mut sent = 0u64;
-            let begun = Instant::now();
-            let mut piece = Some(header);
-            while let Some(next) = piece {
-                if pieces.send(proto::SnapshotPiece { piece: Some(next) }).await.is_err() {
-                    return Err("the peer ended the transfer".to_owned());
-                }
-                piece = match contents.next().await {
-                    None => None,
-                    Some(Ok(data)) => {
-                        sent += data.len() as u64;
-                        if let Some(rate) = rate {
-                            let due = Duration::from_secs_f64(sent as f64 / rate.max(1) as f64);
-                            tokio::time::sleep_until(begun + due).await;
-                        }
-                        Some(proto::snapshot_piece::Piece::Data(data))
-                    }
-                    Some(Err(error)) => return Err(error.to_string()),
-                };
-            }
-            crate::metrics::snapshot_moved("sent", sent);
-            tracing::info!(%group, bytes = sent, "snapshot sent");
-            Ok(())
-        };
-        let outgoing = tokio_stream::wrappers::ReceiverStream::new(outgoing);
-        let mut client = self.client().map_err(|_| Unreachable::from_string("the peer's address is not one"))?;
-        let call = client.install_snapshot(self.peers.stamp(self.to, self.group, outgoing));
-        // A file that is cut off is refused by the peer, so its answer alone decides.
-        let (read, answered) = tokio::join!(reader, call);
-        let reply = match (answered, read) {
-            (Ok(response), _) => response.into_inner(),
-            (Err(status), read) => {
-                tracing::warn!(%group, to = self.to, error = %status, ?read, "snapshot not sent");
-                return Err(Unreachable::new(&status).into());
-            }
-        };
-        let vote = wire::from_vote(reply.vote.as_ref()).map_err(|error| unreachable(&error))?;
-        Ok(SnapshotResponse::new(vote))
-    }
 }
 
 impl RaftNetworkV2<TypeConfig> for PeerClient {
@@ -384,7 +330,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         tokio::select! {
             closed = cancel => Err(closed.into()),
-            sent = self.send_snapshot(&vote, snapshot) => sent,
+            sent = snapshot_sender::send(self, vote, snapshot) => sent,
         }
     }
 
