@@ -116,7 +116,8 @@ impl OutgoingSnapshot {
         self.id
     }
 
-    /// The file; the first caller writes it, once there is a place for it.
+    /// The file; the first caller writes it, once there is a place for it. Where that was given up on half-way the next caller
+    /// fails, and the one after is given a new snapshot.
     pub(crate) async fn file(&self) -> Result<&OutgoingFile, Error> {
         self.file.get_or_try_init(|| self.write()).await.inspect_err(|_| self.is_broken.store(true, Ordering::Release))
     }
@@ -125,11 +126,8 @@ impl OutgoingSnapshot {
         let place = self.files.clone().acquire_owned().await.map_err(|_| Error::ShuttingDown)?;
         let stream = self.stream.lock().take();
         let stream = stream.ok_or_else(|| Error::Storage("an earlier try to write the snapshot ended".to_owned()))?;
-        // Should this be given up on half-way, the snapshot is of no use.
-        self.is_broken.store(true, Ordering::Release);
         let written = ReceivedSnapshot::of_stream(&self.folder, self.group, stream).await?;
         let reader = open(written.path())?;
-        self.is_broken.store(false, Ordering::Release);
         Ok(OutgoingFile { written, reader: Arc::new(reader), _place: place })
     }
 }

@@ -260,10 +260,12 @@ pub(crate) type TableOptions = Arc<Options>;
 #[cfg(test)]
 mod tests {
     use rocksdb::{DB, WriteBatch};
+    use tokio::sync::Semaphore;
 
     use super::*;
     use crate::encoding::Applied;
     use crate::failure::Failure;
+    use crate::outgoing::Outgoing;
     use crate::store::state_options;
     use crate::type_config::{StoredMembership, log_id};
 
@@ -340,6 +342,26 @@ mod tests {
         // The table is gone and the state is older: that cannot be repaired here.
         let refused = finish_installation(&receiver.state, folder, log_id(1, 1, 91));
         assert!(matches!(refused, Err(Error::Inconsistent { .. })), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn followers_share_a_file_for_as_long_as_the_log_goes_on_from_it() {
+        let sender = side(&["b", "c"], 90);
+        let outgoing = Outgoing::new(sender.folder.path().to_owned(), Arc::new(Semaphore::new(1)));
+        assert!(outgoing.current(None).is_none());
+        let (meta, stream) = open_stream(sender.state.clone()).await.unwrap();
+        let first = outgoing.replace(GROUP, meta, stream);
+        let second = outgoing.current(Some(log_id(1, 1, 90))).unwrap();
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_eq!(outgoing.needs_log_from(), Some(91));
+        let (first_file, second_file) = tokio::join!(first.file(), second.file());
+        let path = first_file.unwrap().path().to_owned();
+        assert_eq!(path, second_file.unwrap().path());
+        // The log was purged behind the snapshot: who installs it could not go on.
+        assert!(outgoing.current(Some(log_id(1, 1, 91))).is_none());
+        assert_eq!(outgoing.needs_log_from(), None);
+        drop((first, second));
+        assert!(!path.exists());
     }
 
     #[test]
