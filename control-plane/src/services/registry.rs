@@ -21,8 +21,9 @@ pub struct RegistryService {
 impl Registry for RegistryService {
     async fn found(&self, request: Request<FoundRequest>) -> Result<Response<FoundResponse>, Status> {
         answer("Found", async {
-            let members: Vec<u64> = self.replica.group().status().members.into_keys().collect();
-            self.founding.answer(request.get_ref().node, members)
+            let is_certain = self.replica.is_current().await;
+            let members = self.replica.group().status().members.into_keys().collect();
+            self.founding.answer(request.get_ref().node, members, is_certain)
         })
         .await
     }
