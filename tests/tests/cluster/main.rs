@@ -8,5 +8,6 @@ mod control_plane;
 mod failover;
 mod fencing;
 mod quorum;
+mod recover;
 mod resize;
 mod support;
