@@ -118,10 +118,14 @@ impl<'a> Plan<'a> {
         self.brokers.get(&id).is_none_or(|broker| broker.is_gone)
     }
 
-    /// Whether no other broker is fuller, in proportion to its capacity. Only from such a one a move evens things out for good.
-    fn is_fullest(&self, id: u64) -> bool {
+    /// Whether no other broker is fuller, in proportion to its capacity, among those that a replica could as well be taken
+    /// from for `to`. Only from the fullest a move evens things out for good; but one that is full because it is alone in
+    /// its zone is not evened out by anybody of another.
+    fn is_fullest(&self, id: u64, to: u64) -> bool {
+        let stays_in_zone = self.zone(id) == self.zone(to);
         let fuller = |other: u64| self.held(other) * self.capacity(id) > self.held(id) * self.capacity(other);
-        !self.brokers.keys().any(|other| fuller(*other))
+        let mut others = self.brokers.keys().filter(|other| !stays_in_zone || self.zone(**other) == self.zone(id));
+        !others.any(|other| fuller(*other))
     }
 
     /// Whether `a` would be fuller with one more replica than `b` is now, in proportion to their capacities.

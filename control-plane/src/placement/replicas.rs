@@ -67,7 +67,7 @@ fn evened_out(replicas: &[u64], plan: &Plan<'_>) -> Option<Vec<u64>> {
         let Some(new) = best(plan, &others).filter(|new| !replicas.contains(new)) else { continue };
         let shared = |id: u64| others.iter().filter(|other| plan.zone(**other) == plan.zone(id)).count();
         let (was, would_be) = (shared(old), shared(new));
-        let evens_out = would_be == was && plan.is_fullest(old) && !plan.would_be_fuller(new, old);
+        let evens_out = would_be == was && plan.is_fullest(old, new) && !plan.would_be_fuller(new, old);
         if would_be < was || evens_out {
             let mut next = replicas.to_vec();
             next[place] = new;

@@ -171,6 +171,16 @@ fn after_a_recovery_those_that_are_gone_are_given_up_one_by_one() {
 }
 
 #[test]
+fn zones_of_different_sizes_are_each_evened_out() {
+    let three = [broker(1, 0), broker(2, 1), broker(3, 2)];
+    let (map, _) = carried_out(&three, unborn(12), 3);
+    let five = [broker(1, 0), broker(2, 1), broker(3, 2), broker(4, 0), broker(5, 1)];
+    let (map, moved) = carried_out(&five, map, 3);
+    assert_eq!(counts(&map, &five, |replicas, id| replicas.contains(&id)), [6, 6, 12, 6, 6]);
+    assert_eq!(moved, 12);
+}
+
+#[test]
 fn capacity_counts() {
     let large = Broker { capacity: 300, ..broker(1, 0) };
     let (map, _) = carried_out(&[large.clone(), broker(2, 0)], unborn(8), 1);
