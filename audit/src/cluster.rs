@@ -32,6 +32,7 @@ use tokio::time::{Instant, sleep};
 
 use file_system::FileSystem;
 use hosts::Host;
+pub use hosts::loopback;
 pub use member::{DEADLINE, Member};
 pub use network::Network;
 pub use plan::{Placement, Plan, Role, Storage};

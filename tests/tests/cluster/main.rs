@@ -11,3 +11,4 @@ mod fencing;
 mod quorum;
 mod resize;
 mod support;
+mod tls;
