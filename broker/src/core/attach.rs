@@ -40,6 +40,9 @@ impl Applying<'_> {
         if !attach.device.is_empty() && !keys::is_id(&attach.device) {
             return refused(ErrorCode::InvalidArgument);
         }
+        if attach.attached != 0 && self.was_attached_since(&mailbox, &attach)? {
+            return refused(ErrorCode::SessionSuperseded);
+        }
         let mut shard: ShardRecord = self.load("shard", &keys::shard())?.unwrap_or_default();
         shard.count += 1;
         self.store.put(keys::shard(), records::seal(&shard));
@@ -51,6 +54,12 @@ impl Applying<'_> {
         }
         let cursor = attach.cursor.filter(|_| resumes);
         self.attach_named(&mailbox, record, attach.device, stream, cursor, shard.count)
+    }
+
+    /// Whether the device was attached after the session that comes back now: that one must not push out the newer.
+    fn was_attached_since(&self, mailbox: &MailboxId, attach: &AttachDevice) -> Result<bool, CoreError> {
+        let devices = self.devices(mailbox)?.devices;
+        Ok(devices.iter().any(|known| known.device == attach.device && known.attached > attach.attached))
     }
 
     fn attach_named(

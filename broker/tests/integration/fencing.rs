@@ -30,6 +30,10 @@ async fn a_newer_session_replaces_the_older_and_its_late_end_does_not_touch_it()
     let ended = detached(&mut old_gateway).await;
     assert_eq!((ended.session, ended.code()), (old.number, ErrorCode::SessionSuperseded));
 
+    // The news was lost with a link, say: the older session that comes back does not push out the newer.
+    let (resume, attached) = (old.resume(0), old.attached.attached);
+    let again = old_gateway.attach_again("bob", "phone", resume, 0, attached).await;
+    assert_eq!(again.attached.code(), ErrorCode::SessionSuperseded);
     old_gateway.detach(&old).await;
     old_gateway.ack(&old, 1).await;
     // The same link answers behind the two.
