@@ -198,6 +198,9 @@ impl LocalCluster {
         let node = self.last_node.fetch_add(1, Ordering::Relaxed) + 1;
         let folder = self.folder.path().join(format!("{role}-{node}"));
         fs::create_dir_all(&folder)?;
+        for (name, content) in &self.plan.files {
+            fs::write(folder.join(name), content)?;
+        }
         let file_system = match self.plan.storage {
             Storage::FileSystem { mebibytes } if role != Role::Gateway => Some(FileSystem::make(&folder, mebibytes)?),
             _ => None,

@@ -9,9 +9,11 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 use tidings_audit::faults::Class;
+use tidings_audit::people::Person;
 use tidings_audit::run::{Audit, Outcome as ClassOutcome, Report, SETTLE};
 use tidings_audit::workload::Workload;
 use tidings_audit::{Plan, Verdict, isolation, people, schedule, verdict};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::control::ControlOptions;
 use super::exit::{Exit, Failure, Outcome};
@@ -83,7 +85,14 @@ const FOUND: Exit = Exit::Other;
 impl AuditCommand {
     /// Runs it.
     pub async fn run(self) -> Outcome {
-        if self.local { self.run_local().await } else { self.run_against().await }
+        if !self.local {
+            return self.run_against().await;
+        }
+        tokio::select! {
+            ended = self.run_local() => ended,
+            // The cluster goes with the future that owns it.
+            ended = interrupted() => ended.and(Err(Failure::new(Exit::Other, "interrupted"))),
+        }
     }
 
     /// In namespaces of its own, where this machine allows it: then the same command line was run again inside, and this
@@ -98,7 +107,7 @@ impl AuditCommand {
         })
     }
 
-    async fn run_local(self) -> Outcome {
+    async fn run_local(&self) -> Outcome {
         let seed = self.seed.unwrap_or_else(schedule::random_seed);
         let classes = if self.classes.is_empty() { Class::ALL.to_vec() } else { self.classes.clone() };
         let audit = Audit {
@@ -125,14 +134,16 @@ impl AuditCommand {
             return Ok(());
         }
         let names: Vec<_> = wrong.iter().map(|class| class.name()).collect();
-        let repeat = format!(
-            "tidings audit --local --classes {} --seconds {} --seed {seed} --rate {} --users {}",
-            names.join(","),
-            self.seconds,
-            self.rate,
-            self.users
-        );
+        let repeat = self.repeat(&names.join(","), seed);
         Err(Failure::new(FOUND, format!("not clean: {}; repeat with: {repeat}", names.join(", "))))
+    }
+
+    /// The command line that repeats some classes of a run.
+    fn repeat(&self, classes: &str, seed: u64) -> String {
+        let Self { seconds, rate, users, control_planes, brokers, gateways, .. } = self;
+        let run = format!("--classes {classes} --seconds {seconds} --seed {seed} --rate {rate} --users {users}");
+        let cluster = format!("--control-planes {control_planes} --brokers {brokers} --gateways {gateways}");
+        format!("tidings audit --local {run} {cluster}")
     }
 
     fn plan(&self) -> Outcome<Plan> {
@@ -173,22 +184,29 @@ impl AuditCommand {
         Ok(())
     }
 
-    async fn run_against(self) -> Outcome {
+    async fn run_against(&self) -> Outcome {
         let seed = self.seed.unwrap_or_else(schedule::random_seed);
         let (service, app) = (self.control.connect().await?, &self.control.app);
         let people = people::create(service.clone(), app, &format!("audit-{seed:016x}"), self.users).await?;
+        let ended = self.traffic(people.clone(), seed).await;
+        people::delete(service, app, &people).await?;
+        ended
+    }
+
+    /// Traffic until the time is over or the operator ends it, and the verdict.
+    async fn traffic(&self, people: Vec<Person>, seed: u64) -> Outcome {
         let stores = tempfile::Builder::new().prefix("tidings-audit-devices-").tempdir()?;
         let (gateways, rate) = (self.gateway.clone(), self.rate);
-        let workload = Workload { gateways, people: people.clone(), rate, stores: stores.path().to_owned(), seed };
+        let workload = Workload { gateways, people, rate, stores: stores.path().to_owned(), seed };
         let mut traffic = workload.start();
         let history = traffic.history().clone();
         let ended = tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(self.seconds)) => Ok(()),
-            signal = tokio::signal::ctrl_c() => signal.map_err(Into::into),
-            error = traffic.failed() => Err(error),
+            ended = interrupted() => ended,
+            error = traffic.failed() => Err(error.into()),
         };
         let ended = match ended {
-            Ok(()) => traffic.end(SETTLE).await.map(drop),
+            Ok(()) => traffic.end(SETTLE).await.map(drop).map_err(Failure::from),
             Err(error) => Err(error),
         };
         if let Some(folder) = &self.keep {
@@ -196,7 +214,6 @@ impl AuditCommand {
             history.keep(&folder.join("history.jsonl"))?;
         }
         let verdict = verdict::judge(&history.records());
-        people::delete(service, app, &people).await?;
         if self.control.json {
             output::json(&json!({ "verdict": verdict }))?;
         } else {
@@ -206,6 +223,16 @@ impl AuditCommand {
         ended?;
         if verdict.is_clean() { Ok(()) } else { Err(Failure::new(FOUND, "not clean")) }
     }
+}
+
+/// Ctrl-C, or a request to end.
+async fn interrupted() -> Outcome {
+    let mut request = signal(SignalKind::terminate())?;
+    tokio::select! {
+        signal = tokio::signal::ctrl_c() => signal?,
+        _ = request.recv() => {}
+    }
+    Ok(())
 }
 
 fn row(class: &str, faults: usize, verdict: &Verdict) -> Vec<String> {
