@@ -49,11 +49,6 @@ pub enum Command {
 
 /// Runs a command to its end.
 pub fn run(command: Command) -> ExitCode {
-    if let Command::Audit(command) = &command
-        && let Some(ended) = command.run_isolated()
-    {
-        return ended;
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(anyhow::Error::from(error)).report(),

@@ -2,7 +2,6 @@
 //! one the operator does, and the audit is the traffic and the verdict.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -88,6 +87,9 @@ impl AuditCommand {
         if !self.local {
             return self.run_against().await;
         }
+        if !isolation::is_inside() && isolation::is_possible().is_ok() {
+            return self.run_isolated().await;
+        }
         tokio::select! {
             ended = self.run_local() => ended,
             // The cluster goes with the future that owns it.
@@ -95,16 +97,10 @@ impl AuditCommand {
         }
     }
 
-    /// In namespaces of its own, where this machine allows it: then the same command line was run again inside, and this
-    /// is how it ended. Before the runtime starts.
-    pub fn run_isolated(&self) -> Option<ExitCode> {
-        if !self.local || isolation::is_inside() || isolation::is_possible().is_err() {
-            return None;
-        }
-        Some(match isolation::run_again() {
-            Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
-            Err(error) => Failure::from(error).report(),
-        })
+    /// The same command line again, in namespaces of its own: that one has said what there is to say.
+    async fn run_isolated(&self) -> Outcome {
+        let status = isolation::run_again().await?;
+        std::process::exit(status.code().unwrap_or(Exit::Other as i32));
     }
 
     async fn run_local(&self) -> Outcome {
