@@ -44,7 +44,7 @@ pub enum Command {
     Listen(listen::ListenCommand),
     /// Chat in the terminal: `@bob hi` sends to bob, a plain line to the last one
     Chat(chat::ChatCommand),
-    Audit(audit::AuditCommand),
+    Audit(Box<audit::AuditCommand>),
 }
 
 /// Runs a command to its end.

@@ -62,6 +62,9 @@ pub struct AuditCommand {
     /// Keep every history and log here; without it, those of a class that failed are kept in a temporary folder
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
+    /// Start this binary; without it, its own
+    #[arg(long, value_name = "FILE", requires = "local")]
+    binary: Option<PathBuf>,
     /// Control-plane nodes of the local cluster
     #[arg(long, default_value_t = 3, value_name = "NUMBER", requires = "local")]
     control_planes: usize,
@@ -143,9 +146,12 @@ impl AuditCommand {
     }
 
     fn plan(&self) -> Outcome<Plan> {
-        let own = std::env::current_exe().context("finding the path of this program")?;
+        let binary = match &self.binary {
+            Some(named) => named.clone(),
+            None => std::env::current_exe().context("finding the path of this program")?,
+        };
         let (control_planes, brokers, gateways) = (self.control_planes, self.brokers, self.gateways);
-        let default = Plan::of(own);
+        let default = Plan::of(binary);
         let replication = default.replication.min(u32::try_from(brokers).unwrap_or(u32::MAX));
         Ok(Plan { control_planes, brokers, gateways, replication, ..default })
     }
