@@ -6,6 +6,7 @@
 mod app;
 mod audit;
 mod chat;
+mod cluster;
 mod control;
 mod duration;
 mod exit;
@@ -38,6 +39,9 @@ pub enum Command {
     /// Create, list and revoke the API keys that backends call with
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// See what the cluster is doing, and take nodes out of it
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Send one message; prints its id when it is sent
     Send(send::SendCommand),
     /// Print the messages that come, and acknowledge what was printed
@@ -59,6 +63,7 @@ pub fn run(command: Command) -> ExitCode {
             Command::User(command) => command.run().await,
             Command::Token(command) => command.run().await,
             Command::Key(command) => command.run().await,
+            Command::Cluster(command) => command.run().await,
             Command::Send(command) => command.run().await,
             Command::Listen(command) => command.run().await,
             Command::Chat(command) => command.run().await,

@@ -175,7 +175,7 @@ impl LocalCluster {
     pub async fn operate(&self, arguments: &[&str]) -> Result<String> {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            let complaint = match self.try_to_operate(arguments).await {
+            let complaint = match self.operate_once(arguments).await {
                 Ok(answer) => return Ok(answer),
                 Err(complaint) => complaint,
             };
@@ -187,7 +187,8 @@ impl LocalCluster {
         }
     }
 
-    async fn try_to_operate(&self, arguments: &[&str]) -> Result<String> {
+    /// As [`operate`](Self::operate), once: what is refused is refused.
+    pub async fn operate_once(&self, arguments: &[&str]) -> Result<String> {
         let nodes = self.of(Role::ControlPlane);
         let node = nodes.iter().find(|node| node.is_running()).context("no control-plane node runs")?;
         let mut command = Command::new(&self.plan.binary);

@@ -106,7 +106,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let options = EngineOptions::new(dir.path(), 1, "bench");
     let engine = tokio::task::spawn_blocking(move || Engine::open(options)).await??;
     let node = Node { id: 1, address: "127.0.0.1:1".to_owned(), ..Node::default() };
-    let shards = (0..load.shards).map(|shard| ShardPlacement { shard, replicas: vec![1] }).collect();
+    let shards = (0..load.shards).map(|shard| ShardPlacement { shard, replicas: vec![1], founders: vec![1] }).collect();
     let (_map_sender, map) = watch::channel(ShardMap { epoch: 1, shards, nodes: vec![node] });
     let (health, shutdown) = (Health::new(), Shutdown::new());
     let broker = Broker::start(BrokerOptions {

@@ -6,17 +6,17 @@
 //! - [`shard`]: the leader's memory: sessions, windows, pushes, acknowledgements; the courier to other shards
 //! - [`link`]: the stream that a gateway holds for all its sessions
 //! - [`relay`]: from shard to shard, in this process or over gRPC
-//! - [`broker`]: opens the shards that the shard map places on this node; [`heartbeat`] brings the map
+//! - [`broker`]: puts the parts of a node together; [`placer`] opens the shards that the shard map places on it
 //! - [`config`], [`error`], [`metrics`]
 
 pub mod broker;
 pub mod config;
 pub mod core;
 pub mod error;
-pub mod heartbeat;
 pub mod link;
 pub mod machine;
 pub mod metrics;
+pub mod placer;
 pub mod relay;
 pub mod shard;
 pub mod shards;
@@ -24,4 +24,3 @@ pub mod shards;
 pub use broker::{Broker, BrokerOptions, group_of};
 pub use config::BrokerConfig;
 pub use error::Error;
-pub use heartbeat::Heartbeat;

@@ -1,10 +1,12 @@
 //! The gRPC service: one stream for each gateway, and what other shards' leaders bring.
 //!
+//! - [`links`]: all of them
 //! - [`outbox`]: frames on their way to a gateway
 //! - [`reader`]: what a gateway asks
 //! - [`answers`]: what becomes of its submissions
 
 pub mod answers;
+pub mod links;
 pub mod outbox;
 pub mod reader;
 
@@ -16,7 +18,9 @@ use tidings_consensus::NodeId;
 use tidings_node::{Clock, Shutdown};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_server::Broker;
-use tidings_proto::broker::v1::{BrokerBatch, GatewayBatch, RelayRequest, RelayResponse};
+use tidings_proto::broker::v1::{
+    BrokerBatch, GatewayBatch, GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse,
+};
 use tidings_proto::cluster::v1::ShardMap;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
@@ -25,6 +29,7 @@ use crate::config::BrokerConfig;
 use crate::metrics::Metrics;
 use crate::relay;
 use crate::shards::Shards;
+use links::Links;
 use outbox::Outbox;
 use reader::Reader;
 
@@ -32,6 +37,7 @@ use reader::Reader;
 pub struct LinkContext {
     pub node: NodeId,
     pub shards: Shards,
+    pub links: Links,
     pub map: watch::Receiver<ShardMap>,
     pub config: Arc<BrokerConfig>,
     pub clock: Clock,
@@ -53,11 +59,13 @@ impl BrokerService {
 /// Made when a link is admitted: however its stream ends, the reader learns of it and detaches the sessions.
 struct Admitted {
     outbox: Arc<Outbox>,
+    links: Links,
     metrics: Metrics,
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
+        self.links.remove(self.outbox.id);
         self.outbox.abandon();
         self.metrics.links.decrement(1.0);
     }
@@ -73,13 +81,20 @@ impl Broker for BrokerService {
         }
         let outbox = Arc::new(Outbox::new(self.0.config.link_queue_frames, self.0.config.link_queue_bytes));
         self.0.metrics.links.increment(1.0);
-        let admitted = Admitted { outbox: outbox.clone(), metrics: self.0.metrics.clone() };
+        let (links, metrics) = (self.0.links.clone(), self.0.metrics.clone());
+        let admitted = Admitted { outbox: outbox.clone(), links, metrics };
         tokio::spawn(Reader::new(self.0.clone(), outbox).run(request.into_inner()));
         let batches = futures_util::stream::unfold(admitted, |admitted| async move {
             let batch = admitted.outbox.next_batch().await?;
             Some((batch, admitted))
         });
         Ok(Response::new(Box::pin(batches)))
+    }
+
+    async fn get_members(&self, request: Request<GetMembersRequest>) -> Result<Response<GetMembersResponse>, Status> {
+        let GetMembersRequest { shard, exclude } = request.into_inner();
+        let exclude = Some(exclude).filter(|node| *node != 0);
+        Ok(Response::new(relay::members(&self.0.shards, self.0.node, shard, exclude).await))
     }
 
     async fn relay(&self, request: Request<RelayRequest>) -> Result<Response<RelayResponse>, Status> {

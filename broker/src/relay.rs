@@ -1,15 +1,17 @@
 //! From the leader of one shard to the leader of another: in this process, or over gRPC to the node that leads it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tidings_consensus::NodeId;
 use tidings_node::bearer::BearerClient;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_client::BrokerClient;
-use tidings_proto::broker::v1::{RelayRequest, RelayResponse};
+use tidings_proto::broker::v1::{GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse};
 use tidings_proto::cluster::v1::ShardMap;
 use tidings_proto::mailbox::v1::{ChannelDeliver, command::Command};
 use tokio::sync::watch;
@@ -20,8 +22,8 @@ use crate::core::{Reply, encode};
 use crate::error::{Error, code_of};
 use crate::shards::Shards;
 
-/// Nodes asked for one page, at most.
-const HOPS: usize = 4;
+/// Nodes asked for one answer, at most.
+const MAX_ASKED: usize = 8;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -44,43 +46,78 @@ impl Relay {
     /// Delivers a page to a shard, and answers up to where the shard has the channel. The outcome of a failure is not
     /// known; the page may be delivered again.
     pub async fn deliver(&self, shard: u32, page: ChannelDeliver) -> Result<u64, Error> {
-        let failed = |reason: String| Error::Relay { shard, reason };
-        let mut next = self.first_node(shard).ok_or_else(|| failed("no node holds it".to_owned()))?;
-        for _ in 0..HOPS {
-            let answer = if next == self.node {
-                take(&self.shards, self.node, shard, page.clone()).await
-            } else {
-                self.send(next, shard, page.clone()).await.map_err(failed)?
-            };
-            if answer.code == 0 {
-                return Ok(answer.up_to);
-            }
-            if answer.code() != ErrorCode::NotLeader || answer.leader_node == 0 {
-                return Err(failed(answer.code().as_str_name().to_owned()));
-            }
-            next = answer.leader_node;
-        }
-        Err(failed("its leader was not found".to_owned()))
+        let answer = self
+            .ask_leader(shard, |node| {
+                let page = page.clone();
+                Box::pin(async move {
+                    let answer = if node == self.node {
+                        take(&self.shards, self.node, shard, page).await
+                    } else {
+                        let request = RelayRequest { shard, deliver: Some(page) };
+                        answered(node, self.client(node)?.relay(request)).await?
+                    };
+                    Ok((answer.code, answer.leader_node, answer))
+                })
+            })
+            .await?;
+        Ok(answer.up_to)
     }
 
-    /// This node when it holds a replica, which knows the leader; otherwise the preferred leader.
-    fn first_node(&self, shard: u32) -> Option<NodeId> {
-        if self.shards.get(shard).is_some() {
-            return Some(self.node);
+    /// The members of a shard, as its leader knows them for certain. A member that is to be excluded, because it has lost
+    /// its data, is out of them when this returns.
+    pub async fn members(&self, shard: u32, exclude: Option<NodeId>) -> Result<Vec<NodeId>, Error> {
+        let answer = self
+            .ask_leader(shard, |node| {
+                Box::pin(async move {
+                    let answer = if node == self.node {
+                        members(&self.shards, self.node, shard, exclude).await
+                    } else {
+                        let request = GetMembersRequest { shard, exclude: exclude.unwrap_or(0) };
+                        answered(node, self.client(node)?.get_members(request)).await?
+                    };
+                    Ok((answer.code, answer.leader_node, answer))
+                })
+            })
+            .await?;
+        Ok(answer.members)
+    }
+
+    /// Asks the nodes that may lead the shard, and those that they name, until one answers as its leader. `ask` answers
+    /// code, leader and answer.
+    async fn ask_leader<'a, T>(
+        &self,
+        shard: u32,
+        ask: impl Fn(NodeId) -> BoxFuture<'a, Result<(i32, NodeId, T), String>>,
+    ) -> Result<T, Error> {
+        let mut reason = "no node holds it".to_owned();
+        let mut asked = Vec::new();
+        let mut candidates = self.candidates(shard);
+        while let Some(node) = candidates.pop_front() {
+            if asked.len() >= MAX_ASKED || asked.contains(&node) {
+                continue;
+            }
+            asked.push(node);
+            match ask(node).await {
+                Ok((0, _, answer)) => return Ok(answer),
+                Ok((code, leader, _)) => {
+                    let code = ErrorCode::try_from(code).unwrap_or(ErrorCode::Internal);
+                    reason = format!("node {node}: {}", code.as_str_name());
+                    if leader != 0 {
+                        candidates.push_front(leader);
+                    }
+                }
+                Err(error) => reason = error,
+            }
         }
+        Err(Error::Relay { shard, reason })
+    }
+
+    /// This node when it holds a replica, which knows the leader; then those that the map names.
+    fn candidates(&self, shard: u32) -> VecDeque<NodeId> {
+        let here = self.shards.get(shard).map(|_| self.node);
         let map = self.map.borrow();
-        let placement = map.shards.iter().find(|placement| placement.shard == shard)?;
-        placement.replicas.first().copied()
-    }
-
-    async fn send(&self, node: NodeId, shard: u32, page: ChannelDeliver) -> Result<RelayResponse, String> {
-        let mut client = self.client(node)?;
-        let request = RelayRequest { shard, deliver: Some(page) };
-        match tokio::time::timeout(ANSWER_TIMEOUT, client.relay(request)).await {
-            Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(format!("node {node}: {status}")),
-            Err(_) => Err(format!("node {node} did not answer within {} s", ANSWER_TIMEOUT.as_secs())),
-        }
+        let placement = map.shards.iter().find(|placement| placement.shard == shard);
+        here.into_iter().chain(placement.into_iter().flat_map(|placement| placement.replicas.clone())).collect()
     }
 
     fn client(&self, node: NodeId) -> Result<BrokerClient<InterceptedService<Channel, BearerClient>>, String> {
@@ -101,6 +138,31 @@ impl Relay {
             }
         };
         Ok(BrokerClient::with_interceptor(channel, self.bearer.clone()))
+    }
+}
+
+async fn answered<T>(
+    node: NodeId,
+    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(format!("node {node}: {status}")),
+        Err(_) => Err(format!("node {node} did not answer within {} s", ANSWER_TIMEOUT.as_secs())),
+    }
+}
+
+/// The members of a shard of this node, if it leads it.
+pub async fn members(shards: &Shards, node: NodeId, shard: u32, exclude: Option<NodeId>) -> GetMembersResponse {
+    let Some(handle) = shards.get(shard) else {
+        return GetMembersResponse { code: ErrorCode::NotLeader.into(), ..GetMembersResponse::default() };
+    };
+    match handle.members(exclude.filter(|exclude| *exclude != node)).await {
+        Ok(members) => GetMembersResponse { members, ..GetMembersResponse::default() },
+        Err(error) => {
+            let (code, leader_node) = code_of(&error);
+            GetMembersResponse { code: code.into(), leader_node, ..GetMembersResponse::default() }
+        }
     }
 }
 

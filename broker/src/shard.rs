@@ -3,21 +3,25 @@
 //! - [`actor`]: the shard's memory: sessions, deliveries, acknowledgements, expiry
 //! - [`session`]: one attached device
 //! - [`backlog`] and [`courier`]: what the shard owes to other shards, and who brings it there
+//! - [`reconcile`]: the members of the shard's group, brought into line with the shard map
 
 pub mod actor;
 pub mod backlog;
 pub mod courier;
+pub mod reconcile;
 pub mod session;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tidings_consensus::{Group, Leadership, ProposeError};
+use tidings_consensus::{Group, Leadership, NodeId, ProposeError};
 use tidings_proto::broker::v1::Attach;
 use tidings_proto::message::v1::MessageId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::core::{Core, MailboxId, Reply};
 use crate::link::outbox::Outbox;
@@ -63,6 +67,8 @@ pub struct ShardHandle {
     pub requests: mpsc::Sender<Request>,
     /// How many replicas vote, as the leader counted them last.
     pub voters: Arc<AtomicUsize>,
+    /// Members that have lost their data: the leader lets them out.
+    pub exclude: watch::Sender<BTreeSet<NodeId>>,
 }
 
 impl ShardHandle {
@@ -72,6 +78,27 @@ impl ShardHandle {
         command: Bytes,
     ) -> impl Future<Output = Result<Reply, ProposeError>> + Send + 'static + use<> {
         self.group.propose(command)
+    }
+
+    /// The members, committed and known for certain, where this replica leads. A member that is to be excluded is out of
+    /// them first; that takes as long as it takes.
+    pub async fn members(&self, exclude: Option<NodeId>) -> Result<Vec<NodeId>, ProposeError> {
+        self.group.read_barrier().await?;
+        if let Some(node) = exclude {
+            self.exclude.send_modify(|excluded| excluded.extend([node]));
+        }
+        loop {
+            let status = self.group.status();
+            let is_out = exclude.is_none_or(|node| !status.members.contains_key(&node));
+            if !status.is_changing && is_out {
+                if let Some(node) = exclude {
+                    self.exclude.send_modify(|excluded| excluded.retain(|other| *other != node));
+                }
+                return Ok(status.members.into_keys().collect());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            self.group.read_barrier().await?;
+        }
     }
 
     /// Who leads now.

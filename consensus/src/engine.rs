@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver as _;
 use parking_lot::Mutex;
-use rocksdb::DB;
+use rocksdb::{DB, IteratorMode, ReadOptions};
 use tidings_proto::raft::v1::raft_transport_server::RaftTransportServer;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use crate::encoding;
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::group::{Group, Replica};
-use crate::group_id::GroupId;
+use crate::group_id::{GroupId, NodeId};
 use crate::in_flight::InFlight;
 use crate::keys;
 use crate::leadership::{self, Leadership};
@@ -49,6 +49,7 @@ struct Inner {
     log_database: Arc<DB>,
     state_db: Arc<StateDb>,
     snapshot_folder: PathBuf,
+    store_id: u64,
     table_options: TableOptions,
     /// `None` once shut down.
     writer: Mutex<Option<LogWriter>>,
@@ -104,6 +105,7 @@ impl Engine {
             log_database: store.log,
             state_db: Arc::new(StateDb::new(store.state, failure.clone())),
             snapshot_folder: store.snapshot_folder,
+            store_id: store.id,
             table_options: Arc::new(store::state_options(0)),
             writer: Mutex::new(Some(writer)),
             peers,
@@ -200,7 +202,7 @@ impl Engine {
         tasks.spawn(proposer.run());
         elect_if_alone(&raft, me).await?;
         let failure = inner.failure.clone();
-        Ok(Group::new(Replica { id: group, me, raft, queue, leadership, state, failure, stop, tasks }))
+        Ok(Group::new(Replica { id: group, me, raft, queue, leadership, lease, state, failure, stop, tasks }))
     }
 
     /// Reads what is stored of a group and checks that it fits together. Blocks.
@@ -232,6 +234,17 @@ impl Engine {
 
     fn log_queue(&self) -> Result<mpsc::Sender<Job>, Error> {
         self.0.writer.lock().as_ref().map(LogWriter::queue).ok_or(Error::ShuttingDown)
+    }
+
+    /// Whether anything is stored of a group: it has voted, logged or applied something.
+    pub fn has_replica(&self, group: GroupId) -> Result<bool, Error> {
+        let log = &self.0.log_database;
+        let mut entries = ReadOptions::default();
+        entries.set_iterate_lower_bound(keys::entry(group, 0));
+        entries.set_iterate_upper_bound(keys::entries_end(group));
+        let has_entries = log.iterator_opt(IteratorMode::Start, entries).next().transpose()?.is_some();
+        let has_marks = log.get(keys::vote(group))?.is_some() || log.get(keys::purged(group))?.is_some();
+        Ok(has_entries || has_marks || self.0.state_db.database.get(keys::applied(group))?.is_some())
     }
 
     /// Stops this node's replica of a group. What is stored stays.
@@ -273,6 +286,16 @@ impl Engine {
         RaftTransportServer::new(service)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// A number drawn when this node's store was made: another one means another store, and that what the former held is lost.
+    pub fn store_id(&self) -> u64 {
+        self.0.store_id
+    }
+
+    /// Where a node is reached from now on, over what its groups' members say: a node may move, its groups need not change.
+    pub fn set_address(&self, node: NodeId, address: &str) {
+        self.0.peers.set_address(node, address);
     }
 
     /// Whether the storage works.

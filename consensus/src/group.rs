@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, InitializeError, LinearizableReadError, RaftError};
-use openraft::{Raft, ReadPolicy, ServerState};
+use openraft::{ChangeMembers, Instant as _, Raft, ReadPolicy, ServerState};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,7 +18,7 @@ use crate::compaction;
 use crate::error::{Error, ProposeError};
 use crate::failure::Failure;
 use crate::group_id::{GroupId, NodeId};
-use crate::leadership::Leadership;
+use crate::leadership::{self, Leadership};
 use crate::machine::StateMachine;
 use crate::proposer::{self, ProposalQueue};
 use crate::state_db::GroupState;
@@ -33,6 +34,8 @@ pub(crate) struct Replica<M: StateMachine> {
     pub(crate) raft: Raft<TypeConfig, Applier<M>>,
     pub(crate) queue: ProposalQueue<M::Reply>,
     pub(crate) leadership: watch::Receiver<Leadership>,
+    /// For how long a quorum's confirmation counts.
+    pub(crate) lease: Duration,
     pub(crate) state: GroupState,
     pub(crate) failure: Arc<Failure>,
     pub(crate) stop: CancellationToken,
@@ -59,8 +62,12 @@ pub struct GroupStatus {
     pub purged: Option<u64>,
     /// Voters and learners with their addresses.
     pub members: BTreeMap<NodeId, Member>,
+    /// Whether a change of the members is under way: not committed yet, or in its joint step.
+    pub is_changing: bool,
     /// Log index that each follower has confirmed; on the leader alone.
     pub replication: BTreeMap<NodeId, Option<u64>>,
+    /// How long ago each follower was heard of; on the leader alone. Absent: never, in this term.
+    pub heard: BTreeMap<NodeId, Duration>,
     /// Why the storage of this process failed, if it did.
     pub failure: Option<String>,
 }
@@ -127,20 +134,49 @@ impl<M: StateMachine> Group<M> {
         outcome.await.unwrap_or(Err(ProposeError::Unknown))
     }
 
+    /// Whether this replica has never been part of a group: nothing was voted, logged or installed.
+    pub async fn is_new(&self) -> Result<bool, Error> {
+        self.0.raft.is_initialized().await.map(|initialized| !initialized).map_err(|fatal| self.stopped(&fatal))
+    }
+
+    /// The log index up to which a replica must have applied for a linearizable read; the leader alone answers, after a
+    /// round to a quorum. Another replica then waits with [`applied`](Self::applied).
+    pub async fn read_index(&self) -> Result<u64, ProposeError> {
+        match self.0.raft.get_read_log_id(ReadPolicy::ReadIndex).await {
+            Ok((read, _)) => Ok(read.log_id().index),
+            Err(error) => Err(self.not_linearizable(error)),
+        }
+    }
+
+    /// Returns once this replica has applied the log up to `index`; `false` when that does not happen in time.
+    pub async fn applied(&self, index: u64, within: Duration) -> bool {
+        self.0.raft.wait(Some(within)).applied_index_at_least(Some(index), "a read").await.is_ok()
+    }
+
     /// Returns once this replica, as the leader, has applied all that was committed anywhere when this was called: what
     /// [`view`](Self::view) reads afterwards is linearizable. Costs a round to a quorum (read index).
     pub async fn read_barrier(&self) -> Result<(), ProposeError> {
-        match self.0.raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
-            Ok(_) => Ok(()),
-            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
+        let ensured = self.0.raft.ensure_linearizable(ReadPolicy::ReadIndex).await;
+        ensured.map(drop).map_err(|error| self.not_linearizable(error))
+    }
+
+    fn not_linearizable(&self, error: RaftError<TypeConfig, LinearizableReadError<TypeConfig>>) -> ProposeError {
+        match error {
+            RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
                 let leader = forward.leader_id.filter(|leader| *leader != self.0.me).zip(forward.leader_node);
-                Err(ProposeError::NotLeader { leader })
+                ProposeError::NotLeader { leader }
             }
-            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
-                Err(ProposeError::NotLeader { leader: None })
-            }
-            Err(RaftError::Fatal(fatal)) => Err(proposer::stopped(&fatal, &self.0.failure)),
+            RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)) => ProposeError::NotLeader { leader: None },
+            RaftError::Fatal(fatal) => proposer::stopped(&fatal, &self.0.failure),
         }
+    }
+
+    /// The term in which this replica leads, if it does at this very moment: judged anew, and not by what
+    /// [`leadership`](Self::leadership) told last. A process that was stopped and goes on leads nothing until a quorum has
+    /// confirmed it again (promise 5).
+    pub fn leads_now(&self) -> Option<u64> {
+        let now = leadership::judge(&self.0.raft.metrics().borrow_watched(), self.0.lease);
+        now.is_leader.then_some(now.term)
     }
 
     /// Who leads, followed as it changes.
@@ -164,6 +200,7 @@ impl<M: StateMachine> Group<M> {
             (*node, Member { address: address.clone(), is_voter: voters.contains(node) })
         };
         let replication = metrics.replication.iter().flatten();
+        let heard = metrics.heartbeat.iter().flatten();
         GroupStatus {
             group: self.0.id,
             role: match metrics.state {
@@ -182,7 +219,10 @@ impl<M: StateMachine> Group<M> {
             snapshot: index(metrics.snapshot),
             purged: index(metrics.purged),
             members: membership.nodes().map(member).collect(),
+            is_changing: membership.get_joint_config().len() > 1
+                || metrics.membership_config.log_id() != metrics.committed_membership_config.log_id(),
             replication: replication.map(|(node, matched)| (*node, matched.map(|id| id.index))).collect(),
+            heard: heard.filter_map(|(node, at)| Some((*node, at.as_ref()?.elapsed()))).collect(),
             failure: self.0.failure.why(),
         }
     }
@@ -192,6 +232,18 @@ impl<M: StateMachine> Group<M> {
     pub async fn add_learner(&self, node: NodeId, address: String) -> Result<(), Error> {
         let added = self.0.raft.add_learner(node, address, true).await;
         added.map(drop).map_err(|error| self.not_changed(error))
+    }
+
+    /// As [`add_learner`](Self::add_learner), without waiting for it to catch up.
+    pub async fn begin_learner(&self, node: NodeId, address: String) -> Result<(), Error> {
+        let added = self.0.raft.add_learner(node, address, false).await;
+        added.map(drop).map_err(|error| self.not_changed(error))
+    }
+
+    /// Takes nodes that do not vote out of the group. Only the leader can.
+    pub async fn drop_learners(&self, nodes: BTreeSet<NodeId>) -> Result<(), Error> {
+        let changed = self.0.raft.change_membership(ChangeMembers::RemoveNodes(nodes), false).await;
+        changed.map(drop).map_err(|error| self.not_changed(error))
     }
 
     /// Makes these the voters, each of which must be a learner or voter; others that were voters leave. Goes through a

@@ -36,7 +36,8 @@ impl Leadership {
     }
 }
 
-fn judge(metrics: &RaftMetrics<TypeConfig>, lease: Duration) -> Leadership {
+/// What Raft's own account comes to at this moment.
+pub(crate) fn judge(metrics: &RaftMetrics<TypeConfig>, lease: Duration) -> Leadership {
     let membership = metrics.membership_config.membership();
     let applied_term = metrics.last_applied.map(|applied| applied.leader_id.term);
     let is_alone = membership.voter_ids().eq([metrics.id]);

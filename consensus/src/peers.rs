@@ -54,6 +54,8 @@ pub(crate) struct Peers {
     timeout: Duration,
     snapshot_rate: Option<u64>,
     channels: Mutex<HashMap<NodeId, (String, Channel)>>,
+    /// Where nodes are now, over what the members' records say.
+    addresses: Mutex<HashMap<NodeId, String>>,
 }
 
 impl Peers {
@@ -74,11 +76,18 @@ impl Peers {
             timeout: options.tuning.peer_timeout,
             snapshot_rate: options.tuning.snapshot_bytes_per_second,
             channels: Mutex::default(),
+            addresses: Mutex::default(),
         })
     }
 
+    pub(crate) fn set_address(&self, node: NodeId, address: &str) {
+        self.addresses.lock().insert(node, address.to_owned());
+    }
+
     /// The connection to a node; another address than before makes a new one.
-    fn channel(&self, node: NodeId, address: &str) -> Result<Channel, tonic::transport::Error> {
+    fn channel(&self, node: NodeId, recorded: &str) -> Result<Channel, tonic::transport::Error> {
+        let moved_to = self.addresses.lock().get(&node).cloned();
+        let address = moved_to.as_deref().unwrap_or(recorded);
         let mut channels = self.channels.lock();
         if let Some((known, channel)) = channels.get(&node)
             && known == address

@@ -27,6 +27,8 @@ pub(crate) struct Store {
     pub(crate) state: Arc<DB>,
     /// Snapshots that come in from peers.
     pub(crate) snapshot_folder: PathBuf,
+    /// Drawn when the store was made.
+    pub(crate) id: u64,
 }
 
 /// Written once, into both databases, when a store is created.
@@ -50,12 +52,13 @@ impl Store {
         }
         let log = open_database(&log_options(), &log_path)?;
         let state = open_database(&state_options(options.tuning.block_cache_bytes), &state_path)?;
-        let store = Self { log: Arc::new(log), state: Arc::new(state), snapshot_folder };
-        store.check_markers(options)?;
+        let mut store = Self { log: Arc::new(log), state: Arc::new(state), snapshot_folder, id: 0 };
+        store.id = store.check_markers(options)?;
         Ok(store)
     }
 
-    fn check_markers(&self, options: &EngineOptions) -> Result<(), Error> {
+    /// Whether the store is this node's; answers its id.
+    fn check_markers(&self, options: &EngineOptions) -> Result<u64, Error> {
         let wrong = |reason: String| Error::WrongStore { path: options.dir.clone(), reason };
         let log = read_marker(&self.log, &keys::log_marker()).map_err(|reason| wrong(format!("log: {reason}")))?;
         let state =
@@ -84,7 +87,7 @@ impl Store {
         if marker.node_id != options.node_id {
             return Err(wrong(format!("it is of node {}, not {}", marker.node_id, options.node_id)));
         }
-        Ok(())
+        Ok(marker.store_id)
     }
 
     /// Whether the log database has nothing but its marker.

@@ -1,5 +1,6 @@
 //! The `[control_plane]` section.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::Deserialize;
@@ -19,11 +20,22 @@ pub struct ControlPlaneConfig {
     pub shards: u32,
     /// How many brokers hold each shard, 1 to 7.
     pub replication: u32,
+    /// The nodes that found the control plane, as `node@host:port` with their node-to-node addresses; the same on each of
+    /// them. Empty: this node alone. A node that is not among them joins.
+    pub founders: Vec<String>,
+    /// A broker that is away for so long, in seconds, is replaced where there is room.
+    pub replace_after_seconds: u32,
 }
 
 impl Default for ControlPlaneConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7701)), shards: 4, replication: 1 }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7701)),
+            shards: 4,
+            replication: 1,
+            founders: Vec::new(),
+            replace_after_seconds: 600,
+        }
     }
 }
 
@@ -37,7 +49,27 @@ impl Section for ControlPlaneConfig {
         if !(1..=MAX_REPLICATION).contains(&self.replication) {
             return Err(format!("replication must be 1 to {MAX_REPLICATION}"));
         }
-        Ok(())
+        if self.replace_after_seconds < 10 {
+            return Err("replace_after_seconds must be 10 or more".to_owned());
+        }
+        self.founders().map(drop)
+    }
+}
+
+impl ControlPlaneConfig {
+    /// The founders by node, with their addresses; the error is the rest of a sentence.
+    pub fn founders(&self) -> Result<BTreeMap<u64, String>, String> {
+        let mut founders = BTreeMap::new();
+        for text in &self.founders {
+            let parts = text.split_once('@').and_then(|(node, address)| Some((node.parse::<u64>().ok()?, address)));
+            let Some((node, address)) = parts.filter(|(node, address)| *node > 0 && address.contains(':')) else {
+                return Err(format!("founders: {text:?} is not node@host:port"));
+            };
+            if founders.insert(node, address.to_owned()).is_some() {
+                return Err(format!("founders: node {node} is named twice"));
+            }
+        }
+        Ok(founders)
     }
 }
 
@@ -53,6 +85,20 @@ mod tests {
         }
         for (shards, replication) in [(0, 1), (4097, 1), (4, 0), (4, 8)] {
             assert!(with(shards, replication).validate().is_err(), "{shards} {replication}");
+        }
+    }
+
+    #[test]
+    fn founders_are_nodes_with_addresses() {
+        let with = |founders: &[&str]| ControlPlaneConfig {
+            founders: founders.iter().map(ToString::to_string).collect(),
+            ..ControlPlaneConfig::default()
+        };
+        let good = with(&["1@a:7702", "2@[::1]:7702"]);
+        assert_eq!(good.validate(), Ok(()));
+        assert_eq!(good.founders().unwrap()[&2], "[::1]:7702");
+        for bad in [&["a:7702"][..], &["0@a:1"], &["1@a"], &["1@a:1", "1@b:1"]] {
+            assert!(with(bad).validate().is_err(), "{bad:?}");
         }
     }
 }

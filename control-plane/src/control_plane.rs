@@ -1,6 +1,5 @@
 //! The control plane of one node: a handle that a process starts, mounts on its gRPC servers, and runs.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,30 +10,37 @@ use tidings_node::secret::Secret;
 use tidings_node::{Clock, Health, Shutdown};
 use tidings_proto::cluster::v1::directory_server::DirectoryServer;
 use tidings_proto::cluster::v1::nodes_server::NodesServer;
+use tidings_proto::cluster::v1::registry_server::RegistryServer;
 use tidings_proto::control::v1::api_keys_server::ApiKeysServer;
 use tidings_proto::control::v1::apps_server::AppsServer;
+use tidings_proto::control::v1::cluster_server::ClusterServer;
 use tidings_proto::control::v1::tokens_server::TokensServer;
 use tidings_proto::control::v1::users_server::UsersServer;
-use tidings_proto::registry::v1::{Bootstrap, CreateApiKey, Sweep, command::Command};
+use tidings_proto::registry::v1::{Bootstrap, CreateApiKey, Sweep, Swept, command::Command};
 use tokio::time::{Instant, MissedTickBehavior};
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::controller::Controller;
+use crate::founding::{Founding, Standing};
+use crate::leases::Leases;
+use crate::peers::Peers;
 use crate::registry::machine::{Outcome, RegistryMachine, encode_command};
 use crate::registry::{api_keys, cluster, sweep};
 use crate::replica::Replica;
 use crate::services::auth::{API_KEY_PREFIX, hash_of};
+use crate::services::nodes::{MAX_HEARTBEAT_BYTES, NodesService};
 use crate::services::{MAX_REQUEST_BYTES, api_keys::ApiKeysService, apps::AppsService, directory::DirectoryService};
-use crate::services::{nodes::NodesService, tokens::TokensService, users::UsersService};
+use crate::services::{cluster::ClusterService, registry::RegistryService, tokens::TokensService, users::UsersService};
 use crate::{ControlPlaneConfig, Error, metrics};
 
 /// The consensus group of the control plane. Shards have the groups from 0 on, at most 4,096 of them.
 pub const GROUP: GroupId = GroupId(1_000_000);
 
-/// How long the start waits for a leader.
-const LEADER_DEADLINE: Duration = Duration::from_secs(30);
+/// How often the start says that it waits for a leader.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the leader looks for what is due to be swept.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// Sweep commands in a row, at most; writes of others come in between.
@@ -53,47 +59,71 @@ pub enum OperatorKey {
     Refused(String),
 }
 
+/// What a control plane is started with.
+pub struct ControlPlaneOptions {
+    pub engine: Engine,
+    pub config: ControlPlaneConfig,
+    pub clock: Clock,
+    /// What nodes show each other.
+    pub secret: Secret,
+    pub shutdown: Shutdown,
+    pub health: Health,
+    pub founding: Founding,
+}
+
 /// This node's control plane. Cheap to clone.
 #[derive(Clone)]
 pub struct ControlPlane {
     replica: Replica,
     config: ControlPlaneConfig,
+    secret: Secret,
     shutdown: Shutdown,
     health: Component,
     grpc_health: HealthReporter,
+    founding: Founding,
+    controller: Controller,
 }
 
 impl ControlPlane {
-    /// Starts this node's replica of the registry. It serves once [`ControlPlane::bootstrap`] was done here or on
-    /// another node, and [`ControlPlane::run`] runs.
-    pub async fn start(
-        engine: &Engine,
-        config: ControlPlaneConfig,
-        clock: Clock,
-        shutdown: Shutdown,
-        health: &Health,
-    ) -> Result<Self, Error> {
+    /// Starts this node's replica of the registry. It serves once [`ControlPlane::enter`] was done here or on another
+    /// node, and [`ControlPlane::run`] runs.
+    pub async fn start(options: ControlPlaneOptions) -> Result<Self, Error> {
+        let ControlPlaneOptions { engine, config, clock, secret, shutdown, health, founding } = options;
         let health = health.component("control-plane");
         let (machine, revisions) = RegistryMachine::new();
         let group = engine.start_group(GROUP, machine).await?;
+        let replica = Replica::new(group, revisions, clock, Peers::new(&secret));
+        let controller = Controller {
+            replica: replica.clone(),
+            leases: Leases::default(),
+            replace_after: Duration::from_secs(config.replace_after_seconds.into()),
+        };
         let grpc_health = HealthReporter::new();
-        let this = Self { replica: Replica::new(group, revisions, clock), config, shutdown, health, grpc_health };
+        let this = Self { replica, config, secret, shutdown, health, grpc_health, founding, controller };
         this.tell_health("starting").await;
         Ok(this)
     }
 
-    /// Founds the control plane with these members (every founding node may call it on every start), and makes the
-    /// registry's settings, or checks that they agree with the configuration.
-    ///
-    /// Fails when the cluster was made with another number of shards, or when no leader is found within 30 seconds.
-    pub async fn bootstrap(&self, members: BTreeMap<NodeId, String>) -> Result<(), Error> {
-        self.replica.group().bootstrap(members).await?;
+    /// Comes into the group as what this node is to it, and makes the registry's settings, or checks that they agree with
+    /// the configuration. Waits for a leader until the shutdown. Fails when the cluster was made with another number of
+    /// shards.
+    pub async fn enter(&self, standing: Standing) -> Result<(), Error> {
+        if standing == Standing::Founder {
+            self.replica.group().bootstrap(self.founding.founders.clone()).await?;
+        }
+        tokio::select! {
+            () = self.shutdown.requested() => Err(Error::Interrupted),
+            entered = self.settings() => entered,
+        }
+    }
+
+    async fn settings(&self) -> Result<(), Error> {
         let ControlPlaneConfig { shards, replication, .. } = self.config;
         let command = encode_command(Command::Bootstrap(Bootstrap { shards, replication }));
-        let deadline = Instant::now() + LEADER_DEADLINE;
         let mut retry = tokio::time::interval(Duration::from_millis(50));
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while Instant::now() < deadline {
+        let mut told = Instant::now();
+        loop {
             retry.tick().await;
             match self.replica.group().propose_when_ready(command.clone()).await {
                 Ok(outcome) => return outcome.map(|_| ()).map_err(Error::Refused),
@@ -106,8 +136,11 @@ impl ControlPlane {
                 Err(ProposeError::NotLeader { leader: None } | ProposeError::Overloaded | ProposeError::Unknown) => {}
                 Err(error) => return Err(Error::Command(tonic::Status::unavailable(error.to_string()))),
             }
+            if told.elapsed() >= PATIENCE {
+                told = Instant::now();
+                tracing::info!("waiting for a leader of the control plane");
+            }
         }
-        Err(Error::NoLeader(LEADER_DEADLINE))
     }
 
     fn agree(&self, shards: u32) -> Result<(), Error> {
@@ -119,7 +152,7 @@ impl ControlPlane {
     }
 
     /// Sees to it that the file holds an operator's key, of this node's own: a missing file is made, mode 0600, and its
-    /// former key is revoked. Call it after [`ControlPlane::bootstrap`].
+    /// former key is revoked. Call it after [`ControlPlane::enter`].
     pub async fn ensure_operator_key(&self, file: &Path, node: NodeId) -> Result<OperatorKey, Error> {
         if let Some(secret) = Secret::load(file)? {
             let view = self.replica.current().await.map_err(Error::Command)?;
@@ -150,6 +183,7 @@ impl ControlPlane {
             .with_service_name("tidings.control.v1.Users")
             .with_service_name("tidings.control.v1.Tokens")
             .with_service_name("tidings.control.v1.ApiKeys")
+            .with_service_name("tidings.control.v1.Cluster")
             .with_service_name("grpc.health.v1.Health")
             .build_v1()
             .map_err(|error| Error::Reflection(error.to_string()))?;
@@ -159,25 +193,30 @@ impl ControlPlane {
             .add_service(UsersServer::new(UsersService(replica.clone())).max_decoding_message_size(limit))
             .add_service(TokensServer::new(TokensService(replica.clone())).max_decoding_message_size(limit))
             .add_service(ApiKeysServer::new(ApiKeysService(replica.clone())).max_decoding_message_size(limit))
+            .add_service(ClusterServer::new(ClusterService(self.controller.clone())).max_decoding_message_size(limit))
             .add_service(self.health_service())
             .add_service(reflection))
     }
 
     /// What the other nodes of the cluster call: `tidings.cluster.v1`, with the cluster's secret as bearer.
-    pub fn node_routes(&self, secret: &Secret) -> Routes {
-        self.add_node_services(Routes::default(), secret)
+    pub fn node_routes(&self) -> Routes {
+        self.add_node_services(Routes::default())
+            .add_service(ClusterServer::new(ClusterService(self.controller.clone())))
     }
 
-    /// As [`ControlPlane::node_routes`], beside other services on one server.
-    pub fn add_node_services(&self, routes: Routes, secret: &Secret) -> Routes {
-        let members_only = BearerServer::new(secret.clone());
+    /// As [`ControlPlane::node_routes`], beside those of [`ControlPlane::backend_routes`] on one server.
+    pub fn add_node_services(&self, routes: Routes) -> Routes {
+        let members_only = BearerServer::new(self.secret.clone());
         let directory = DirectoryService::new(self.replica.clone(), self.shutdown.clone());
         let directory = DirectoryServer::new(directory).max_decoding_message_size(MAX_REQUEST_BYTES);
-        let nodes = NodesServer::new(NodesService::new(self.replica.clone()));
-        let nodes = nodes.max_decoding_message_size(MAX_REQUEST_BYTES);
+        let nodes = NodesServer::new(NodesService::new(self.replica.clone(), self.controller.leases.clone()));
+        let nodes = nodes.max_decoding_message_size(MAX_HEARTBEAT_BYTES);
+        let registry = RegistryService { replica: self.replica.clone(), founding: self.founding.clone() };
+        let registry = RegistryServer::new(registry).max_decoding_message_size(MAX_REQUEST_BYTES);
         routes
             .add_service(InterceptedService::new(directory, members_only.clone()))
-            .add_service(InterceptedService::new(nodes, members_only))
+            .add_service(InterceptedService::new(nodes, members_only.clone()))
+            .add_service(InterceptedService::new(registry, members_only))
     }
 
     fn health_service(
@@ -194,6 +233,7 @@ impl ControlPlane {
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         leadership.mark_changed();
+        let controller = tokio::spawn(self.controller.clone().run(self.shutdown.clone()));
         loop {
             tokio::select! {
                 () = self.shutdown.requested() => break,
@@ -218,6 +258,7 @@ impl ControlPlane {
                 }
             }
         }
+        controller.abort();
         self.tell_health("shutting down").await;
         // Ends the streams of those who watch the health, which would otherwise hold up the server's graceful end.
         for name in HEALTH_NAMES {
@@ -232,7 +273,7 @@ impl ControlPlane {
             }
             let outcome = self.replica.propose(Command::Sweep(Sweep {})).await?;
             metrics::swept();
-            if outcome == (Outcome::Swept { more: false }) {
+            if outcome == Outcome::Swept(Swept { more: false }) {
                 break;
             }
         }

@@ -1,6 +1,7 @@
 //! Why the control plane cannot start or go on.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::registry::refusal::Refusal;
 
@@ -16,9 +17,21 @@ pub enum Error {
     /// The registry does not agree with the configuration.
     #[error("{}", .0.message)]
     Refused(Refusal),
-    /// No leader was found in time.
-    #[error("the control plane has had no leader for {0:?}")]
-    NoLeader(Duration),
+    /// The cluster counts on this node, which has no state: it had some and lost it.
+    #[error(
+        "node {0} has no data, but the cluster counts on what it had; if that will not come back, run \
+         `tidings cluster remove {0} --dead` on another node, and start this one again"
+    )]
+    LostData(u64),
+    /// The port for the other nodes cannot be opened.
+    #[error("listening on {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    /// It cannot be written down that this node is there from the beginning.
+    #[error("{file}: {source}")]
+    Marker { file: PathBuf, source: std::io::Error },
+    /// The process was asked to stop.
+    #[error("asked to stop while waiting for the other control-plane nodes")]
+    Interrupted,
     /// A command to the registry was not answered.
     #[error("the control plane did not take a command: {0}")]
     Command(tonic::Status),

@@ -3,20 +3,27 @@
 //!
 //! - [`control_plane`]: the handle that a process starts, mounts and runs
 //! - [`registry`]: the pure core, a state machine of the consensus engine
-//! - [`placement`]: which brokers hold which shards
-//! - [`replica`]: writing through the consensus group, and reading what it applied
+//! - [`founding`]: how a node comes into the control plane's group
+//! - [`replica`]: writing through the consensus group, and reading what it applied; [`peers`]: the way to the other nodes
+//! - [`controller`]: what the leader does by itself; [`leases`]: whom it heard of; [`placement`]: which brokers hold which
+//!   shards
 //! - [`services`]: gRPC for backends (`tidings.control.v1`) and for nodes (`tidings.cluster.v1`)
 //! - [`config`], [`error`], [`metrics`]: as in every service
 
 pub mod config;
 pub mod control_plane;
+pub mod controller;
 pub mod error;
+pub mod founding;
+pub mod leases;
 pub mod metrics;
+pub mod peers;
 pub mod placement;
 pub mod registry;
 pub mod replica;
 pub mod services;
 
 pub use config::ControlPlaneConfig;
-pub use control_plane::{ControlPlane, GROUP, OperatorKey};
+pub use control_plane::{ControlPlane, ControlPlaneOptions, GROUP, OperatorKey};
 pub use error::Error;
+pub use founding::{Founding, Standing};

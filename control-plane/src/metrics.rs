@@ -37,6 +37,11 @@ pub fn swept() {
     counter!("tidings_control_sweeps_total").increment(1);
 }
 
+/// Shards were given other replicas, or another preferred leader.
+pub fn placed(shards: usize) {
+    counter!("tidings_control_shards_placed_total").increment(shards as u64);
+}
+
 fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "ok",

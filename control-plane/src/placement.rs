@@ -1,9 +1,17 @@
-//! Which brokers hold which shards: a pure function from the brokers that there are and today's map to the next map.
+//! Which brokers hold which shards: a pure function from the brokers that there are, today's map and what the shards'
+//! leaders report, to the next changes. Planned by the control plane's leader; the registry only writes down what was
+//! planned, so that control planes of two versions never plan differently from the same log (promise 7).
 //!
-//! It assigns what lacks replicas and leaves the rest where it is; it does not move a replica from one living broker to
-//! another, because the data would have to move with it.
+//! A plan changes at most one replica of a shard, and none of a shard that has not finished its last change: its members
+//! always overlap in a majority. It moves as little as evens things out.
 
-use std::collections::BTreeMap;
+mod leaders;
+mod replicas;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Shards that may be on the move at once: each move reads and sends a whole shard.
+pub const MAX_MOVING: usize = 4;
 
 /// A broker that can hold replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,153 +20,129 @@ pub struct Broker {
     pub id: u64,
     /// Where it stands; replicas of a shard are spread over zones as far as there are zones.
     pub zone: String,
+    /// How many replicas it should hold, in proportion to the others; at least 1.
+    pub capacity: u32,
+    /// Heard of within its lease.
+    pub is_alive: bool,
+    /// Draining, gone or removed: it gets nothing, and what it has goes to others.
+    pub is_leaving: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Load {
-    replicas: usize,
-    leads: usize,
-}
-
-/// The replicas of each shard, the preferred leader first. A shard without any replica waits until there are as many
-/// brokers as it should have replicas, so that it is born with all of them.
-pub fn next(brokers: &[Broker], today: &[Vec<u64>], replication: usize) -> Vec<Vec<u64>> {
-    let zones: BTreeMap<u64, &str> = brokers.iter().map(|broker| (broker.id, broker.zone.as_str())).collect();
-    let mut loads: BTreeMap<u64, Load> = zones.keys().map(|id| (*id, Load::default())).collect();
-    for replicas in today {
-        for (place, id) in replicas.iter().enumerate() {
-            if let Some(load) = loads.get_mut(id) {
-                load.replicas += 1;
-                load.leads += usize::from(place == 0);
-            }
-        }
-    }
-    let mut map: Vec<Vec<u64>> =
-        today.iter().map(|replicas| place_shard(replicas, replication, &zones, &mut loads)).collect();
-    let born = map.iter_mut().zip(today).filter(|(_, today)| today.is_empty()).map(|(replicas, _)| replicas);
-    spread_leaders(&mut born.collect::<Vec<_>>(), &mut loads);
-    map
-}
-
-/// Lets another replica of a new shard be the preferred leader while that evens out how many each broker has. Ends,
-/// because each exchange makes the sum of the squares smaller.
-fn spread_leaders(born: &mut [&mut Vec<u64>], loads: &mut BTreeMap<u64, Load>) {
-    loop {
-        let mut changed = false;
-        for replicas in born.iter_mut() {
-            let leads = |place: usize| loads.get(&replicas[place]).map_or(0, |load| load.leads);
-            let Some(least) = (0..replicas.len()).min_by_key(|place| (leads(*place), *place)) else { continue };
-            if leads(0) > leads(least) + 1 {
-                loads.entry(replicas[0]).or_default().leads -= 1;
-                replicas.swap(0, least);
-                loads.entry(replicas[0]).or_default().leads += 1;
-                changed = true;
-            }
-        }
-        if !changed {
-            return;
-        }
+impl Broker {
+    fn takes_replicas(&self) -> bool {
+        self.is_alive && !self.is_leaving
     }
 }
 
-fn place_shard(
-    today: &[u64],
-    replication: usize,
-    zones: &BTreeMap<u64, &str>,
-    loads: &mut BTreeMap<u64, Load>,
-) -> Vec<u64> {
-    if today.is_empty() && zones.len() < replication {
-        return Vec::new();
+/// A shard, as the map wants it and as its leader reports it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shard {
+    /// Where its replicas shall be, the preferred leader first; empty before it was born.
+    pub replicas: Vec<u64>,
+    /// Where they are; `None` when no leader was heard of within the lease.
+    pub voters: Option<BTreeSet<u64>>,
+    /// A change of members is under way, or learners are left over.
+    pub is_changing: bool,
+}
+
+impl Shard {
+    /// Whether the shard is where the map wants it.
+    pub fn is_settled(&self) -> bool {
+        let wanted: BTreeSet<u64> = self.replicas.iter().copied().collect();
+        !self.is_changing && self.voters.as_ref() == Some(&wanted)
     }
-    let mut replicas = today.to_vec();
-    // A replica on a broker that is unknown now still counts: it is replaced when the broker is removed, not before.
-    while replicas.len() < replication {
-        let in_zone = |zone: &str| replicas.iter().filter(|id| zones.get(id) == Some(&zone)).count();
-        let free = zones.iter().filter(|(id, _)| !replicas.contains(id));
-        let best = free.min_by_key(|(id, zone)| (in_zone(zone), loads.get(id).copied().unwrap_or_default(), **id));
-        let Some((&id, _)) = best else { break };
-        loads.entry(id).or_default().replicas += 1;
-        replicas.push(id);
+}
+
+/// New replicas of a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its number: the place in the list.
+    pub shard: usize,
+    /// In place of what the map says.
+    pub replicas: Vec<u64>,
+}
+
+/// What the brokers hold according to a map in the making.
+struct Plan<'a> {
+    brokers: BTreeMap<u64, &'a Broker>,
+    replicas: BTreeMap<u64, usize>,
+    leads: BTreeMap<u64, usize>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(brokers: &'a [Broker], shards: &[Shard]) -> Self {
+        let mut plan = Self {
+            brokers: brokers.iter().map(|broker| (broker.id, broker)).collect(),
+            replicas: BTreeMap::new(),
+            leads: BTreeMap::new(),
+        };
+        shards.iter().for_each(|shard| plan.count(&shard.replicas, 1));
+        plan
     }
-    if today.is_empty() {
-        let leads = |id: &u64| loads.get(id).map_or(0, |load| load.leads);
-        if let Some(first) = (0..replicas.len()).min_by_key(|place| (leads(&replicas[*place]), *place)) {
-            replicas.swap(0, first);
-            loads.entry(replicas[0]).or_default().leads += 1;
+
+    /// Adds or takes away what a shard weighs on its brokers.
+    fn count(&mut self, replicas: &[u64], sign: isize) {
+        let add = |counts: &mut BTreeMap<u64, usize>, id: u64| {
+            let count = counts.entry(id).or_default();
+            *count = count.saturating_add_signed(sign);
+        };
+        replicas.iter().for_each(|id| add(&mut self.replicas, *id));
+        replicas.first().into_iter().for_each(|id| add(&mut self.leads, *id));
+    }
+
+    fn held(&self, id: u64) -> usize {
+        self.replicas.get(&id).copied().unwrap_or(0)
+    }
+
+    fn leads(&self, id: u64) -> usize {
+        self.leads.get(&id).copied().unwrap_or(0)
+    }
+
+    fn capacity(&self, id: u64) -> usize {
+        self.brokers.get(&id).map_or(1, |broker| broker.capacity.max(1) as usize)
+    }
+
+    fn zone(&self, id: u64) -> Option<&str> {
+        self.brokers.get(&id).map(|broker| broker.zone.as_str())
+    }
+
+    /// An unknown broker was removed from the registry: like one that leaves.
+    fn is_leaving(&self, id: u64) -> bool {
+        self.brokers.get(&id).is_none_or(|broker| broker.is_leaving)
+    }
+
+    /// Whether no other broker is fuller, in proportion to its capacity. Only from such a one a move evens things out for good.
+    fn is_fullest(&self, id: u64) -> bool {
+        let fuller = |other: u64| self.held(other) * self.capacity(id) > self.held(id) * self.capacity(other);
+        !self.brokers.keys().any(|other| fuller(*other))
+    }
+
+    /// Whether `a` would be fuller with one more replica than `b` is now, in proportion to their capacities.
+    fn would_be_fuller(&self, a: u64, b: u64) -> bool {
+        (self.held(a) + 1) * self.capacity(b) >= self.held(b) * self.capacity(a)
+    }
+}
+
+/// The changes to make now. Applied to the map and carried out by the shards, they lead to other changes, until there are
+/// none.
+pub fn next(brokers: &[Broker], shards: &[Shard], replication: usize) -> Vec<Change> {
+    let mut plan = Plan::new(brokers, shards);
+    let mut changes = Vec::new();
+    let mut moving = shards.iter().filter(|shard| !shard.replicas.is_empty() && !shard.is_settled()).count();
+    for (at, shard) in shards.iter().enumerate() {
+        let is_born = !shard.replicas.is_empty();
+        if is_born && shard.is_settled() && moving >= MAX_MOVING {
+            continue;
         }
+        let Some(next) = replicas::next(shard, &plan, replication) else { continue };
+        moving += usize::from(is_born && shard.is_settled());
+        plan.count(&shard.replicas, -1);
+        plan.count(&next, 1);
+        changes.push(Change { shard: at, replicas: next });
     }
-    replicas
+    leaders::spread(shards, &mut plan, &mut changes);
+    changes
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::collection::{btree_map, vec};
-    use proptest::prelude::*;
-
-    fn brokers(zones: &BTreeMap<u64, u8>) -> Vec<Broker> {
-        zones.iter().map(|(id, zone)| Broker { id: *id, zone: format!("z{zone}") }).collect()
-    }
-
-    fn spread(map: &[Vec<u64>], brokers: &[Broker], count: impl Fn(&[u64], u64) -> usize) -> usize {
-        let counts = brokers.iter().map(|broker| map.iter().map(|replicas| count(replicas, broker.id)).sum::<usize>());
-        let counts: Vec<usize> = counts.collect();
-        counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0)
-    }
-
-    proptest! {
-        #[test]
-        fn replicas_are_distinct_and_complete_and_none_moves(
-            zones in btree_map(1_u64..12, 0_u8..4, 0..8),
-            today in vec(vec(1_u64..12, 0..4), 0..40),
-            replication in 1_usize..5,
-        ) {
-            let today: Vec<Vec<u64>> = today.into_iter().map(|replicas| {
-                let mut distinct = Vec::new();
-                replicas.into_iter().for_each(|id| if !distinct.contains(&id) { distinct.push(id) });
-                distinct
-            }).collect();
-            let brokers = brokers(&zones);
-            let next_map = next(&brokers, &today, replication);
-            prop_assert_eq!(next_map.len(), today.len());
-            for (old, new) in today.iter().zip(&next_map) {
-                let mut sorted = new.clone();
-                sorted.sort_unstable();
-                sorted.dedup();
-                prop_assert_eq!(sorted.len(), new.len(), "distinct");
-                prop_assert!(new.starts_with(old), "what is there stays, in its order");
-                prop_assert!(new[old.len()..].iter().all(|id| zones.contains_key(id)), "added ones are known");
-                if old.is_empty() && brokers.len() < replication {
-                    prop_assert!(new.is_empty(), "not born with too few");
-                } else {
-                    let room = old.len() + brokers.iter().filter(|broker| !old.contains(&broker.id)).count();
-                    prop_assert_eq!(new.len(), replication.min(room).max(old.len()));
-                }
-            }
-            prop_assert_eq!(next(&brokers, &next_map, replication), next_map, "a second run changes nothing");
-        }
-
-        #[test]
-        fn a_new_cluster_is_balanced_in_replicas_and_leaders(
-            count in 1_u64..9, shards in 1_usize..130, replication in 1_usize..4,
-        ) {
-            prop_assume!(count >= replication as u64);
-            let brokers = brokers(&(1..=count).map(|id| (id, 0)).collect());
-            let map = next(&brokers, &vec![Vec::new(); shards], replication);
-            prop_assert!(spread(&map, &brokers, |replicas, id| usize::from(replicas.contains(&id))) <= 1);
-            prop_assert!(spread(&map, &brokers, |replicas, id| usize::from(replicas.first() == Some(&id))) <= 2);
-        }
-
-        #[test]
-        fn replicas_stand_in_as_many_zones_as_there_are(
-            zones in btree_map(1_u64..12, 0_u8..4, 3..9), shards in 1_usize..40,
-        ) {
-            let brokers = brokers(&zones);
-            let there: std::collections::BTreeSet<_> = zones.values().collect();
-            for replicas in next(&brokers, &vec![Vec::new(); shards], 3) {
-                let used: std::collections::BTreeSet<_> = replicas.iter().map(|id| zones[id]).collect();
-                prop_assert_eq!(used.len(), there.len().min(3));
-            }
-        }
-    }
-}
+mod tests;

@@ -1,23 +1,25 @@
-//! This node's replica of the registry: commands go through the consensus group, questions to what it has applied.
+//! This node's replica of the registry: commands go through the consensus group, questions to what it has applied. Where
+//! another node leads, commands are handed to it, and linearizable reads ask it how far they have to wait: callers need not
+//! know who leads.
 
 use std::time::Duration;
 
+use prost::Message as _;
 use tidings_consensus::{Group, Leadership, ProposeError, StateView};
 use tidings_node::Clock;
 use tidings_proto::ErrorCode;
-use tidings_proto::registry::v1::command;
+use tidings_proto::cluster::v1::{ProposeRequest, ProposeResponse, ReadIndexRequest};
+use tidings_proto::registry::v1::{self, command};
 use tokio::sync::watch;
 use tonic::Status;
-use tonic::metadata::MetadataValue;
 
+use crate::peers::{Peers, was_not_sent};
 use crate::registry::machine::{Outcome, RegistryMachine, encode_command};
 
 /// How long a request waits for a leader, for room in the queue, and for its command to be applied.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// How long a request waits before it asks again whether there is a leader.
 const RETRY_INTERVAL: Duration = Duration::from_millis(25);
-/// Metadata of a refusal by a replica that does not lead: `<node>@<address>` of the one that does.
-pub const LEADER_HINT: &str = "tidings-leader";
 
 /// The registry as this node has it.
 #[derive(Clone)]
@@ -25,25 +27,37 @@ pub struct Replica {
     group: Group<RegistryMachine>,
     revisions: watch::Receiver<u64>,
     clock: Clock,
+    peers: Peers,
 }
 
 impl Replica {
-    pub(crate) fn new(group: Group<RegistryMachine>, revisions: watch::Receiver<u64>, clock: Clock) -> Self {
-        Self { group, revisions, clock }
+    pub(crate) fn new(
+        group: Group<RegistryMachine>,
+        revisions: watch::Receiver<u64>,
+        clock: Clock,
+        peers: Peers,
+    ) -> Self {
+        Self { group, revisions, clock, peers }
     }
 
-    /// Has a command done. What comes back was fsynced on a quorum (promise 1). `OUTCOME_UNKNOWN` says that it may or
-    /// may not come to pass.
+    /// Has a command done, here or by the leader. What comes back was fsynced on a quorum (promise 1). `OUTCOME_UNKNOWN`
+    /// says that it may or may not come to pass.
     pub async fn propose(&self, command: command::Command) -> Result<Outcome, Status> {
         let command = encode_command(command);
         let attempt = async {
             loop {
                 match self.group.propose_when_ready(command.clone()).await {
+                    Err(ProposeError::NotLeader { leader: Some((_, address)) }) => {
+                        if let Some(outcome) = self.hand_over(&address, &command).await? {
+                            return Ok(outcome);
+                        }
+                    }
                     // An election is under way; nothing was applied.
-                    Err(ProposeError::NotLeader { leader: None }) => tokio::time::sleep(RETRY_INTERVAL).await,
-                    Err(error) => return Err(status_of(error)),
+                    Err(ProposeError::NotLeader { leader: None }) => {}
+                    Err(error) => return Err(status_of(&error)),
                     Ok(reply) => return reply.map_err(Status::from),
                 }
+                tokio::time::sleep(RETRY_INTERVAL).await;
             }
         };
         match tokio::time::timeout(DEADLINE, attempt).await {
@@ -52,20 +66,72 @@ impl Replica {
         }
     }
 
+    /// Has the leader do a command; `None` when it certainly did not.
+    async fn hand_over(&self, leader: &str, command: &[u8]) -> Result<Option<Outcome>, Status> {
+        let request = ProposeRequest { command: command.to_vec() };
+        let answer = match self.peers.registry(leader)?.propose(request).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) if was_not_sent(&status) => return Ok(None),
+            Err(status) => {
+                let message = format!("the leader did not answer: {}", status.message());
+                return Err(ErrorCode::OutcomeUnknown.status(message));
+            }
+        };
+        match answer.refusal() {
+            ErrorCode::Unspecified => decode_outcome(&answer).map(Some),
+            ErrorCode::NotLeader => Ok(None),
+            refusal => Err(refusal.status(answer.message)),
+        }
+    }
+
+    /// As the leader: has a command done for another node.
+    pub async fn propose_for_another(&self, command: Vec<u8>) -> ProposeResponse {
+        match self.group.propose_when_ready(command.into()).await {
+            Ok(Ok(outcome)) => {
+                let outcome = v1::Outcome { outcome: Some(outcome) }.encode_to_vec();
+                ProposeResponse { outcome, ..ProposeResponse::default() }
+            }
+            Ok(Err(refusal)) => {
+                ProposeResponse { refusal: refusal.code.into(), message: refusal.message, ..ProposeResponse::default() }
+            }
+            Err(error) => {
+                let refusal = code_of(&error).into();
+                ProposeResponse { refusal, message: error.to_string(), ..ProposeResponse::default() }
+            }
+        }
+    }
+
     /// What can be read after this is at least what was acknowledged anywhere before it (a linearizable read).
     pub async fn current(&self) -> Result<StateView, Status> {
         let attempt = async {
             loop {
                 match self.group.read_barrier().await {
-                    Err(ProposeError::NotLeader { leader: None }) => tokio::time::sleep(RETRY_INTERVAL).await,
-                    Err(error) => return Err(status_of(error)),
+                    Err(ProposeError::NotLeader { leader: Some((_, address)) }) => {
+                        if self.has_caught_up_with(&address).await {
+                            return Ok(self.group.view());
+                        }
+                    }
+                    Err(ProposeError::NotLeader { leader: None }) => {}
+                    Err(error) => return Err(status_of(&error)),
                     Ok(()) => return Ok(self.group.view()),
                 }
+                tokio::time::sleep(RETRY_INTERVAL).await;
             }
         };
         match tokio::time::timeout(DEADLINE, attempt).await {
             Ok(outcome) => outcome,
             Err(_) => Err(ErrorCode::Unavailable.status("the control plane has no leader")),
+        }
+    }
+
+    async fn has_caught_up_with(&self, leader: &str) -> bool {
+        let Ok(mut client) = self.peers.registry(leader) else { return false };
+        match client.read_index(ReadIndexRequest {}).await {
+            Ok(answer) => self.group.applied(answer.into_inner().index, DEADLINE).await,
+            Err(status) => {
+                tracing::debug!(%status, leader, "no read index");
+                false
+            }
         }
     }
 
@@ -84,6 +150,13 @@ impl Replica {
         self.group.leadership()
     }
 
+    /// The address of the leader, when that is another node.
+    pub fn leader_elsewhere(&self) -> Option<String> {
+        let leadership = self.leadership();
+        let leadership = leadership.borrow();
+        if leadership.is_leader { None } else { leadership.leader_address.clone() }
+    }
+
     /// The clock by which tokens expire.
     pub fn clock(&self) -> &Clock {
         &self.clock
@@ -92,22 +165,29 @@ impl Replica {
     pub(crate) fn group(&self) -> &Group<RegistryMachine> {
         &self.group
     }
+
+    pub(crate) fn peers(&self) -> &Peers {
+        &self.peers
+    }
 }
 
-fn status_of(error: ProposeError) -> Status {
-    let message = error.to_string();
+fn decode_outcome(answer: &ProposeResponse) -> Result<Outcome, Status> {
+    let decoded = v1::Outcome::decode(answer.outcome.as_slice());
+    let outcome = decoded.ok().and_then(|decoded| decoded.outcome);
+    // A leader of a newer version did something that this one has no word for.
+    outcome.ok_or_else(|| ErrorCode::Internal.status("the leader's answer is not understood"))
+}
+
+fn code_of(error: &ProposeError) -> ErrorCode {
     match error {
-        ProposeError::NotLeader { leader } => {
-            let mut status = ErrorCode::NotLeader.status(message);
-            let hint = leader.and_then(|(node, address)| MetadataValue::try_from(format!("{node}@{address}")).ok());
-            if let Some(hint) = hint {
-                status.metadata_mut().insert(LEADER_HINT, hint);
-            }
-            status
-        }
-        ProposeError::Overloaded => ErrorCode::Overloaded.status(message),
-        ProposeError::TooLarge => ErrorCode::TooLarge.status(message),
-        ProposeError::StorageFailed => ErrorCode::StorageFailed.status(message),
-        ProposeError::ShuttingDown | ProposeError::Unknown => ErrorCode::OutcomeUnknown.status(message),
+        ProposeError::NotLeader { .. } => ErrorCode::NotLeader,
+        ProposeError::Overloaded => ErrorCode::Overloaded,
+        ProposeError::TooLarge => ErrorCode::TooLarge,
+        ProposeError::StorageFailed => ErrorCode::StorageFailed,
+        ProposeError::ShuttingDown | ProposeError::Unknown => ErrorCode::OutcomeUnknown,
     }
+}
+
+pub(crate) fn status_of(error: &ProposeError) -> Status {
+    code_of(error).status(error.to_string())
 }

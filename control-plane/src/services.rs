@@ -1,17 +1,20 @@
 //! What backends and nodes call. A service checks who asks and what is asked, then hands on to the registry.
 //!
 //! - [`apps`], [`users`], [`tokens`], [`api_keys`]: `tidings.control.v1`, for backends and operators
-//! - [`directory`], [`watch`], [`nodes`]: `tidings.cluster.v1`, for the other nodes of the cluster
+//! - [`cluster`]: the cluster itself, for operators
+//! - [`directory`], [`watch`], [`nodes`], [`registry`]: `tidings.cluster.v1`, for the other nodes of the cluster
 //! - [`auth`], [`door`], [`page`], [`messages`]: who asks, what may be asked, lists in pages, answers
 
 pub mod api_keys;
 pub mod apps;
 pub mod auth;
+pub mod cluster;
 pub mod directory;
 pub mod door;
 pub mod messages;
 pub mod nodes;
 pub mod page;
+pub mod registry;
 pub mod tokens;
 pub mod users;
 pub mod watch;

@@ -161,6 +161,15 @@ impl Attachment {
         }
     }
 
+    /// The shard is led by the node at the end of this link from now on: what was attached or asked for elsewhere comes
+    /// there.
+    pub fn moved_to(&mut self, link: u64, now: Instant) {
+        match &self.state {
+            State::Attached { link: old, .. } | State::Asked { link: old, .. } if old.id == link => {}
+            _ => self.state = State::Waiting { due: now + backoff::spread(SPREAD) },
+        }
+    }
+
     /// Gives the attachment up and asks for another: something between was missed.
     pub fn renew(&mut self, now: Instant) {
         if let State::Attached { id, link } = &self.state {

@@ -76,6 +76,7 @@ impl Gateway {
             gateway: name,
             bearer: BearerClient::new(&secret),
             registry: registry.clone(),
+            leaders: Arc::default(),
             limits: inbox_limits(&config),
             metrics: metrics.clone(),
             shutdown: links.clone(),

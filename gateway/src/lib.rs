@@ -8,7 +8,7 @@
 //! - `handshake`, `connection`, `session`, `registry`: from `Hello` to the end of a session
 //! - `sends`, `attachment`, `rate`: a session's window, its place at the broker, its limits
 //! - `directory`, `control_plane`, `watch`: tokens and users, cached and followed
-//! - `router`, `link`: the way to a shard
+//! - `router`, `leaders`, `link`: the way to a shard
 //! - `pulse`: heartbeats and expiry
 //! - `metrics`: everything that is counted
 
@@ -26,6 +26,7 @@ mod core;
 mod directory;
 mod handshake;
 mod http;
+mod leaders;
 mod link;
 mod listener;
 mod metrics;

@@ -15,13 +15,16 @@ use tidings_node::Shutdown;
 use tidings_node::bearer::BearerClient;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_client::BrokerClient;
-use tidings_proto::broker::v1::{BrokerFrame, GatewayBatch, GatewayFrame, LinkHello, broker_frame, gateway_frame};
+use tidings_proto::broker::v1::{
+    BrokerFrame, GatewayBatch, GatewayFrame, LedShard, LinkHello, broker_frame, gateway_frame,
+};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tonic::Streaming;
 use tonic::transport::Endpoint;
 
 use crate::backoff;
+use crate::leaders::Leaders;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::session::{Event, InboxLimits};
@@ -48,6 +51,7 @@ pub(crate) struct LinkContext {
     pub gateway: String,
     pub bearer: BearerClient,
     pub registry: Arc<Registry>,
+    pub leaders: Arc<Leaders>,
     pub limits: InboxLimits,
     pub metrics: Arc<Metrics>,
     pub shutdown: Shutdown,
@@ -192,14 +196,14 @@ impl LinkTask {
         tracing::info!(node = self.node, address = %self.address, link = id, "the link to a broker is up");
         self.attempts = 0;
 
-        rest.into_iter().for_each(|frame| self.dispatch(frame));
+        rest.into_iter().for_each(|frame| self.dispatch(id, frame));
         while let Some(batch) = inbound.message().await.map_err(|status| status.to_string())? {
-            batch.frames.into_iter().for_each(|frame| self.dispatch(frame));
+            batch.frames.into_iter().for_each(|frame| self.dispatch(id, frame));
         }
         Err("the broker ended it".to_owned())
     }
 
-    fn dispatch(&self, frame: BrokerFrame) {
+    fn dispatch(&self, link: u64, frame: BrokerFrame) {
         use broker_frame::Frame;
         let (to, event) = match frame.frame {
             Some(Frame::Deliver(deliver)) => {
@@ -219,6 +223,7 @@ impl LinkTask {
                 let attachment = detached.session;
                 (attachment, Event::Detached { attachment, code, leader_node: detached.leader_node })
             }
+            Some(Frame::Leads(leads)) => return self.led(link, &leads.shards),
             // Of a newer broker, or a second welcome: nothing for any session.
             Some(Frame::Welcome(_)) | None => return,
         };
@@ -228,6 +233,21 @@ impl LinkTask {
         {
             self.context.metrics.transients_dropped.increment(1);
         }
+    }
+}
+
+impl LinkTask {
+    /// The node leads shards from now on: sessions that are elsewhere, or wait for an answer from elsewhere, come here.
+    fn led(&self, link: u64, shards: &[LedShard]) {
+        let news = shards.iter().filter(|led| self.context.leaders.announced(led.shard, self.node, led.term));
+        let moved: Arc<[u32]> = news.map(|led| led.shard).collect();
+        if moved.is_empty() {
+            return;
+        }
+        tracing::info!(node = self.node, shards = ?moved, "a broker leads shards");
+        self.context.registry.visit(|session| {
+            session.push(Event::Moved { shards: moved.clone(), link }, self.context.limits);
+        });
     }
 }
 

@@ -5,27 +5,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use tidings_proto::cluster::v1::ShardMap;
 use tidings_proto::shard::shard_of;
 use tokio::sync::Notify;
 
+use crate::leaders::Leaders;
 use crate::link::{Link, LinkContext, LinkHandle};
 
 /// The routes of the moment.
 #[derive(Debug, Default)]
 struct Topology {
     epoch: u64,
-    shards: Vec<Route>,
+    /// The replicas of each shard.
+    shards: Vec<Vec<u64>>,
     links: HashMap<u64, Link>,
-}
-
-#[derive(Debug)]
-struct Route {
-    replicas: Vec<u64>,
-    leader: AtomicU64,
 }
 
 /// Routes to shards. All methods may be called from anywhere.
@@ -47,15 +42,10 @@ impl Router {
         if map.epoch < topology.epoch || map.shards.is_empty() {
             return;
         }
-        let leaders: Vec<u64> = topology.shards.iter().map(|route| route.leader.load(Ordering::Relaxed)).collect();
         let mut placements: Vec<_> = map.shards.iter().collect();
         placements.sort_by_key(|placement| placement.shard);
-        let route = |(at, replicas): (usize, &Vec<u64>)| {
-            let known = leaders.get(at).copied().filter(|leader| replicas.contains(leader));
-            let leader = known.or(replicas.first().copied()).unwrap_or(0);
-            Route { replicas: replicas.clone(), leader: AtomicU64::new(leader) }
-        };
-        topology.shards = placements.iter().map(|placement| &placement.replicas).enumerate().map(route).collect();
+        topology.shards = placements.iter().map(|placement| placement.replicas.clone()).collect();
+        self.leaders().set_shards(topology.shards.iter().map(|replicas| replicas.first().copied().unwrap_or(0)));
         topology.links.retain(|id, link| map.nodes.iter().any(|node| node.id == *id && node.address == link.address()));
         for node in &map.nodes {
             let start = || Link::start(node.id, &node.address, self.context.clone());
@@ -87,33 +77,35 @@ impl Router {
     /// probably leads.
     pub fn route(&self, shard: u32) -> Option<Arc<LinkHandle>> {
         let topology = self.topology.read();
-        let route = topology.shards.get(shard as usize)?;
         let up = |node: &u64| topology.links.get(node).and_then(Link::handle);
-        let leader = route.leader.load(Ordering::Relaxed);
+        let leader = self.leaders().get(shard);
         if let Some(handle) = up(&leader) {
             return Some(handle);
         }
-        let next = route.replicas.iter().find_map(up)?;
-        route.leader.store(next.node, Ordering::Relaxed);
+        let next = topology.shards.get(shard as usize)?.iter().find_map(up)?;
+        self.leaders().redirected(shard, leader, next.node);
         Some(next)
     }
 
     /// `node` does not lead the shard; `leader` does, or nobody knows who (0).
     pub fn not_leader(&self, shard: u32, node: u64, leader: u64) {
         let topology = self.topology.read();
-        let Some(route) = topology.shards.get(shard as usize) else { return };
+        let Some(replicas) = topology.shards.get(shard as usize) else { return };
         let next = if leader != 0 && topology.links.contains_key(&leader) {
             leader
         } else {
-            let at = route.replicas.iter().position(|replica| *replica == node).map_or(0, |at| at + 1);
-            route.replicas.get(at % route.replicas.len().max(1)).copied().unwrap_or(0)
+            let at = replicas.iter().position(|replica| *replica == node).map_or(0, |at| at + 1);
+            replicas.get(at % replicas.len().max(1)).copied().unwrap_or(0)
         };
-        // Somebody may have learnt better in the meantime.
-        let _ = route.leader.compare_exchange(node, next, Ordering::Relaxed, Ordering::Relaxed);
+        self.leaders().redirected(shard, node, next);
     }
 
     /// Ends all links.
     pub fn close(&self) {
         *self.topology.write() = Topology::default();
+    }
+
+    fn leaders(&self) -> &Leaders {
+        &self.context.leaders
     }
 }

@@ -133,9 +133,24 @@ impl Sends {
     /// A link broke: whatever was unanswered on it is unknown, and submitted again. Answers the transients among them,
     /// which cannot be.
     pub fn link_lost(&mut self, link: u64, at: Instant) -> Vec<GivenUp> {
+        self.again_where(|pending| pending.link == link, at)
+    }
+
+    /// Shards are led by the node at the end of this link from now on: what was submitted for them on others may never be
+    /// answered, and is submitted again. Answers the transients among them, which cannot be.
+    pub fn moved(&mut self, shards: &[u32], link: u64, at: Instant) -> Vec<GivenUp> {
+        let elsewhere = |pending: &Pending| pending.link != 0 && pending.link != link;
+        let given_up = self.again_where(|pending| elsewhere(pending) && shards.contains(&pending.shard), at);
+        if self.pending.iter().any(|pending| pending.link == 0 && shards.contains(&pending.shard)) {
+            self.retry_by(at);
+        }
+        given_up
+    }
+
+    fn again_where(&mut self, is_lost: impl Fn(&Pending) -> bool, at: Instant) -> Vec<GivenUp> {
         let mut given_up = Vec::new();
         let mut any = false;
-        for pending in self.pending.iter_mut().filter(|pending| pending.link == link) {
+        for pending in self.pending.iter_mut().filter(|pending| is_lost(pending)) {
             if pending.is_transient() {
                 given_up.push(GivenUp { seq: pending.seq, code: ErrorCode::OutcomeUnknown });
             }
@@ -272,6 +287,19 @@ mod tests {
         sends.submitted(3, 5);
         assert!(sends.due(now + Duration::from_secs(1)).is_empty());
         assert!(!sends.is_waiting_for(0));
+    }
+
+    #[test]
+    fn a_shard_that_moved_brings_back_what_was_submitted_elsewhere() {
+        let now = Instant::now();
+        let mut sends = Sends::default();
+        for (seq, link, shard) in [(1, 1, 7), (2, 1, 8), (3, 2, 7), (4, 1, 7)] {
+            sends.insert(Pending { link, shard, ..pending(seq, now) });
+        }
+        sends.insert(Pending { ttl_ms: Some(0), shard: 7, ..pending(5, now) });
+        let gone = sends.moved(&[7], 2, now);
+        assert_eq!(gone, [GivenUp { seq: 5, code: ErrorCode::OutcomeUnknown }]);
+        assert_eq!(seqs(&sends.due(now)), [1, 4]);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(crate) enum Event {
     Detached { attachment: u64, code: ErrorCode, leader_node: u64 },
     /// The link with this id is gone, with whatever was on it.
     LinkLost { link: u64 },
+    /// These shards are led by the node at the end of this link from now on.
+    Moved { shards: Arc<[u32]>, link: u64 },
 }
 
 /// Why the gateway ends a connection.

@@ -20,6 +20,8 @@ pub struct ClusterConfig {
     pub node: u64,
     /// Where the machine stands (a rack, a site); replicas are spread over zones. Empty: one zone.
     pub zone: String,
+    /// How many replicas a broker on this node should hold, in proportion to the others; 1 to 10,000.
+    pub capacity: u32,
     /// The folder that holds everything this node stores.
     pub data: PathBuf,
     /// The file with the secret that nodes show each other; made with mode 0600 where it is missing. Empty:
@@ -39,6 +41,7 @@ impl Default for ClusterConfig {
             id: "tidings".to_owned(),
             node: 1,
             zone: String::new(),
+            capacity: 100,
             data: PathBuf::from("data"),
             secret_file: PathBuf::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 7702)),
@@ -62,6 +65,9 @@ impl Section for ClusterConfig {
         }
         if self.node == 0 {
             return Err("node must be 1 or more".to_owned());
+        }
+        if !(1..=10_000).contains(&self.capacity) {
+            return Err("capacity must be 1 to 10000".to_owned());
         }
         if self.data.as_os_str().is_empty() {
             return Err("data must name a folder".to_owned());

@@ -77,6 +77,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The number of the process's start cannot be read or written down.
+    #[error("{}: {reason}", file.display())]
+    Incarnation {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Signal handlers could not be set.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),

@@ -2,6 +2,7 @@
 //!
 //! - [`config`]: file, environment and flags into checked sections
 //! - [`cluster`]: the `[cluster]` section: which node of which cluster this is, and where its data lies
+//! - [`heartbeat`] and [`incarnation`]: what the node tells the control plane, and which start of it this is
 //! - [`telemetry`]: logs for people or as JSON
 //! - [`metrics`]: Prometheus metrics, of the services and of the process
 //! - [`health`] and [`admin`]: what the process says about itself, and the HTTP port that says it
@@ -17,6 +18,8 @@ pub mod cluster;
 pub mod config;
 pub mod error;
 pub mod health;
+pub mod heartbeat;
+pub mod incarnation;
 pub mod metrics;
 pub mod process;
 pub mod secret;

@@ -7,10 +7,12 @@ use anyhow::{Context as _, Result, bail};
 use tidings_node::admin::{AdminConfig, AdminServer};
 use tidings_node::cluster::ClusterConfig;
 use tidings_node::health::Component;
+use tidings_node::heartbeat::Heartbeat;
 use tidings_node::metrics::Metrics;
 use tidings_node::secret::Secret;
 use tidings_node::telemetry::{self, TelemetryConfig};
-use tidings_node::{Clock, Config, Health, Shutdown, Tasks, signals};
+use tidings_node::{Clock, Config, Health, Shutdown, Tasks, incarnation, signals};
+use tidings_proto::cluster::v1::{Node, NodeRole};
 
 use super::ServerArguments;
 
@@ -23,6 +25,8 @@ pub struct Process {
     pub cluster: ClusterConfig,
     pub secret: Secret,
     pub clock: Clock,
+    /// Which start of this node it is.
+    pub incarnation: u64,
     /// Requested by a signal, or by a task that failed: client connections drain.
     pub shutdown: Shutdown,
     /// Requested when they have: what they needed may stop too.
@@ -52,7 +56,37 @@ impl Process {
         let address = admin.local_addr();
         tasks.spawn("admin", admin.run(services.clone()));
         let clock = Clock::system();
-        Ok(Self { config, cluster, secret, clock, shutdown, services, health, tasks, startup, admin: address })
+        let incarnation = incarnation::next(&cluster.data, &clock)?;
+        Ok(Self {
+            config,
+            cluster,
+            secret,
+            clock,
+            incarnation,
+            shutdown,
+            services,
+            health,
+            tasks,
+            startup,
+            admin: address,
+        })
+    }
+
+    /// What tells the control plane that this node lives, in one of its roles. `store` is 0 for a role that stores nothing.
+    pub fn heartbeat(&self, role: NodeRole, address: String, store: u64) -> Heartbeat {
+        let node = Node {
+            id: self.cluster.node,
+            role: role.into(),
+            address,
+            zone: self.cluster.zone.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            incarnation: self.incarnation,
+            store,
+            capacity: self.cluster.capacity,
+            ..Node::default()
+        };
+        let (secret, clock) = (self.secret.clone(), self.clock.clone());
+        Heartbeat { node, control_plane: self.control_plane_addresses(), secret, clock }
     }
 
     /// Every role was started.

@@ -4,10 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::Result;
-use tidings_broker::heartbeat::Heartbeat;
 use tidings_broker::{Broker, BrokerOptions};
 use tidings_consensus::Engine;
-use tidings_proto::cluster::v1::{Node, NodeRole, ShardMap};
+use tidings_proto::cluster::v1::{NodeRole, ShardMap};
 use tokio::sync::watch;
 use tonic::service::Routes;
 
@@ -34,19 +33,7 @@ pub async fn run(mut process: Process) -> Result<()> {
 /// Starts a broker in this process. It does nothing before the heartbeat runs, which is to follow once others can reach it.
 pub fn start(process: &mut Process, engine: &Engine) -> Result<(Broker, impl Future<Output = ()> + Send + use<>)> {
     let (map_sender, map) = watch::channel(ShardMap::default());
-    let heartbeat = Heartbeat {
-        node: Node {
-            id: process.cluster.node,
-            role: NodeRole::Broker.into(),
-            address: process.advertised_address(),
-            zone: process.cluster.zone.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            ..Node::default()
-        },
-        control_plane: process.control_plane_addresses(),
-        secret: process.secret.clone(),
-        clock: process.clock.clone(),
-    };
+    let heartbeat = process.heartbeat(NodeRole::Broker, process.advertised_address(), engine.store_id());
     let broker = Broker::start(BrokerOptions {
         node: process.cluster.node,
         engine: engine.clone(),
@@ -63,5 +50,6 @@ pub fn start(process: &mut Process, engine: &Engine) -> Result<(Broker, impl Fut
         services.requested().await;
         running.stopped().await;
     });
-    Ok((broker, heartbeat.run(map_sender, process.services.clone())))
+    let reports = broker.reports();
+    Ok((broker, heartbeat.run(map_sender, reports, process.services.clone())))
 }

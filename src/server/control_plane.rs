@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tidings_consensus::Engine;
-use tidings_control_plane::{ControlPlane, ControlPlaneConfig, OperatorKey};
-use tonic::service::Routes;
+use tidings_control_plane::{ControlPlane, ControlPlaneConfig, ControlPlaneOptions, Founding, OperatorKey, Standing};
+use tidings_proto::cluster::v1::NodeRole;
 
 use super::{Process, grpc, storage};
 
@@ -16,9 +16,11 @@ const GRACE: Duration = Duration::from_secs(3);
 /// Runs the role until the process is told to stop.
 pub async fn run(mut process: Process) -> Result<()> {
     let engine = storage::open(&mut process).await?;
-    let routes = start(&mut process, &engine).await?.add_service(engine.raft_service());
+    let (control_plane, standing) = start(&mut process, &engine).await?;
+    let routes = control_plane.node_routes().add_service(engine.raft_service());
     let address = process.cluster.listen;
     grpc::serve(&mut process, "nodes", address, routes, GRACE).await?;
+    open(&mut process, &engine, control_plane, standing).await?;
     process.started();
     process.shutdown.requested().await;
     let ended = process.end().await;
@@ -26,26 +28,58 @@ pub async fn run(mut process: Process) -> Result<()> {
     ended
 }
 
-/// Starts the control plane in this process: founds it where it is new, and serves backends. Answers what other nodes
-/// call.
-pub async fn start(process: &mut Process, engine: &Engine) -> Result<Routes> {
+/// Starts this node's replica of the control plane. Others reach it once its routes are served; then [`open`] it.
+pub async fn start(process: &mut Process, engine: &Engine) -> Result<(ControlPlane, Standing)> {
     let config: ControlPlaneConfig = process.config.section()?;
-    let listen = config.listen;
-    let control_plane =
-        ControlPlane::start(engine, config, process.clock.clone(), process.services.clone(), &process.health).await?;
     let node = process.cluster.node;
-    control_plane.bootstrap(BTreeMap::from([(node, process.advertised_address())])).await?;
+    let mut founders = config.founders().map_err(anyhow::Error::msg)?;
+    if founders.is_empty() {
+        founders = BTreeMap::from([(node, process.advertised_address())]);
+    }
+    let founding = Founding {
+        me: node,
+        founders,
+        others: process.cluster.control_plane.clone(),
+        marker: process.cluster.data.join("founder"),
+    };
+    let standing = founding.settle(engine, process.cluster.listen, &process.secret, &process.shutdown).await?;
+    let control_plane = ControlPlane::start(ControlPlaneOptions {
+        engine: engine.clone(),
+        config,
+        clock: process.clock.clone(),
+        secret: process.secret.clone(),
+        shutdown: process.services.clone(),
+        health: process.health.clone(),
+        founding,
+    });
+    Ok((control_plane.await?, standing))
+}
 
+/// Comes into the group, and serves backends.
+pub async fn open(
+    process: &mut Process,
+    engine: &Engine,
+    control_plane: ControlPlane,
+    standing: Standing,
+) -> Result<()> {
+    process.tasks.spawn("control plane", control_plane.clone().run());
+    // A node that joins is let in once it was heard of.
+    let heartbeat = process.heartbeat(NodeRole::ControlPlane, process.advertised_address(), engine.store_id());
+    process.tasks.spawn("control plane heartbeat", heartbeat.run_alone(process.services.clone()));
+    tokio::select! {
+        entered = control_plane.enter(standing) => entered?,
+        // It waits for the others; whoever stops it does not want to.
+        () = process.shutdown.requested() => return Ok(()),
+    }
     let key_file = process.cluster.data.join("operator.key");
-    match control_plane.ensure_operator_key(&key_file, node).await? {
+    match control_plane.ensure_operator_key(&key_file, process.cluster.node).await? {
         OperatorKey::Present => {}
         OperatorKey::Made => tracing::info!(file = %key_file.display(), "made the operator's API key"),
         OperatorKey::Refused(reason) => {
             tracing::warn!(file = %key_file.display(), %reason, "the operator's API key in this file is not good");
         }
     }
+    let listen = process.config.section::<ControlPlaneConfig>()?.listen;
     grpc::serve(process, "backends", listen, control_plane.backend_routes()?, GRACE).await?;
-    let routes = control_plane.node_routes(&process.secret);
-    process.tasks.spawn("control plane", control_plane.run());
-    Ok(routes)
+    Ok(())
 }

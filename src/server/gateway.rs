@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use tidings_gateway::{Environment, Gateway, GatewayConfig};
+use tidings_proto::cluster::v1::NodeRole;
 
 use super::Process;
 
 /// Runs the role until the process is told to stop.
-pub async fn run(process: Process) -> Result<()> {
-    let gateway = start(&process)?;
+pub async fn run(mut process: Process) -> Result<()> {
+    let gateway = start(&mut process)?;
     process.started();
     process.shutdown.requested().await;
     gateway.stopped().await;
@@ -15,7 +16,7 @@ pub async fn run(process: Process) -> Result<()> {
 }
 
 /// Starts a gateway in this process; it drains when the process is told to stop.
-pub fn start(process: &Process) -> Result<Gateway> {
+pub fn start(process: &mut Process) -> Result<Gateway> {
     let config: GatewayConfig = process.config.section()?;
     let environment = Environment {
         name: format!("gateway-{}", process.cluster.node),
@@ -26,5 +27,9 @@ pub fn start(process: &Process) -> Result<Gateway> {
         control_plane: process.control_plane_addresses(),
         tls: process.tls(&[b"http/1.1"])?,
     };
-    Ok(Gateway::start(config, environment)?)
+    let gateway = Gateway::start(config, environment)?;
+    let address = format!("{}:{}", process.cluster.advertise, gateway.address().port());
+    let heartbeat = process.heartbeat(NodeRole::Gateway, address, 0);
+    process.tasks.spawn("gateway heartbeat", heartbeat.run_alone(process.shutdown.clone()));
+    Ok(gateway)
 }

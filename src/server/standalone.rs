@@ -13,13 +13,14 @@ const GRACE: Duration = Duration::from_secs(3);
 /// Runs all roles until the process is told to stop.
 pub async fn run(mut process: Process) -> Result<()> {
     let engine = storage::open(&mut process).await?;
-    let control_plane = control_plane::start(&mut process, &engine).await?;
+    let (control_plane, standing) = control_plane::start(&mut process, &engine).await?;
     let (broker, heartbeat) = broker::start(&mut process, &engine)?;
-    let routes = broker.mount(control_plane).add_service(engine.raft_service());
+    let routes = broker.mount(control_plane.node_routes()).add_service(engine.raft_service());
     let address = process.cluster.listen;
     grpc::serve(&mut process, "nodes", address, routes, GRACE).await?;
+    control_plane::open(&mut process, &engine, control_plane, standing).await?;
     process.tasks.spawn("heartbeat", heartbeat);
-    let gateway = gateway::start(&process)?;
+    let gateway = gateway::start(&mut process)?;
     process.started();
 
     tokio::select! {

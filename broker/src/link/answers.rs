@@ -110,9 +110,8 @@ impl Answers {
 
     /// Handed to the sessions that are attached, stored nowhere; accepted also when there are none.
     fn transient(&self, session: u64, seq: u64, mailbox: MailboxId, envelope: Bytes, sent_at_ms: i64) -> Submitted {
-        let leadership = self.shard.leadership();
-        if !leadership.is_leader {
-            return self.refused(session, seq, ErrorCode::NotLeader, leadership.leader.unwrap_or(0));
+        if self.shard.group.leads_now().is_none() {
+            return self.refused(session, seq, ErrorCode::NotLeader, self.shard.leadership().leader.unwrap_or(0));
         }
         if self.shard.requests.try_send(Request::Transient { mailbox, envelope }).is_err() {
             return self.refused(session, seq, ErrorCode::Overloaded, 0);

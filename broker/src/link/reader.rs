@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_proto::broker::v1::{
-    Ack, Attach, Attached, Detach, GatewayBatch, LinkHello, LinkWelcome, Read, ReadRecorded, Submit, broker_frame,
-    gateway_frame,
+    Ack, Attach, Attached, Detach, GatewayBatch, LedShard, LinkHello, LinkWelcome, Read, ReadRecorded, Submit,
+    broker_frame, gateway_frame,
 };
 use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
 use tidings_proto::shard::shard_of;
@@ -109,6 +109,12 @@ impl Reader {
         self.is_welcome = true;
         let welcome = LinkWelcome { version: LINK_VERSION, node: self.context.node };
         self.outbox.push(broker_frame::Frame::Welcome(welcome));
+        let shards = self.context.shards.all();
+        let led = shards.iter().filter_map(|shard| {
+            let term = shard.group.leads_now()?;
+            Some(LedShard { shard: shard.core.shard, term })
+        });
+        self.context.links.add(&self.outbox, led.collect());
         Ok(())
     }
 

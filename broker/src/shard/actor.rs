@@ -26,6 +26,7 @@ use super::session::{Entry, Session, SessionKey, Window};
 use crate::config::BrokerConfig;
 use crate::core::{Core, Effect, MailboxId, Reply};
 use crate::error::Error;
+use crate::link::links::Links;
 use crate::link::outbox::Outbox;
 use crate::machine::ShardMachine;
 use crate::metrics::Metrics;
@@ -50,6 +51,7 @@ pub struct ShardParts {
     pub entries: mpsc::Receiver<Vec<Effect>>,
     pub wanted: Arc<AtomicBool>,
     pub voters: Arc<AtomicUsize>,
+    pub links: Links,
     pub config: Arc<BrokerConfig>,
     pub clock: Clock,
     pub metrics: Metrics,
@@ -64,6 +66,7 @@ pub struct ShardActor {
     entries: mpsc::Receiver<Vec<Effect>>,
     wanted: Arc<AtomicBool>,
     voters: Arc<AtomicUsize>,
+    links: Links,
     config: Arc<BrokerConfig>,
     clock: Clock,
     metrics: Metrics,
@@ -124,6 +127,7 @@ impl ShardActor {
             entries: parts.entries,
             wanted: parts.wanted,
             voters: parts.voters,
+            links: parts.links,
             reads: Arc::new(Semaphore::new(parts.config.concurrent_reads)),
             config: parts.config,
             clock: parts.clock,
@@ -201,6 +205,21 @@ impl ShardActor {
         // Before anything is read: what is committed from now on is told, what was before is in the store.
         self.wanted.store(reign.is_some(), Ordering::SeqCst);
         tracing::info!(shard = self.core.shard, term = leadership.term, leads = reign.is_some(), "leadership changed");
+        if let Some(term) = reign {
+            self.links.announce(self.core.shard, term);
+        }
+    }
+
+    /// Whether this replica leads at this very moment. One that was stopped for a while, and has not noticed yet that others
+    /// went on, lets its sessions go before it hands them anything (promise 5).
+    fn still_leads(&mut self) -> bool {
+        let Some(reign) = self.reign else { return false };
+        let leads = self.group.leads_now() == Some(reign);
+        if !leads {
+            let now = self.group.leadership().borrow().clone();
+            self.follow(&Leadership { is_leader: false, ..now });
+        }
+        leads
     }
 
     fn requested(&mut self, request: Request) {

@@ -94,6 +94,8 @@ async fn a_stopping_broker_says_so() {
     let end = loop {
         match gateway.try_next().await {
             Ok(broker_frame::Frame::Detached(detached)) => assert_eq!(detached.code(), ErrorCode::Draining),
+            // Told when the link came up.
+            Ok(broker_frame::Frame::Leads(leads)) => assert_eq!(leads.shards[0].shard, 0),
             Ok(other) => panic!("{other:?}"),
             Err(status) => break status,
         }

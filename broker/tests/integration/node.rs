@@ -62,7 +62,10 @@ pub fn map_of(addresses: &BTreeMap<u64, String>, shards: u32, node_of: impl Fn(u
         address: address.clone(),
         ..NodeEntry::default()
     };
-    let placement = |shard| ShardPlacement { shard, replicas: vec![node_of(shard)] };
+    let placement = |shard| {
+        let replicas = vec![node_of(shard)];
+        ShardPlacement { shard, founders: replicas.clone(), replicas }
+    };
     ShardMap { epoch: 1, shards: (0..shards).map(placement).collect(), nodes: addresses.iter().map(node).collect() }
 }
 

@@ -1,17 +1,18 @@
 //! The cluster itself: its settings, its nodes, and the map of its shards.
 
 use tidings_consensus::{ApplyContext, StateStore};
-use tidings_proto::cluster::v1::{Node, NodeRole, ShardMap, ShardPlacement};
-use tidings_proto::registry::v1::{Bootstrap, CreateApp, RegisterNode, SettingsRecord};
+use tidings_proto::cluster::v1::{Node, NodePhase, NodeRole, ShardMap, ShardPlacement};
+use tidings_proto::registry::v1::{
+    Bootstrap, CreateApp, PlaceShards, RegisterNode, RemoveNode, SetNodePhase, SettingsRecord,
+};
 
 use super::changes::Changes;
 use super::read::Read;
 use super::record::encode;
 use super::refusal::Refusal;
 use super::{apps, keys};
-use crate::placement::{self, Broker};
 
-/// Nodes of one role, at most (promise 6).
+/// Nodes of one role, at most, removed ones included (promise 6).
 pub const MAX_NODES: usize = 4096;
 
 /// The settings, once the cluster was made.
@@ -24,13 +25,11 @@ pub fn shard_map<R: Read + ?Sized>(state: &R) -> Result<ShardMap, Refusal> {
     Ok(state.record(&keys::single(keys::SHARD_MAP))?.unwrap_or_default())
 }
 
-/// All nodes, by role and number.
+/// All nodes, by role and number, but for removed ones.
 pub fn nodes<R: Read + ?Sized>(state: &R) -> Result<Vec<Node>, Refusal> {
-    of_prefix(state, &keys::single(keys::NODE))
-}
-
-fn of_role<R: Read + ?Sized>(state: &R, role: NodeRole) -> Result<Vec<Node>, Refusal> {
-    of_prefix(state, &[&[keys::NODE], (role as i32).to_be_bytes().as_slice()].concat())
+    let mut found = of_prefix(state, &keys::single(keys::NODE))?;
+    found.retain(|node| node.phase() != NodePhase::Removed);
+    Ok(found)
 }
 
 fn of_prefix<R: Read + ?Sized>(state: &R, prefix: &[u8]) -> Result<Vec<Node>, Refusal> {
@@ -38,7 +37,7 @@ fn of_prefix<R: Read + ?Sized>(state: &R, prefix: &[u8]) -> Result<Vec<Node>, Re
     Ok(found.into_iter().map(|(_, node)| node).collect())
 }
 
-/// A node as it was registered.
+/// A node as it was registered, removed or not.
 pub fn node<R: Read + ?Sized>(state: &R, role: i32, id: u64) -> Result<Option<Node>, Refusal> {
     state.record(&keys::node(role, id))
 }
@@ -58,21 +57,20 @@ pub fn bootstrap(
         if found.replication != command.replication {
             found.replication = command.replication;
             store.put(keys::single(keys::SETTINGS), encode(&found));
-            place(store, changes)?;
         }
         return Ok(found);
     }
     let Bootstrap { shards, replication } = command;
     let made = SettingsRecord { shards, replication, created_at_ms: context.now_ms };
     store.put(keys::single(keys::SETTINGS), encode(&made));
-    let unassigned = (0..shards).map(|shard| ShardPlacement { shard, replicas: Vec::new() }).collect();
+    let unassigned = (0..shards).map(|shard| ShardPlacement { shard, ..ShardPlacement::default() }).collect();
     let map = ShardMap { epoch: 1, shards: unassigned, nodes: Vec::new() };
     store.put(keys::single(keys::SHARD_MAP), encode(&map));
     if store.value(&keys::texts(keys::APP, &[apps::DEFAULT_APP]))?.is_none() {
         apps::create(store, context, CreateApp { id: apps::DEFAULT_APP.to_owned(), display_name: String::new() })?;
     }
     changes.shard_map(store)?;
-    place(store, changes)?;
+    put_map(store, map, changes)?;
     Ok(made)
 }
 
@@ -84,8 +82,8 @@ pub fn other_shards(made_with: u32, configured: u32) -> Refusal {
     ))
 }
 
-/// Registers a node, or takes up what changed about it. An older incarnation than the registered one is refused: its
-/// process was replaced (promise 5).
+/// Registers a node, or takes up what changed about it. Refused for an older process of the same node, and for one that
+/// [lost its store](check_store).
 pub fn register(
     store: &mut dyn StateStore,
     context: &ApplyContext,
@@ -94,22 +92,25 @@ pub fn register(
 ) -> Result<Node, Refusal> {
     let mut node = command.node.ok_or_else(|| Refusal::invalid("node", "is missing"))?;
     let known = self::node(store, node.role, node.id)?;
+    node.set_phase(NodePhase::Active);
     if let Some(known) = &known {
+        check_store(known, &node)?;
         check_incarnation(known, node.incarnation)?;
+        if known.phase() == NodePhase::Draining {
+            node.set_phase(NodePhase::Draining);
+        }
     } else if of_prefix(store, &[&[keys::NODE], node.role.to_be_bytes().as_slice()].concat())?.len() >= MAX_NODES {
         return Err(Refusal::precondition(format!("there are {MAX_NODES} nodes of this role, the most there may be")));
     }
     node.seen_at_ms = context.now_ms;
-    store.put(keys::node(node.role, node.id), encode(&node));
-    if node.role == NodeRole::Broker as i32 {
-        place(store, changes)?;
-    }
+    put_node(store, &node, changes)?;
     Ok(node)
 }
 
-/// Refuses what comes from a process that was replaced by a newer one of the same node.
+/// Refuses what comes from a process that was replaced by a newer one of the same node (promise 5). A node that was
+/// removed and comes with another store begins anew.
 pub fn check_incarnation(known: &Node, incarnation: u64) -> Result<(), Refusal> {
-    if incarnation < known.incarnation {
+    if incarnation < known.incarnation && known.phase() != NodePhase::Removed {
         let newer = known.incarnation;
         let message = format!("node {} was started anew: incarnation {newer} is after {incarnation}", known.id);
         return Err(Refusal::precondition(message));
@@ -117,23 +118,98 @@ pub fn check_incarnation(known: &Node, incarnation: u64) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Assigns shards to the brokers that there are, and takes up their addresses, if that changes the map.
-fn place(store: &mut dyn StateStore, changes: &mut Changes<'_>) -> Result<(), Refusal> {
-    let Some(settings) = settings(store)? else { return Ok(()) };
-    let today = shard_map(store)?;
-    let brokers = of_role(store, NodeRole::Broker)?;
-    let candidates: Vec<Broker> = brokers.iter().map(|node| Broker { id: node.id, zone: node.zone.clone() }).collect();
-    let replicas: Vec<Vec<u64>> = today.shards.iter().map(|placement| placement.replicas.clone()).collect();
-    let next = placement::next(&candidates, &replicas, settings.replication as usize);
-
-    let named = |id: u64| next.iter().any(|replicas| replicas.contains(&id));
-    // The map changes when a broker moves or starts anew, not when it is merely seen again.
-    let nodes = brokers.into_iter().filter(|node| named(node.id)).map(|node| Node { seen_at_ms: 0, ..node }).collect();
-    let shards = today.shards.iter().zip(next).map(|(old, replicas)| ShardPlacement { shard: old.shard, replicas });
-    let map = ShardMap { epoch: today.epoch, shards: shards.collect(), nodes };
-    if map != today {
-        store.put(keys::single(keys::SHARD_MAP), encode(&ShardMap { epoch: today.epoch + 1, ..map }));
-        changes.shard_map(store)?;
+/// Refuses a node that comes back without what it has promised to keep (promise 1), and one that was removed and comes
+/// back with what it had then.
+pub fn check_store(known: &Node, node: &Node) -> Result<(), Refusal> {
+    let is_removed = known.phase() == NodePhase::Removed;
+    if node.store != 0 && known.store == node.store && is_removed {
+        let id = node.id;
+        return Err(Refusal::precondition(format!(
+            "node {id} was removed; it can come back with an empty data folder"
+        )));
+    }
+    if known.store != 0 && known.store != node.store && !is_removed {
+        let id = node.id;
+        return Err(Refusal::precondition(format!(
+            "node {id} comes with another data folder than it had: what the former held is lost to it. Where the former \
+             will not come back, run `tidings cluster remove {id} --dead`; it then begins anew"
+        )));
     }
     Ok(())
+}
+
+/// Takes up what the leader planned for the map as it is; refused when the map has changed since.
+pub fn place(store: &mut dyn StateStore, command: PlaceShards, changes: &mut Changes<'_>) -> Result<u64, Refusal> {
+    let today = shard_map(store)?;
+    if command.epoch != today.epoch {
+        let message = format!("the map has epoch {}, this was planned for {}", today.epoch, command.epoch);
+        return Err(Refusal::precondition(message));
+    }
+    let mut next = today.clone();
+    for planned in command.shards {
+        let place = next.shards.iter_mut().find(|placement| placement.shard == planned.shard);
+        let Some(place) = place else { return Err(Refusal::not_found(format!("shard {}", planned.shard))) };
+        *place = planned;
+    }
+    put_map(store, next, changes)
+}
+
+/// Drains a node, calls it gone, or takes either back.
+pub fn set_phase(
+    store: &mut dyn StateStore,
+    command: SetNodePhase,
+    changes: &mut Changes<'_>,
+) -> Result<Node, Refusal> {
+    let mut node = registered(store, command.role, command.id)?;
+    if command.phase() == NodePhase::Removed {
+        return Err(Refusal::invalid("phase", "a node is removed by a command of its own"));
+    }
+    node.phase = command.phase;
+    put_node(store, &node, changes)?;
+    Ok(node)
+}
+
+/// Forgets a node. What stays is that it was removed, and with which store.
+pub fn remove(store: &mut dyn StateStore, command: RemoveNode, changes: &mut Changes<'_>) -> Result<Node, Refusal> {
+    let mut node = registered(store, command.role, command.id)?;
+    let map = shard_map(store)?;
+    let is_placed = map.shards.iter().any(|placement| placement.replicas.contains(&node.id));
+    if node.role() == NodeRole::Broker && is_placed {
+        return Err(Refusal::precondition(format!("the shard map still names broker {}", node.id)));
+    }
+    node.set_phase(NodePhase::Removed);
+    put_node(store, &node, changes)?;
+    Ok(node)
+}
+
+fn registered(store: &dyn StateStore, role: i32, id: u64) -> Result<Node, Refusal> {
+    let found = node(store, role, id)?.filter(|node| node.phase() != NodePhase::Removed);
+    found.ok_or_else(|| Refusal::not_found(format!("node {id}")))
+}
+
+fn put_node(store: &mut dyn StateStore, node: &Node, changes: &mut Changes<'_>) -> Result<(), Refusal> {
+    store.put(keys::node(node.role, node.id), encode(node));
+    if node.role() == NodeRole::Broker {
+        let map = shard_map(store)?;
+        put_map(store, map, changes)?;
+    }
+    Ok(())
+}
+
+/// Writes the map with the brokers that there are, as a new epoch where that differs from what is there.
+fn put_map(store: &mut dyn StateStore, map: ShardMap, changes: &mut Changes<'_>) -> Result<u64, Refusal> {
+    if settings(store)?.is_none() {
+        return Ok(0);
+    }
+    let today = shard_map(store)?;
+    // The map changes when a broker moves or starts anew, not when it is merely seen again.
+    let brokers = nodes(store)?.into_iter().filter(|node| node.role() == NodeRole::Broker);
+    let map = ShardMap { nodes: brokers.map(|node| Node { seen_at_ms: 0, ..node }).collect(), ..map };
+    if map == today {
+        return Ok(today.epoch);
+    }
+    let epoch = today.epoch + 1;
+    store.put(keys::single(keys::SHARD_MAP), encode(&ShardMap { epoch, ..map }));
+    changes.shard_map(store)?;
+    Ok(epoch)
 }

@@ -3,8 +3,7 @@
 use prost::Message;
 use tidings_consensus::{ApplyContext, StateMachine, StateStore, StateView};
 use tidings_proto::ErrorCode;
-use tidings_proto::cluster::v1::Node;
-use tidings_proto::registry::v1::{ApiKeyRecord, AppRecord, Command, SettingsRecord, TokenRecord, UserRecord, command};
+use tidings_proto::registry::v1::{Command, Done, Swept, command};
 use tokio::sync::watch;
 
 use super::changes::{self, Changes};
@@ -15,28 +14,7 @@ use super::{api_keys, apps, cluster, sweep, tokens, users};
 const COMMAND_FORMAT: u8 = 1;
 
 /// What a command led to.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// The settings, made or confirmed.
-    Settings(SettingsRecord),
-    /// An app as it is now.
-    App(AppRecord),
-    /// A user as it is now.
-    User(UserRecord),
-    /// A token as it is now.
-    Token(TokenRecord),
-    /// An API key as it is now.
-    ApiKey(ApiKeyRecord),
-    /// What was named is deleted.
-    Deleted,
-    /// A node as it is registered.
-    Node(Node),
-    /// Something was swept; `more` is still due.
-    Swept {
-        /// Whether more is due.
-        more: bool,
-    },
-}
+pub use tidings_proto::registry::v1::outcome::Outcome;
 
 /// A command as it goes into the log.
 pub fn encode_command(command: command::Command) -> bytes::Bytes {
@@ -76,20 +54,23 @@ fn dispatch(
         C::UpdateApp(command) => Outcome::App(apps::update(store, command)?),
         C::DeleteApp(command) => {
             apps::delete(store, command, changes)?;
-            Outcome::Deleted
+            Outcome::Deleted(Done {})
         }
         C::CreateUser(command) => Outcome::User(users::create(store, context, command, changes)?),
         C::UpdateUser(command) => Outcome::User(users::update(store, context, command, changes)?),
         C::DeleteUser(command) => {
             users::delete(store, context, command, changes)?;
-            Outcome::Deleted
+            Outcome::Deleted(Done {})
         }
         C::CreateToken(command) => Outcome::Token(tokens::create(store, context, command, changes)?),
         C::RevokeToken(command) => Outcome::Token(tokens::revoke(store, context, command, changes)?),
         C::CreateApiKey(command) => Outcome::ApiKey(api_keys::create(store, context, command)?),
         C::RevokeApiKey(command) => Outcome::ApiKey(api_keys::revoke(store, context, command)?),
         C::RegisterNode(command) => Outcome::Node(cluster::register(store, context, command, changes)?),
-        C::Sweep(_) => Outcome::Swept { more: sweep::due(store, context)? },
+        C::Sweep(_) => Outcome::Swept(Swept { more: sweep::due(store, context)? }),
+        C::PlaceShards(command) => Outcome::Placed(cluster::place(store, command, changes)?),
+        C::SetNodePhase(command) => Outcome::Node(cluster::set_phase(store, command, changes)?),
+        C::RemoveNode(command) => Outcome::Node(cluster::remove(store, command, changes)?),
     })
 }
 

@@ -87,7 +87,7 @@ impl Apps for AppsService {
             // Deleting the default app by leaving the name out would be a terrible default.
             door::app_id("id", &id)?;
             match self.0.propose(Command::DeleteApp(DeleteApp { id })).await? {
-                Outcome::Deleted => Ok(DeleteAppResponse {}),
+                Outcome::Deleted(_) => Ok(DeleteAppResponse {}),
                 other => Err(unexpected(&other)),
             }
         })

@@ -112,7 +112,7 @@ impl Users for UsersService {
             let app = scope.app(&app)?;
             door::user_id("id", &id)?;
             match self.0.propose(Command::DeleteUser(DeleteUser { app, id })).await? {
-                Outcome::Deleted => Ok(DeleteUserResponse {}),
+                Outcome::Deleted(_) => Ok(DeleteUserResponse {}),
                 other => Err(unexpected(&other)),
             }
         })

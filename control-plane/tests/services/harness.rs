@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidings_consensus::{Engine, EngineOptions};
-use tidings_control_plane::{ControlPlane, ControlPlaneConfig, OperatorKey};
+use tidings_control_plane::{ControlPlane, ControlPlaneConfig, ControlPlaneOptions, Founding, OperatorKey, Standing};
 use tidings_node::bearer::BearerClient;
 use tidings_node::secret::Secret;
 use tidings_node::{Clock, Health, Shutdown, Tasks};
 use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::directory_client::DirectoryClient;
 use tidings_proto::cluster::v1::nodes_client::NodesClient;
-use tidings_proto::cluster::v1::{ResolveTokenRequest, ResolveTokenResponse};
+use tidings_proto::cluster::v1::{HeartbeatRequest, ResolveTokenRequest, ResolveTokenResponse, ShardMap};
 use tidings_proto::control::v1::api_keys_client::ApiKeysClient;
 use tidings_proto::control::v1::apps_client::AppsClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
@@ -44,6 +44,12 @@ pub fn config(shards: u32) -> ControlPlaneConfig {
     ControlPlaneConfig { shards, ..ControlPlaneConfig::default() }
 }
 
+/// Node 1 alone.
+pub fn founding(folder: &Path) -> Founding {
+    let founders = BTreeMap::from([(1, "127.0.0.1:1".to_owned())]);
+    Founding { me: 1, founders, others: Vec::new(), marker: folder.join("founder") }
+}
+
 impl Running {
     /// Starts on a folder, by a clock that stands still.
     pub async fn start(folder: &Path, clock: &Clock) -> Self {
@@ -51,17 +57,25 @@ impl Running {
         let mut options = EngineOptions::new(folder.join("consensus"), 1, "test");
         options.clock = clock.clone();
         let engine = Engine::open(options).unwrap();
-        let control_plane =
-            ControlPlane::start(&engine, config(4), clock.clone(), shutdown.clone(), &health).await.unwrap();
-        control_plane.bootstrap(BTreeMap::from([(1, "127.0.0.1:1".to_owned())])).await.unwrap();
+        let cluster_secret = Secret::load_or_create(&folder.join("cluster.secret")).unwrap();
+        let options = ControlPlaneOptions {
+            engine: engine.clone(),
+            config: config(4),
+            clock: clock.clone(),
+            secret: cluster_secret.clone(),
+            shutdown: shutdown.clone(),
+            health: health.clone(),
+            founding: founding(folder),
+        };
+        let control_plane = ControlPlane::start(options).await.unwrap();
+        control_plane.enter(Standing::Founder).await.unwrap();
         let key_file = folder.join("operator.key");
         let operator_key = control_plane.ensure_operator_key(&key_file, 1).await.unwrap();
         let operator = Secret::load(&key_file).unwrap().unwrap();
-        let cluster_secret = Secret::load_or_create(&folder.join("cluster.secret")).unwrap();
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let routes = control_plane.add_node_services(control_plane.backend_routes().unwrap(), &cluster_secret);
+        let routes = control_plane.add_node_services(control_plane.backend_routes().unwrap());
         let mut tasks = Tasks::new(shutdown.clone());
         let stop = shutdown.clone();
         let server = Server::builder().add_routes(routes);
@@ -108,6 +122,20 @@ impl Running {
 
     pub fn nodes(&self) -> NodesClient<Authorized> {
         NodesClient::new(self.with(&self.cluster_secret))
+    }
+
+    /// Registers a broker, and waits for the map in which every shard has replicas.
+    pub async fn placed(&self, broker: HeartbeatRequest) -> ShardMap {
+        let placed = async {
+            loop {
+                let map = self.nodes().heartbeat(broker.clone()).await.unwrap().into_inner().shard_map.unwrap();
+                if map.shards.iter().all(|shard| !shard.replicas.is_empty()) {
+                    return map;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, placed).await.expect("the shards are placed")
     }
 
     pub async fn create_user(&self, id: &str) -> User {

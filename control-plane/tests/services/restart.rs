@@ -1,17 +1,16 @@
 //! What outlives the process: everything that was answered.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
 use tidings_consensus::{Engine, EngineOptions};
-use tidings_control_plane::{ControlPlane, Error, OperatorKey};
+use tidings_control_plane::{ControlPlane, ControlPlaneOptions, Error, OperatorKey, Standing};
 use tidings_node::secret::Secret;
 use tidings_node::{Clock, Health, Shutdown};
 use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::GetShardMapRequest;
 use tidings_proto::control::v1::{GetUserRequest, ListAppsRequest};
 
-use super::harness::{Running, code, config};
+use super::harness::{Running, code, config, founding};
 use super::nodes::broker;
 
 #[tokio::test]
@@ -23,7 +22,7 @@ async fn a_restart_keeps_everything() {
     assert_eq!(mode & 0o777, 0o600);
     let alice = running.create_user("alice").await;
     let token = running.create_token("alice", "", 0).await;
-    let map = running.nodes().heartbeat(broker(1, 1)).await.unwrap().into_inner().shard_map.unwrap();
+    let map = running.placed(broker(1, 1)).await;
     running.stop().await;
 
     let running = Running::start(folder.path(), &clock).await;
@@ -63,9 +62,17 @@ async fn another_number_of_shards_refuses_to_start() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::manual(1_000));
     Running::start(folder.path(), &clock).await.stop().await;
     let engine = Engine::open(EngineOptions::new(folder.path().join("consensus"), 1, "test")).unwrap();
-    let (shutdown, health) = (Shutdown::new(), Health::new());
-    let control_plane = ControlPlane::start(&engine, config(8), clock, shutdown, &health).await.unwrap();
-    let error = control_plane.bootstrap(BTreeMap::from([(1, "127.0.0.1:1".to_owned())])).await.unwrap_err();
+    let options = ControlPlaneOptions {
+        engine: engine.clone(),
+        config: config(8),
+        clock,
+        secret: Secret::random(""),
+        shutdown: Shutdown::new(),
+        health: Health::new(),
+        founding: founding(folder.path()),
+    };
+    let control_plane = ControlPlane::start(options).await.unwrap();
+    let error = control_plane.enter(Standing::Founder).await.unwrap_err();
     assert!(matches!(error, Error::Refused(_)));
     assert!(error.to_string().contains("made with 4 shards") && error.to_string().contains("shards = 4"), "{error}");
     engine.shutdown().await;

@@ -118,14 +118,14 @@ async fn the_shard_map_and_deleted_apps_come_too_and_the_end_is_told() {
     running.apps(&running.operator).create_app(create).await.unwrap();
     let mut stream = watch(&running, 0).await;
     let first = next(&mut stream).await;
-    running.nodes().heartbeat(broker(1, 1)).await.unwrap();
-    let answer = loop {
+    let placed = running.placed(broker(1, 1)).await;
+    let mut epoch = first.shard_map.unwrap().epoch;
+    while epoch < placed.epoch {
         let answer = next(&mut stream).await;
-        if !answer.changes.is_empty() {
-            break answer;
-        }
-    };
-    assert!(answer.shard_map.unwrap().epoch > first.shard_map.unwrap().epoch);
+        let is_of_the_map = |change: &Change| matches!(change.change, Some(change::Change::ShardMapChanged(_)));
+        assert!(answer.changes.iter().all(is_of_the_map), "{answer:?}");
+        epoch = answer.shard_map.map_or(epoch, |map| map.epoch);
+    }
     let delete = DeleteAppRequest { id: "shop".to_owned() };
     running.apps(&running.operator).delete_app(delete).await.unwrap();
     let changes = next_changes(&mut stream).await;

@@ -49,6 +49,7 @@ impl<S: Transport> Connection<S> {
                 ended.map_or(Ok(()), |code| Err(Close::new(code, "the shard ended this session")))
             }
             Event::LinkLost { link } => self.on_link_lost(link, now),
+            Event::Moved { shards, link } => self.on_moved(&shards, link, now),
         }
     }
 
@@ -199,6 +200,16 @@ impl<S: Transport> Connection<S> {
         self.attachment.link_lost(link, now);
         for gone in self.sends.link_lost(link, now + backoff::spread(RETRY_SOON)) {
             self.refuse(gone.seq, gone.code, "the link to the shard broke; a transient is not repeated", None)?;
+        }
+        Ok(())
+    }
+
+    fn on_moved(&mut self, shards: &[u32], link: u64, now: Instant) -> Result<(), Close> {
+        if shards.contains(&self.attachment.shard()) {
+            self.attachment.moved_to(link, now);
+        }
+        for gone in self.sends.moved(shards, link, now + backoff::spread(RETRY_SOON / 10)) {
+            self.refuse(gone.seq, gone.code, "the shard has another leader; a transient is not repeated", None)?;
         }
         Ok(())
     }

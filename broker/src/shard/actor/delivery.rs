@@ -12,7 +12,7 @@ use crate::shard::session::{Blocked, Entry, SessionKey};
 
 impl ShardActor {
     pub(super) fn committed(&mut self, effects: Vec<Effect>) {
-        if self.reign.is_none() {
+        if !self.still_leads() {
             return;
         }
         let now_ms = self.clock.now_ms();
@@ -57,6 +57,9 @@ impl ShardActor {
     }
 
     pub(super) fn transient(&mut self, mailbox: &MailboxId, envelope: &Bytes) {
+        if !self.still_leads() {
+            return;
+        }
         for session in self.mailboxes.get(mailbox).into_iter().flatten() {
             let transient = Transient { session: session.key.session, envelope: envelope.clone() };
             // At most once: a link without room loses it.
@@ -91,6 +94,9 @@ impl ShardActor {
     }
 
     pub(super) fn page_read(&mut self, key: SessionKey, page: Result<Page, Error>) {
+        if !self.still_leads() {
+            return;
+        }
         let now_ms = self.clock.now_ms();
         let Some(session) = self.session(key) else { return };
         let page = match page {

@@ -11,6 +11,9 @@ use crate::error::Error;
 
 impl ShardActor {
     pub(super) fn tick(&mut self) {
+        // A reign that `still_leads` ended too early, in a moment of silence, goes on.
+        let now = self.group.leadership().borrow().clone();
+        self.follow(&now);
         self.metrics.lagging(self.core.shard, self.lagging);
         self.count_voters();
         self.expire();

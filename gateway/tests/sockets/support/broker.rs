@@ -13,8 +13,9 @@ use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_server::{Broker, BrokerServer};
 use tidings_proto::broker::v1::{
-    Attach, Attached, BrokerBatch, BrokerFrame, Deliver, Detached, GatewayBatch, GatewayFrame, LinkWelcome,
-    ReadRecorded, RelayRequest, RelayResponse, Submit, Submitted, Transient, broker_frame, gateway_frame,
+    Attach, Attached, BrokerBatch, BrokerFrame, Deliver, Detached, GatewayBatch, GatewayFrame, GetMembersRequest,
+    GetMembersResponse, LinkWelcome, ReadRecorded, RelayRequest, RelayResponse, Submit, Submitted, Transient,
+    broker_frame, gateway_frame,
 };
 use tidings_proto::client::v1::Durability;
 use tidings_proto::message::v1::{Content, Envelope, Message, MessageId, envelope};
@@ -367,6 +368,10 @@ impl Broker for Service {
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
+    }
+
+    async fn get_members(&self, _: Request<GetMembersRequest>) -> Result<Response<GetMembersResponse>, Status> {
+        Err(Status::unimplemented("gateways do not ask this"))
     }
 
     async fn relay(&self, _: Request<RelayRequest>) -> Result<Response<RelayResponse>, Status> {

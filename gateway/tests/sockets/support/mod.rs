@@ -93,7 +93,9 @@ fn shard_map(brokers: &[TestBroker]) -> ShardMap {
     };
     ShardMap {
         epoch: 1,
-        shards: (0..SHARDS).map(|shard| ShardPlacement { shard, replicas: vec![1, 2] }).collect(),
+        shards: (0..SHARDS)
+            .map(|shard| ShardPlacement { shard, replicas: vec![1, 2], ..ShardPlacement::default() })
+            .collect(),
         nodes: brokers.iter().map(node).collect(),
     }
 }

@@ -1,0 +1,210 @@
+//! How a control-plane node comes into its group: it was in it before, founds it with the others, or joins it.
+//!
+//! Founding is safe whenever the founders start, together or one by one, and however often. A node without state asks the
+//! others first. It founds only when every other founder says that it has no state either, and each that says so writes that
+//! down before (the file `founder` in its data folder). A node that finds a cluster that counts on it, without having
+//! written that down, has lost its data: it has promised votes and entries that it no longer knows, and does not take part
+//! until it was removed (promise 1).
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tidings_consensus::{Engine, NodeId};
+use tidings_node::Shutdown;
+use tidings_node::bearer::BearerServer;
+use tidings_node::secret::Secret;
+use tidings_proto::ErrorCode;
+use tidings_proto::cluster::v1::found_response::State;
+use tidings_proto::cluster::v1::registry_server::{Registry, RegistryServer};
+use tidings_proto::cluster::v1::{
+    FoundRequest, FoundResponse, ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse,
+};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status};
+
+use crate::peers::Peers;
+use crate::{Error, GROUP};
+
+const RETRY: Duration = Duration::from_millis(200);
+/// How often it is said that the others are not there yet.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who founds the cluster, and who this node is.
+#[derive(Debug, Clone)]
+pub struct Founding {
+    pub me: NodeId,
+    /// The founders with their node-to-node addresses.
+    pub founders: BTreeMap<NodeId, String>,
+    /// Other control-plane nodes that may know the cluster, as `host:port`.
+    pub others: Vec<String>,
+    /// Where this node writes down that it is there from the beginning.
+    pub marker: PathBuf,
+}
+
+/// What a node is to its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It has state, or the cluster was founded counting on it, and it has promised nothing yet.
+    Member,
+    /// It founds the cluster, like the other founders.
+    Founder,
+    /// The cluster is there; the leader lets it in once it has registered.
+    Joins,
+}
+
+impl Founding {
+    /// Finds out what this node is to its group; waits for the others as long as that is not clear. Serves their question on
+    /// `listen` meanwhile.
+    pub async fn settle(
+        &self,
+        engine: &Engine,
+        listen: SocketAddr,
+        secret: &Secret,
+        shutdown: &Shutdown,
+    ) -> Result<Standing, Error> {
+        if engine.has_replica(GROUP)? {
+            return Ok(Standing::Member);
+        }
+        if self.founders.len() == 1 && self.founders.contains_key(&self.me) {
+            return Ok(Standing::Founder);
+        }
+        let listener = TcpListener::bind(listen).await.map_err(|source| Error::Listen { address: listen, source })?;
+        let ended = Shutdown::new();
+        let (serving, stop) = (self.clone(), ended.clone());
+        let service =
+            InterceptedService::new(RegistryServer::new(Unfounded(serving)), BearerServer::new(secret.clone()));
+        let server = tokio::spawn(async move {
+            let incoming = TcpListenerStream::new(listener);
+            Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, stop.requested()).await
+        });
+        let peers = Peers::new(secret);
+        let standing = tokio::select! {
+            () = shutdown.requested() => Err(Error::Interrupted),
+            standing = self.ask(&peers) => standing,
+        };
+        ended.request();
+        // The port is free for the node's own server once this one has ended; idle connections of others do not hold it.
+        let aborts = server.abort_handle();
+        if tokio::time::timeout(Duration::from_secs(1), server).await.is_err() {
+            aborts.abort();
+        }
+        standing
+    }
+
+    async fn ask(&self, peers: &Peers) -> Result<Standing, Error> {
+        let mut told = tokio::time::Instant::now();
+        loop {
+            let (mut empty, mut founded) = (0, None);
+            let founders = self.founders.iter().filter(|(id, _)| **id != self.me).map(|(_, address)| address);
+            let strangers = self.others.iter().filter(|address| !self.founders.values().any(|known| known == *address));
+            for address in founders.chain(strangers) {
+                let Ok(mut client) = peers.registry(address) else { continue };
+                match client.found(FoundRequest { node: self.me }).await.map(Response::into_inner) {
+                    Ok(answer) if answer.state() == State::Founded => founded = Some(answer.members),
+                    Ok(answer) if answer.state() == State::Empty && self.founders.contains_key(&answer.node) => {
+                        empty += 1
+                    }
+                    Ok(_) => {}
+                    Err(status) => tracing::debug!(%address, %status, "no answer yet"),
+                }
+            }
+            if let Some(members) = founded {
+                return self.beside(&members);
+            }
+            if self.founders.contains_key(&self.me) && empty + 1 == self.founders.len() {
+                self.write_down()?;
+                return Ok(Standing::Founder);
+            }
+            if told.elapsed() >= PATIENCE {
+                told = tokio::time::Instant::now();
+                tracing::info!(founders = ?self.founders, "waiting for the other founders of the control plane");
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// What this node, without state, is to a cluster that has these members.
+    fn beside(&self, members: &[NodeId]) -> Result<Standing, Error> {
+        if !members.contains(&self.me) {
+            return Ok(Standing::Joins);
+        }
+        if self.marker.exists() { Ok(Standing::Member) } else { Err(Error::LostData(self.me)) }
+    }
+
+    /// Answers another node. Before it says to a founder that it has no state, it has written down that it is there from the
+    /// beginning.
+    pub fn answer(&self, asks: NodeId, members: Vec<NodeId>) -> Result<FoundResponse, Status> {
+        let is_founder = self.founders.contains_key(&asks) && self.founders.contains_key(&self.me);
+        let state = match members.is_empty() {
+            false => State::Founded,
+            true if is_founder => {
+                self.write_down().map_err(|error| ErrorCode::StorageFailed.status(error.to_string()))?;
+                State::Empty
+            }
+            true => State::Unspecified,
+        };
+        Ok(FoundResponse { state: state.into(), members, node: self.me })
+    }
+
+    fn write_down(&self) -> Result<(), Error> {
+        let write = || {
+            if self.marker.exists() {
+                return Ok(());
+            }
+            File::create(&self.marker)?.sync_all()?;
+            let folder = self.marker.parent().unwrap_or(std::path::Path::new("."));
+            File::open(folder)?.sync_all()
+        };
+        write().map_err(|source| Error::Marker { file: self.marker.clone(), source })
+    }
+}
+
+/// What a node answers before it is part of a cluster.
+struct Unfounded(Founding);
+
+#[tonic::async_trait]
+impl Registry for Unfounded {
+    async fn found(&self, request: Request<FoundRequest>) -> Result<Response<FoundResponse>, Status> {
+        self.0.answer(request.get_ref().node, Vec::new()).map(Response::new)
+    }
+
+    async fn propose(&self, _: Request<ProposeRequest>) -> Result<Response<ProposeResponse>, Status> {
+        Err(ErrorCode::NotLeader.status("this node is not part of a cluster yet"))
+    }
+
+    async fn read_index(&self, _: Request<ReadIndexRequest>) -> Result<Response<ReadIndexResponse>, Status> {
+        Err(ErrorCode::NotLeader.status("this node is not part of a cluster yet"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn founding(me: NodeId, folder: &tempfile::TempDir) -> Founding {
+        let founders = (1..=3).map(|id| (id, format!("host{id}:1"))).collect();
+        Founding { me, founders, others: Vec::new(), marker: folder.path().join("founder") }
+    }
+
+    #[test]
+    fn who_promised_nothing_may_take_part_and_who_forgot_may_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let third = founding(3, &folder);
+        assert!(matches!(third.beside(&[1, 2, 3]), Err(Error::LostData(3))));
+        assert_eq!(third.beside(&[1, 2, 4]).unwrap(), Standing::Joins);
+        // A stranger's question binds nobody: only founders found.
+        assert_eq!(third.answer(9, Vec::new()).unwrap().state(), State::Unspecified);
+        assert!(matches!(third.beside(&[1, 2, 3]), Err(Error::LostData(3))));
+        assert_eq!(third.answer(1, Vec::new()).unwrap().state(), State::Empty);
+        assert_eq!(third.beside(&[1, 2, 3]).unwrap(), Standing::Member);
+        assert_eq!(third.answer(1, vec![1, 2, 3]).unwrap().state(), State::Founded);
+        let fourth = founding(4, &folder);
+        assert_eq!(fourth.answer(1, Vec::new()).unwrap().state(), State::Unspecified);
+    }
+}

@@ -1,0 +1,88 @@
+//! The other control-plane nodes: one connection to each, made when it is first needed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidings_node::bearer::BearerClient;
+use tidings_node::secret::Secret;
+use tidings_proto::ErrorCode;
+use tidings_proto::cluster::v1::nodes_client::NodesClient;
+use tidings_proto::cluster::v1::registry_client::RegistryClient;
+use tidings_proto::control::v1::cluster_client::ClusterClient;
+use tonic::Status;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// How long another node may take to answer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+
+type Member = InterceptedService<Channel, BearerClient>;
+
+/// The connections. Cheap to clone.
+#[derive(Clone)]
+pub struct Peers {
+    bearer: BearerClient,
+    channels: Arc<Mutex<HashMap<String, Channel>>>,
+}
+
+impl Peers {
+    /// Shows the cluster's secret to the others.
+    pub fn new(secret: &Secret) -> Self {
+        Self { bearer: BearerClient::new(secret), channels: Arc::default() }
+    }
+
+    fn channel(&self, address: &str) -> Result<Channel, Status> {
+        let mut channels = self.channels.lock();
+        if let Some(channel) = channels.get(address) {
+            return Ok(channel.clone());
+        }
+        let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let endpoint = Endpoint::from_shared(uri).map_err(|error| {
+            ErrorCode::Internal.status(format!("{address:?} is no address of a control-plane node: {error}"))
+        })?;
+        let channel = endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .connect_lazy();
+        channels.insert(address.to_owned(), channel.clone());
+        Ok(channel)
+    }
+
+    fn member(&self, address: &str) -> Result<Member, Status> {
+        Ok(InterceptedService::new(self.channel(address)?, self.bearer.clone()))
+    }
+
+    /// What control-plane nodes ask each other.
+    pub fn registry(&self, address: &str) -> Result<RegistryClient<Member>, Status> {
+        Ok(RegistryClient::new(self.member(address)?))
+    }
+
+    /// What all nodes ask the leader.
+    pub fn nodes(&self, address: &str) -> Result<NodesClient<Member>, Status> {
+        Ok(NodesClient::new(self.member(address)?).max_encoding_message_size(usize::MAX))
+    }
+
+    /// What an operator asks; the caller passes the operator's own key on.
+    pub fn cluster(&self, address: &str) -> Result<ClusterClient<Channel>, Status> {
+        Ok(ClusterClient::new(self.channel(address)?))
+    }
+}
+
+/// Whether a call failed before anything was sent.
+pub fn was_not_sent(status: &Status) -> bool {
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

@@ -1,0 +1,156 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+
+use super::*;
+
+fn broker(id: u64, zone: u8) -> Broker {
+    Broker { id, zone: format!("z{zone}"), capacity: 100, is_alive: true, is_leaving: false }
+}
+
+fn brokers(zones: &BTreeMap<u64, u8>) -> Vec<Broker> {
+    zones.iter().map(|(id, zone)| broker(*id, *zone)).collect()
+}
+
+fn unborn(count: usize) -> Vec<Shard> {
+    vec![Shard::default(); count]
+}
+
+/// What becomes of a map when every change is carried out; checks on the way that each is allowed.
+fn carried_out(brokers: &[Broker], mut shards: Vec<Shard>, replication: usize) -> (Vec<Shard>, usize) {
+    let mut moved = 0;
+    for _ in 0..10_000 {
+        let changes = next(brokers, &shards, replication);
+        if changes.is_empty() {
+            return (shards, moved);
+        }
+        let mut moving = 0;
+        for change in changes {
+            let shard = &mut shards[change.shard];
+            let new: BTreeSet<u64> = change.replicas.iter().copied().collect();
+            assert_eq!(new.len(), change.replicas.len(), "replicas are distinct");
+            if let Some(voters) = shard.voters.clone() {
+                assert!(new.difference(&voters).count() <= 1, "one replica comes at a time");
+                assert!(voters.difference(&new).count() <= 1, "one replica goes at a time");
+                moving += usize::from(new != voters);
+                moved += new.difference(&voters).count();
+            }
+            shard.replicas = change.replicas;
+            shard.voters = Some(new);
+        }
+        assert!(moving <= MAX_MOVING, "few move at once");
+    }
+    panic!("the placement never comes to rest");
+}
+
+fn counts(shards: &[Shard], brokers: &[Broker], count: impl Fn(&[u64], u64) -> bool) -> Vec<usize> {
+    let of = |broker: &Broker| shards.iter().filter(|shard| count(&shard.replicas, broker.id)).count();
+    brokers.iter().map(of).collect()
+}
+
+fn spread(counts: &[usize]) -> usize {
+    counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0)
+}
+
+proptest! {
+    #[test]
+    fn a_new_cluster_is_balanced_and_spread_over_zones(
+        zones in btree_map(1_u64..12, 0_u8..4, 1..9), shards in 1_usize..100, replication in 1_usize..4,
+    ) {
+        prop_assume!(zones.len() >= replication);
+        let brokers = brokers(&zones);
+        let (map, _) = carried_out(&brokers, unborn(shards), replication);
+        let there: BTreeSet<_> = zones.values().collect();
+        for shard in &map {
+            prop_assert_eq!(shard.replicas.len(), replication);
+            let used: BTreeSet<_> = shard.replicas.iter().map(|id| zones[id]).collect();
+            prop_assert_eq!(used.len(), there.len().min(replication));
+        }
+        if there.len() == 1 {
+            prop_assert!(spread(&counts(&map, &brokers, |replicas, id| replicas.contains(&id))) <= 1);
+        }
+        if replication > 1 && there.len() == 1 {
+            prop_assert!(spread(&counts(&map, &brokers, |replicas, id| replicas.first() == Some(&id))) <= 2);
+        }
+    }
+
+    #[test]
+    fn growing_moves_no_more_than_the_new_brokers_take_and_evens_out(
+        before in 3_u64..6, added in 1_u64..4, shards in 1_usize..64,
+    ) {
+        let old = brokers(&(1..=before).map(|id| (id, 0)).collect());
+        let (map, _) = carried_out(&old, unborn(shards), 3);
+        let new = brokers(&(1..=before + added).map(|id| (id, 0)).collect());
+        let (grown, moved) = carried_out(&new, map, 3);
+        let held = counts(&grown, &new, |replicas, id| replicas.contains(&id));
+        prop_assert!(spread(&held) <= 1, "{held:?}");
+        let taken: usize = held[before as usize..].iter().sum();
+        prop_assert_eq!(moved, taken, "nothing moves between brokers that were there");
+    }
+
+    #[test]
+    fn whoever_leaves_is_emptied_where_there_is_room_and_never_leads(
+        zones in btree_map(1_u64..10, 0_u8..3, 4..9), shards in 1_usize..40, leaving in vec(1_u64..10, 1..3),
+    ) {
+        let mut there = brokers(&zones);
+        let (map, _) = carried_out(&there, unborn(shards), 3);
+        there.iter_mut().for_each(|broker| broker.is_leaving = leaving.contains(&broker.id));
+        let staying = there.iter().filter(|broker| !broker.is_leaving).count();
+        let (map, _) = carried_out(&there, map, 3);
+        for shard in &map {
+            let on_leaving = shard.replicas.iter().filter(|id| leaving.contains(id)).count();
+            prop_assert_eq!(on_leaving, 3_usize.saturating_sub(staying));
+            prop_assert!(staying == 0 || !leaving.contains(&shard.replicas[0]));
+        }
+    }
+
+    #[test]
+    fn nothing_is_planned_for_a_shard_that_is_changing_or_without_a_leader(
+        shards in 1_usize..20, changing in any::<bool>(),
+    ) {
+        let three = brokers(&(1..=3).map(|id| (id, 0)).collect());
+        let (mut map, _) = carried_out(&three, unborn(shards), 3);
+        for shard in &mut map {
+            if changing { shard.is_changing = true } else { shard.voters = None }
+        }
+        let more = brokers(&(1..=6).map(|id| (id, 0)).collect());
+        prop_assert!(next(&more, &map, 3).is_empty());
+    }
+}
+
+#[test]
+fn a_shard_is_not_born_with_too_few() {
+    assert!(next(&[broker(1, 0), broker(2, 0)], &unborn(2), 3).is_empty());
+    let asleep = Broker { is_alive: false, ..broker(3, 0) };
+    assert!(next(&[broker(1, 0), broker(2, 0), asleep], &unborn(2), 3).is_empty());
+}
+
+#[test]
+fn a_target_that_is_lost_before_it_took_its_replica_is_given_up() {
+    let voters = Some(BTreeSet::from([1, 2, 3]));
+    let shard = Shard { replicas: vec![1, 2, 4], voters, is_changing: true };
+    let gone = Broker { is_leaving: true, is_alive: false, ..broker(4, 0) };
+    let three = [broker(1, 0), broker(2, 0), broker(3, 0), gone.clone()];
+    assert_eq!(next(&three, &[shard.clone()], 3)[0].replicas, [1, 2, 3], "back to where it was");
+    let drained = Broker { is_leaving: true, ..broker(3, 0) };
+    let others = [broker(1, 0), broker(2, 0), drained, gone, broker(5, 0)];
+    assert_eq!(next(&others, &[shard], 3)[0].replicas, [1, 2, 5], "or on to a third");
+}
+
+#[test]
+fn capacity_counts() {
+    let large = Broker { capacity: 300, ..broker(1, 0) };
+    let (map, _) = carried_out(&[large.clone(), broker(2, 0)], unborn(8), 1);
+    assert_eq!(counts(&map, &[large, broker(2, 0)], |replicas, id| replicas.contains(&id)), [6, 2]);
+}
+
+#[test]
+fn more_or_fewer_replicas_come_and_go_one_by_one() {
+    let three = brokers(&(1..=3).map(|id| (id, 0)).collect());
+    let (map, _) = carried_out(&three, unborn(6), 1);
+    let (map, _) = carried_out(&three, map, 3);
+    assert!(map.iter().all(|shard| shard.replicas.len() == 3));
+    let (map, _) = carried_out(&three, map, 2);
+    assert!(map.iter().all(|shard| shard.replicas.len() == 2));
+}

@@ -1,0 +1,119 @@
+//! A cluster, what it says of itself, and numbered messages through it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tidings_audit::{LocalCluster, Plan};
+use tidings_sdk::{Builder, Client};
+use tidings_tests::recorder::Recorder;
+use tidings_tests::{Control, DEADLINE, traffic, within};
+use tokio::task::JoinHandle;
+
+/// The default cluster: 8 shards of 3 replicas.
+pub async fn start() -> LocalCluster {
+    start_as(Plan::default()).await
+}
+
+/// A cluster as planned, all of whose shards have settled.
+pub async fn start_as(plan: Plan) -> LocalCluster {
+    let cluster = LocalCluster::start(plan).await.unwrap();
+    settled(&cluster).await;
+    cluster
+}
+
+/// `tidings cluster status`, once the control plane answers.
+pub async fn status(cluster: &LocalCluster) -> Value {
+    serde_json::from_str(&cluster.operate(&["cluster", "status", "--json"]).await.unwrap()).unwrap()
+}
+
+/// Waits for the cluster to say what is wanted.
+pub async fn until(cluster: &LocalCluster, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    within(DEADLINE * 3, what, async {
+        loop {
+            let now = status(cluster).await;
+            if is_so(&now) {
+                return now;
+            }
+            // The cluster says what it is doing only when it is asked.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+}
+
+/// Every shard is where the map wants it, and led by the one that it prefers.
+pub fn is_settled(status: &Value) -> bool {
+    let shards = status["shards"].as_array().unwrap();
+    shards.iter().all(|shard| shard["settled"] == true && shard["leader"] == shard["wanted"][0])
+}
+
+pub async fn settled(cluster: &LocalCluster) -> Value {
+    until(cluster, "all shards settle", is_settled).await
+}
+
+pub fn node<'a>(status: &'a Value, id: u64) -> &'a Value {
+    status["nodes"].as_array().unwrap().iter().find(|node| node["id"] == id).unwrap()
+}
+
+/// The operator, at one of the control plane's nodes.
+pub async fn control(cluster: &LocalCluster, index: usize) -> Control {
+    Control::connect(&cluster.control_urls()[index], &cluster.operator_key().unwrap()).await
+}
+
+/// A client of the SDK that comes back quickly, to any gateway.
+pub fn client(cluster: &LocalCluster, token: &str, device: &str) -> Builder {
+    let (quickly, urls) = (Duration::from_millis(50), cluster.gateway_urls());
+    let builder = Client::builder(urls[0].clone(), token).device(device).backoff(quickly, quickly * 4);
+    urls[1..].iter().fold(builder, |builder, url| builder.gateway(url.clone()))
+}
+
+/// Pairs of users of which one sends to the other without a pause, until it is told to stop.
+pub struct Traffic {
+    pairs: Vec<(Client, Recorder, JoinHandle<()>)>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Traffic {
+    pub async fn start(cluster: &LocalCluster, pairs: usize) -> Self {
+        let control = control(cluster, 0).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut started = Vec::new();
+        for pair in 0..pairs {
+            let (from, to) = (format!("sender-{pair}"), format!("recipient-{pair}"));
+            let (sender_token, recipient_token) = (control.user(&from).await, control.user(&to).await);
+            let (sender, sender_events) =
+                client(cluster, &sender_token, "phone").outbox_limit(50, 1 << 20).connect().unwrap();
+            drop(sender_events);
+            let (recipient, events) = client(cluster, &recipient_token, "phone").connect().unwrap();
+            let recorder = Recorder::default();
+            traffic::record(events, recorder.clone());
+            let (stopping, recorded) = (stop.clone(), recorder.clone());
+            let sending = tokio::spawn(async move {
+                traffic::send_while(&sender, &to, &recorded, |_| !stopping.load(Ordering::Relaxed)).await;
+            });
+            started.push((recipient, recorder, sending));
+        }
+        Self { pairs: started, stop }
+    }
+
+    /// Waits until every pair has had so many more messages accepted.
+    pub async fn goes_on(&self, more: u64) {
+        for (_, recorder, _) in &self.pairs {
+            recorder.accepted_at_least(recorder.accepted() + more).await;
+        }
+    }
+
+    /// Stops, waits for what is on its way, and judges. Every message is accepted in the end.
+    pub async fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for (_, recorder, sending) in self.pairs {
+            sending.await.unwrap();
+            recorder.delivered_at_least(recorder.accepted()).await;
+            let verdict = recorder.verdict();
+            verdict.assert_clean();
+            assert_eq!(verdict.not_accepted, 0, "every outcome becomes known: {verdict}");
+        }
+    }
+}
