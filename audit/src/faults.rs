@@ -122,7 +122,7 @@ impl Class {
             Self::ClockStep => Fault::ClockStep(clock_step::ClockStep::draw(rng, shape)),
             Self::RollingRestart => Fault::RollingRestart(rolling_restart::RollingRestart::draw(rng)),
             Self::Resize => Fault::Resize(resize::Resize::draw(rng, shape)),
-            Self::BitFlip => Fault::BitFlip(bit_flip::BitFlip::draw(rng, shape)),
+            Self::BitFlip => Fault::BitFlip(bit_flip::BitFlip::draw(rng)),
         }
     }
 }
