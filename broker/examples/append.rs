@@ -14,7 +14,7 @@ use tidings_broker::{Broker, BrokerConfig, BrokerOptions};
 use tidings_consensus::{Engine, EngineOptions};
 use tidings_node::process::ProcessFigures;
 use tidings_node::secret::Secret;
-use tidings_node::{Clock, Health, Shutdown};
+use tidings_node::{Clock, Dialer, Health, Membership, Shutdown};
 use tidings_proto::cluster::v1::{Node, ShardMap, ShardPlacement};
 use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
 use tidings_proto::shard::shard_of;
@@ -114,7 +114,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         engine: engine.clone(),
         config: BrokerConfig::default(),
         clock: Clock::system(),
-        secret: Secret::random(""),
+        membership: Membership::new("bench", Secret::random(""))?,
+        dialer: Dialer::default(),
         map,
         health: health.clone(),
         shutdown: shutdown.clone(),

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use tidings_consensus::{Engine, GroupId, NodeId};
-use tidings_node::bearer::{BearerClient, BearerServer};
 use tidings_node::heartbeat::Reports;
-use tidings_node::secret::Secret;
-use tidings_node::{Clock, Health, Shutdown};
+use tidings_node::membership::{MemberClient, MemberServer, Membership};
+use tidings_node::{Clock, Dialer, Health, Shutdown};
 use tidings_proto::broker::v1::broker_server::BrokerServer;
 use tidings_proto::cluster::v1::{MemberProgress, ShardMap, ShardReport};
 use tokio::sync::watch;
@@ -34,7 +33,8 @@ pub struct BrokerOptions {
     pub config: BrokerConfig,
     pub clock: Clock,
     /// What nodes show each other.
-    pub secret: Secret,
+    pub membership: Membership,
+    pub dialer: Dialer,
     /// Where the shards are; the first one with shards begins the work. Fed by the node's heartbeat.
     pub map: watch::Receiver<ShardMap>,
     pub health: Health,
@@ -45,7 +45,7 @@ pub struct BrokerOptions {
 #[derive(Clone)]
 pub struct Broker {
     context: Arc<LinkContext>,
-    secret: Secret,
+    membership: Membership,
     tasks: TaskTracker,
 }
 
@@ -65,7 +65,8 @@ impl Broker {
             metrics: metrics.clone(),
             shutdown: options.shutdown.clone(),
         });
-        let relay = Relay::new(options.node, shards.clone(), options.map.clone(), BearerClient::new(&options.secret));
+        let member = MemberClient::new(&options.membership);
+        let relay = Relay::new(options.node, shards.clone(), options.map.clone(), member, options.dialer);
         let placer = Placer {
             node: options.node,
             engine: options.engine,
@@ -82,16 +83,16 @@ impl Broker {
             opened: Opened::default(),
         };
         tasks.spawn(placer.run());
-        Self { context, secret: options.secret, tasks }
+        Self { context, membership: options.membership, tasks }
     }
 
-    /// Adds the gRPC service to the server that nodes and gateways reach; it asks everybody for the cluster's secret. The
-    /// engine's Raft service is mounted beside it.
+    /// Adds the gRPC service to the server that nodes and gateways reach; it is for members of the cluster
+    /// alone. The engine's Raft service is mounted beside it.
     pub fn mount(&self, routes: Routes) -> Routes {
         let service = BrokerServer::new(BrokerService::new(self.context.clone()))
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        routes.add_service(InterceptedService::new(service, BearerServer::new(self.secret.clone())))
+        routes.add_service(InterceptedService::new(service, MemberServer::new(self.membership.clone())))
     }
 
     /// The gRPC service alone.

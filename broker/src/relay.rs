@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tidings_consensus::NodeId;
-use tidings_node::bearer::BearerClient;
+use tidings_node::membership::MemberClient;
+use tidings_node::{Dialer, dial};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_client::BrokerClient;
 use tidings_proto::broker::v1::{GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse};
@@ -16,7 +17,7 @@ use tidings_proto::cluster::v1::ShardMap;
 use tidings_proto::mailbox::v1::{ChannelDeliver, command::Command};
 use tokio::sync::watch;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use crate::core::{Reply, encode};
 use crate::error::{Error, code_of};
@@ -33,14 +34,21 @@ pub struct Relay {
     node: NodeId,
     shards: Shards,
     map: watch::Receiver<ShardMap>,
-    bearer: BearerClient,
+    member: MemberClient,
+    dialer: Dialer,
     peers: Arc<Mutex<HashMap<String, Channel>>>,
 }
 
 impl Relay {
-    /// Shows `bearer` to other nodes.
-    pub fn new(node: NodeId, shards: Shards, map: watch::Receiver<ShardMap>, bearer: BearerClient) -> Self {
-        Self { node, shards, map, bearer, peers: Arc::default() }
+    /// Dials other nodes, and shows them that it is a `member`.
+    pub fn new(
+        node: NodeId,
+        shards: Shards,
+        map: watch::Receiver<ShardMap>,
+        member: MemberClient,
+        dialer: Dialer,
+    ) -> Self {
+        Self { node, shards, map, member, dialer, peers: Arc::default() }
     }
 
     /// Delivers a page to a shard, and answers up to where the shard has the channel. The outcome of a failure is not
@@ -120,7 +128,7 @@ impl Relay {
         here.into_iter().chain(placement.into_iter().flat_map(|placement| placement.replicas.clone())).collect()
     }
 
-    fn client(&self, node: NodeId) -> Result<BrokerClient<InterceptedService<Channel, BearerClient>>, String> {
+    fn client(&self, node: NodeId) -> Result<BrokerClient<InterceptedService<Channel, MemberClient>>, String> {
         let address = {
             let map = self.map.borrow();
             let known = map.nodes.iter().find(|known| known.id == node);
@@ -130,14 +138,13 @@ impl Relay {
         let channel = match peers.get(&address) {
             Some(channel) => channel.clone(),
             None => {
-                let uri = if address.contains("://") { address.clone() } else { format!("http://{address}") };
-                let endpoint = Endpoint::from_shared(uri).map_err(|error| format!("{address}: {error}"))?;
-                let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect_lazy();
+                let endpoint = dial::endpoint(&address).map_err(|error| format!("{address}: {error}"))?;
+                let channel = self.dialer.connect_lazy(&endpoint.connect_timeout(CONNECT_TIMEOUT));
                 peers.insert(address, channel.clone());
                 channel
             }
         };
-        Ok(BrokerClient::with_interceptor(channel, self.bearer.clone()))
+        Ok(BrokerClient::with_interceptor(channel, self.member.clone()))
     }
 }
 

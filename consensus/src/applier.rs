@@ -14,14 +14,16 @@ use tokio::sync::{mpsc, watch};
 use crate::command_batch::CommandBatch;
 use crate::encoding::{self, Applied};
 use crate::error::{Error, ProposeError};
-use crate::failure::Failure;
+use crate::failure::GroupFailure;
 use crate::in_flight::{self, InFlight, Waiter};
 use crate::keys;
 use crate::leadership::Leadership;
+use crate::log_store::GroupLog;
 use crate::log_writer::{self, Job};
 use crate::machine::{ApplyContext, StateMachine};
+use crate::outgoing::Outgoing;
 use crate::overlay::Overlay;
-use crate::snapshot::{self, ReceivedSnapshot, SnapshotData, TableOptions};
+use crate::snapshot::{self, SnapshotData, TableOptions};
 use crate::state_db::{AppliedMarks, GroupState, StateDb};
 use crate::state_store::StateView;
 use crate::type_config::{Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig};
@@ -37,11 +39,13 @@ pub(crate) struct Surroundings {
     pub(crate) state: GroupState,
     pub(crate) state_db: Arc<StateDb>,
     pub(crate) marks: Arc<AppliedMarks>,
+    pub(crate) log: Arc<GroupLog>,
     pub(crate) log_queue: mpsc::Sender<Job>,
+    pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) snapshot_folder: PathBuf,
     pub(crate) table_options: TableOptions,
     pub(crate) leadership: watch::Receiver<Leadership>,
-    pub(crate) failure: Arc<Failure>,
+    pub(crate) failure: GroupFailure,
     /// Until the group runs, snapshots are asked for their description alone.
     pub(crate) is_running: Arc<AtomicBool>,
 }
@@ -85,7 +89,7 @@ impl<M: StateMachine> Applier<M> {
         let group = self.around.state.group();
         let unpacked = batch.unpack().map_err(|source| {
             let error = Error::Corrupt { group, what: format!("the commands of entry {}", id.index), source };
-            self.around.failure.report(error.to_string());
+            self.around.failure.report(&error);
             error
         })?;
         let waiters = self.in_flight.take(unpacked.place);
@@ -156,7 +160,7 @@ impl<M: StateMachine> Applier<M> {
     async fn apply_all(
         &mut self,
         mut entries: impl Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
-    ) -> io::Result<()> {
+    ) -> Result<(), Error> {
         let mut run = Run::new(self.around.state.clone());
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
@@ -173,25 +177,28 @@ impl<M: StateMachine> Applier<M> {
     async fn install(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> Result<(), Error> {
         let group = self.around.state.group();
         let folder = &self.around.snapshot_folder;
-        let received = match snapshot {
-            SnapshotData::File(received) => received,
-            SnapshotData::Stream(stream) => ReceivedSnapshot::of_stream(folder, group, stream).await?,
+        let (path, bytes) = match &snapshot {
+            SnapshotData::File(received) => (received.path().to_owned(), received.bytes()),
+            SnapshotData::Outgoing(outgoing) => {
+                let file = outgoing.file().await?;
+                (file.path().to_owned(), file.bytes())
+            }
             SnapshotData::InPlace => return Err(Error::Storage("a snapshot without contents".to_owned())),
         };
         let Some(last) = meta.last_log_id else {
             return Err(Error::Storage("a snapshot of nothing".to_owned()));
         };
-        crate::metrics::snapshot_moved("installed", received.bytes());
+        crate::metrics::snapshot_moved("installed", bytes);
         let (build_folder, options) = (folder.clone(), self.around.table_options.clone());
-        blocking(move || snapshot::build_table(&received, &build_folder, group, &options)).await?;
+        blocking(move || snapshot::build_table(&path, &build_folder, group, &options)).await?;
+        drop(snapshot);
         let mark = keys::installing(group);
         let record = encoding::seal_log_id(&mark, &last).map_err(|error| Error::Storage(error.to_string()))?;
         let put = |done| Job::Put { key: mark.to_vec(), record, done };
         let written = log_writer::write(&self.around.log_queue, put).await;
         written.map_err(|error| Error::Storage(error.to_string()))?;
         let (state, install_folder) = (self.around.state.clone(), folder.clone());
-        let taken_in = blocking(move || snapshot::take_in_table(&state, &install_folder)).await;
-        taken_in.inspect_err(|error| self.around.failure.write_failed(error.to_string()))?;
+        blocking(move || snapshot::take_in_table(&state, &install_folder)).await?;
         self.around.marks.durable(last);
         let delete = |done| Job::Delete { key: mark.to_vec(), done };
         let deleted = log_writer::write(&self.around.log_queue, delete).await;
@@ -211,10 +218,7 @@ impl<M: StateMachine> Applier<M> {
     }
 
     fn failed(&self, error: Error) -> io::Error {
-        let group = self.around.state.group();
-        if !matches!(error, Error::ShuttingDown) {
-            self.around.failure.report(format!("group {group}: {error}"));
-        }
+        self.around.failure.report(&error);
         error.into()
     }
 }
@@ -280,9 +284,7 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Applier<M> {
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
-        self.apply_all(entries).await.inspect_err(|error| {
-            self.around.failure.report(format!("group {}: {error}", self.around.state.group()));
-        })
+        self.apply_all(entries).await.map_err(|error| self.failed(error))
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
@@ -294,7 +296,7 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Applier<M> {
         installed.map_err(|error| self.failed(error))
     }
 
-    /// The current snapshot is the current state, whenever it is asked for.
+    /// The current snapshot is the current state, unless another is on its way already that the log goes on from.
     async fn get_current_snapshot(&mut self) -> io::Result<Option<RaftSnapshot>> {
         if self.applied.log_id.is_none() {
             return Ok(None);
@@ -302,9 +304,13 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Applier<M> {
         if !self.around.is_running.load(Ordering::Acquire) {
             return Ok(Some(Snapshot { meta: self.meta(), snapshot: SnapshotData::InPlace }));
         }
+        if let Some(current) = self.around.outgoing.current(self.around.log.purged()) {
+            return Ok(Some(Snapshot { meta: current.meta().clone(), snapshot: SnapshotData::Outgoing(current) }));
+        }
         let opened = snapshot::open_stream(self.around.state.clone()).await;
         let (meta, stream) = opened.map_err(|error| self.failed(error))?;
-        Ok(Some(Snapshot { meta, snapshot: SnapshotData::Stream(stream) }))
+        let outgoing = self.around.outgoing.replace(self.around.state.group(), meta.clone(), stream);
+        Ok(Some(Snapshot { meta, snapshot: SnapshotData::Outgoing(outgoing) }))
     }
 }
 

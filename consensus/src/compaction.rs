@@ -12,15 +12,20 @@ use crate::applier::Applier;
 use crate::log_store::GroupLog;
 use crate::machine::StateMachine;
 use crate::options::Tuning;
+use crate::outgoing::Outgoing;
 use crate::type_config::TypeConfig;
 
 /// How often growth is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// How long one try to make the state durable may take, and how many there are.
+const TRY_FOR: Duration = Duration::from_secs(1);
+const TRIES: usize = 60;
 
 /// Runs until the group stops.
 pub(crate) async fn run<M: StateMachine>(
     raft: Raft<TypeConfig, Applier<M>>,
     log: Arc<GroupLog>,
+    outgoing: Arc<Outgoing>,
     tuning: Tuning,
     stop: CancellationToken,
 ) {
@@ -30,6 +35,7 @@ pub(crate) async fn run<M: StateMachine>(
             () = stop.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
+        let needed = outgoing.needs_log_from();
         let appended_bytes = log.appended_bytes();
         let (applied, purged) = {
             let metrics = raft.metrics();
@@ -45,6 +51,8 @@ pub(crate) async fn run<M: StateMachine>(
         // After a byte-heavy growth fewer entries are kept: they are the large ones.
         let keep =
             if by_entries { tuning.keep_entries } else { tuning.keep_entries.min(applied.saturating_sub(purged) / 8) };
+        // Whoever installs the snapshot that is on its way goes on by the log behind it.
+        let keep = needed.map_or(keep, |index| keep.max((applied + 1).saturating_sub(index)));
         compacted_at_bytes = appended_bytes;
         let stopped = tokio::select! {
             () = stop.cancelled() => return,
@@ -62,12 +70,19 @@ pub(crate) async fn compact<M: StateMachine>(
     applied: u64,
     keep: u64,
 ) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
-    raft.trigger().snapshot().await?;
     let is_built = |metrics: &RaftMetrics<TypeConfig>| {
         metrics.running_state.is_err() || metrics.snapshot.is_some_and(|snapshot| snapshot.index >= applied)
     };
-    let built = raft.wait(Some(Duration::from_secs(60))).metrics(is_built, "the state to be durable").await;
-    if built.is_ok() {
+    let mut is_durable = false;
+    for _ in 0..TRIES {
+        // Raft forgets a wish that comes while the one before it is being fulfilled.
+        raft.trigger().snapshot().await?;
+        is_durable = raft.wait(Some(TRY_FOR)).metrics(is_built, "the state to be durable").await.is_ok();
+        if is_durable {
+            break;
+        }
+    }
+    if is_durable {
         let upto = applied.saturating_sub(keep);
         tracing::debug!(upto, "purging the log");
         raft.trigger().purge_log(upto).await?;

@@ -1,5 +1,7 @@
 //! The engine of one process: its store, its log-writer thread, its peers, and the groups that run on them.
 
+mod containment;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
@@ -12,18 +14,19 @@ use openraft::async_runtime::WatchReceiver as _;
 use parking_lot::Mutex;
 use rocksdb::{DB, IteratorMode, ReadOptions};
 use tidings_proto::raft::v1::raft_transport_server::RaftTransportServer;
-use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::applier::{Applier, Surroundings};
 use crate::compaction;
 use crate::encoding;
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::failure::{Failure, GroupFailure};
 use crate::group::{Group, Replica};
 use crate::group_id::{GroupId, NodeId};
 use crate::in_flight::InFlight;
+use crate::incoming::Incoming;
 use crate::keys;
 use crate::leadership::{self, Leadership};
 use crate::log_store::{GroupLog, LogStore};
@@ -31,9 +34,11 @@ use crate::log_tail::next_index;
 use crate::log_writer::{self, Job, LogStats, LogWriter};
 use crate::machine::StateMachine;
 use crate::options::EngineOptions;
+use crate::outgoing::{MAX_FILES, Outgoing};
 use crate::peers::{GroupNetwork, MAX_MESSAGE_BYTES, Peers};
 use crate::proposer::Proposer;
 use crate::raft_service::{Endpoint, Endpoints, RaftService};
+use crate::scrub::Scrubber;
 use crate::snapshot::{self, TableOptions};
 use crate::state_db::{AppliedMarks, GroupState, StateDb};
 use crate::store::{self, Store};
@@ -50,12 +55,24 @@ struct Inner {
     state_db: Arc<StateDb>,
     snapshot_folder: PathBuf,
     store_id: u64,
+    incoming: Arc<Incoming>,
+    /// Places for snapshots that go out.
+    outgoing_files: Arc<Semaphore>,
     table_options: TableOptions,
     /// `None` once shut down.
     writer: Mutex<Option<LogWriter>>,
     peers: Arc<Peers>,
     endpoints: Endpoints,
     groups: Mutex<HashMap<GroupId, Slot>>,
+    /// Held while a group is marked as damaged, or erased.
+    marking: tokio::sync::Mutex<()>,
+    scrubber: Arc<Scrubber>,
+    is_scrubbing: AtomicBool,
+    stop: CancellationToken,
+    /// Tasks that outlive a handle end with the last one.
+    _stop_when_dropped: DropGuard,
+    /// What must end before the databases can be closed.
+    tasks: TaskTracker,
 }
 
 /// A group that is starting, or how to stop one that runs.
@@ -92,6 +109,9 @@ impl Engine {
         let store = Store::open(&options)?;
         snapshot::remove_leftovers(&store.snapshot_folder)?;
         let failure = Arc::new(Failure::new());
+        for (group, reason) in store.damaged_groups()? {
+            failure.damaged(group, reason);
+        }
         let writer = LogWriter::start(
             store.log.clone(),
             options.tuning.log_queue,
@@ -100,10 +120,20 @@ impl Engine {
             fault,
         );
         let writer = writer.map_err(|error| Error::Storage(format!("starting the log writer: {error}")))?;
+        let stop = CancellationToken::new();
+        let scrubber = Scrubber::new(
+            store.log.clone(),
+            store.state.clone(),
+            failure.clone(),
+            options.tuning.scrub_bytes_per_second,
+            stop.clone(),
+        );
         Ok(Self(Arc::new(Inner {
             raft_config,
             log_database: store.log,
             state_db: Arc::new(StateDb::new(store.state, failure.clone())),
+            incoming: Arc::new(Incoming::new(store.snapshot_folder.clone())),
+            outgoing_files: Arc::new(Semaphore::new(MAX_FILES)),
             snapshot_folder: store.snapshot_folder,
             store_id: store.id,
             table_options: Arc::new(store::state_options(0)),
@@ -111,13 +141,20 @@ impl Engine {
             peers,
             endpoints: Endpoints::default(),
             groups: Mutex::default(),
+            marking: tokio::sync::Mutex::default(),
+            scrubber: Arc::new(scrubber),
+            is_scrubbing: AtomicBool::new(false),
+            _stop_when_dropped: stop.clone().drop_guard(),
+            stop,
+            tasks: TaskTracker::new(),
             failure,
             options,
         })))
     }
 
     /// Starts this node's replica of a group, new or stored. It takes part from now on; a new one waits to be
-    /// [bootstrapped](Group::bootstrap), or added by a leader.
+    /// [bootstrapped](Group::bootstrap), or added by a leader. A damaged one is refused until it is
+    /// [erased](Self::erase_group).
     pub async fn start_group<M: StateMachine>(&self, group: GroupId, machine: M) -> Result<Group<M>, Error> {
         {
             let mut groups = self.0.groups.lock();
@@ -128,13 +165,17 @@ impl Engine {
         }
         match self.start_replica(group, machine).await {
             Ok(started) => {
-                self.0.groups.lock().insert(group, Slot::Running(started.replica().clone()));
+                let replica: Arc<dyn Stop> = started.replica().clone();
+                self.0.groups.lock().insert(group, Slot::Running(replica.clone()));
+                self.contain(group, started.replica().stop.clone());
+                self.scrub_from_now_on();
                 Ok(started)
             }
             Err(error) => {
                 self.0.groups.lock().remove(&group);
                 self.0.endpoints.write().remove(&group);
                 self.0.state_db.unregister(group);
+                self.mark_damaged(group).await;
                 Err(error)
             }
         }
@@ -152,20 +193,24 @@ impl Engine {
             deleted.map_err(|error| Error::Storage(error.to_string()))?;
         }
         let inner = &self.0;
+        let failure = GroupFailure::new(group, inner.failure.clone());
         inner.state_db.register(group, stored.marks.clone());
         let state = GroupState::new(group, inner.state_db.database.clone(), inner.failure.clone());
         let (leadership_sender, leadership) = watch::channel(Leadership::default());
         let is_running = Arc::new(AtomicBool::new(false));
         let in_flight = Arc::new(InFlight::new());
+        let outgoing = Arc::new(Outgoing::new(inner.snapshot_folder.clone(), inner.outgoing_files.clone()));
         let around = Surroundings {
             state: state.clone(),
             state_db: inner.state_db.clone(),
             marks: stored.marks,
+            log: stored.log.clone(),
             log_queue: log_queue.clone(),
+            outgoing: outgoing.clone(),
             snapshot_folder: inner.snapshot_folder.clone(),
             table_options: inner.table_options.clone(),
             leadership: leadership.clone(),
-            failure: inner.failure.clone(),
+            failure: failure.clone(),
             is_running: is_running.clone(),
         };
         let applier = {
@@ -178,8 +223,9 @@ impl Engine {
         let me = inner.options.node_id;
         let raft = Raft::new(me, inner.raft_config.clone(), network, log_store, applier).await;
         let raft = raft.map_err(|fatal| {
-            inner.failure.report(format!("group {group}: {fatal}"));
-            Error::Inconsistent { group, reason: fatal.to_string() }
+            let error = Error::Inconsistent { group, reason: fatal.to_string() };
+            failure.report(&error);
+            failure.check().err().unwrap_or(error)
         })?;
         is_running.store(true, Ordering::Release);
 
@@ -189,33 +235,34 @@ impl Engine {
         inner.endpoints.write().insert(group, Arc::new(endpoint));
         let lease = tuning.election_timeout_max;
         tasks.spawn(leadership::follow(raft.clone(), leadership_sender, tuning.heartbeat, lease, stop.clone()));
-        tasks.spawn(compaction::run(raft.clone(), log, tuning.clone(), stop.clone()));
+        tasks.spawn(compaction::run(raft.clone(), log, outgoing, tuning.clone(), stop.clone()));
         let (queue, proposer) = Proposer::new(
             me,
             raft.clone(),
             in_flight,
-            inner.failure.clone(),
+            failure.clone(),
             inner.options.clock.clone(),
             leadership.clone(),
             tuning,
         );
         tasks.spawn(proposer.run());
         elect_if_alone(&raft, me).await?;
-        let failure = inner.failure.clone();
         Ok(Group::new(Replica { id: group, me, raft, queue, leadership, lease, state, failure, stop, tasks }))
     }
 
     /// Reads what is stored of a group and checks that it fits together. Blocks.
     fn read_stored(&self, group: GroupId) -> Result<Stored, Error> {
+        let inner = &self.0;
+        let of_group = GroupFailure::new(group, inner.failure.clone());
         let read = || {
-            let inner = &self.0;
+            of_group.check()?;
             let failure = inner.failure.clone();
             let state = GroupState::new(group, inner.state_db.database.clone(), failure.clone());
             let mark = keys::installing(group);
-            let installing = inner.log_database.get(mark)?;
+            let what = "the mark of an installation";
+            let installing = of_group.read(&inner.log_database, what, inner.log_database.get(mark))?;
             if let Some(stored) = &installing {
-                let what = "the mark of an installation".to_owned();
-                let corrupt = |source| Error::Corrupt { group, what, source };
+                let corrupt = |source| Error::Corrupt { group, what: what.to_owned(), source };
                 let installing = encoding::open_log_id(&mark, stored).map_err(corrupt)?;
                 snapshot::finish_installation(&state, &inner.snapshot_folder, installing)?;
             }
@@ -226,10 +273,14 @@ impl Engine {
                 let reason = "its state is older than the beginning of its log".to_owned();
                 return Err(Error::Inconsistent { group, reason });
             }
+            if applied.log_id.is_some() && !log.has_vote() {
+                let reason = "it has a state, and no log that led to it".to_owned();
+                return Err(Error::Inconsistent { group, reason });
+            }
             let marks = Arc::new(AppliedMarks::found(applied.log_id));
             Ok(Stored { log, marks, installing: installing.is_some().then_some(mark) })
         };
-        read().inspect_err(|error| self.0.failure.report(error.to_string()))
+        read().inspect_err(|error| of_group.report(error))
     }
 
     fn log_queue(&self) -> Result<mpsc::Sender<Job>, Error> {
@@ -255,34 +306,20 @@ impl Engine {
         };
         self.0.endpoints.write().remove(&group);
         replica.stop().await;
-        self.0.state_db.unregister(group);
-        self.0.groups.lock().remove(&group);
-        Ok(())
-    }
-
-    /// Removes all that this node stores of a group, stopping its replica first if it runs. The group must have removed this
-    /// node from its members before: a member that forgets what it voted for can elect two leaders.
-    pub async fn erase_group(&self, group: GroupId) -> Result<(), Error> {
-        match self.stop_group(group).await {
-            Ok(()) | Err(Error::NoSuchGroup(_)) => {}
-            Err(error) => return Err(error),
+        let mut groups = self.0.groups.lock();
+        // It may have been stopped by somebody else too, and started again.
+        if matches!(groups.get(&group), Some(Slot::Running(stopped)) if Arc::ptr_eq(stopped, &replica)) {
+            self.0.state_db.unregister(group);
+            groups.remove(&group);
         }
-        // The state first: a state without its log would be taken for a replica that has not voted yet.
-        let engine = self.clone();
-        let erase_state = move || {
-            let state = GroupState::new(group, engine.0.state_db.database.clone(), engine.0.failure.clone());
-            state.erase()?;
-            engine.0.state_db.flush()
-        };
-        blocking(erase_state).await?;
-        let erased = log_writer::write(&self.log_queue()?, |done| Job::Erase { group, done }).await;
-        erased.map_err(|error| Error::Storage(error.to_string()))
+        Ok(())
     }
 
     /// The gRPC service that the peers call; the role's server mounts it.
     pub fn raft_service(&self) -> RaftTransportServer<RaftService> {
         let inner = &self.0;
-        let service = RaftService::new(&inner.options, inner.endpoints.clone(), inner.snapshot_folder.clone());
+        let (endpoints, failure) = (inner.endpoints.clone(), inner.failure.clone());
+        let service = RaftService::new(&inner.options, endpoints, failure, inner.incoming.clone());
         RaftTransportServer::new(service)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
@@ -298,12 +335,12 @@ impl Engine {
         self.0.peers.set_address(node, address);
     }
 
-    /// Whether the storage works.
+    /// Whether the storage works; damage of single replicas does not count.
     pub fn is_healthy(&self) -> bool {
         self.0.failure.why().is_none()
     }
 
-    /// Says why, once the storage has failed or damage was found. It stays until the process is restarted.
+    /// Says why, once the storage has failed. It stays until the process is restarted.
     pub fn failure(&self) -> watch::Receiver<Option<String>> {
         self.0.failure.watch()
     }
@@ -316,6 +353,7 @@ impl Engine {
     /// Stops all groups, writes what is queued, makes the state durable. The databases are closed when the last handle to
     /// the engine, its groups and their views is dropped.
     pub async fn shutdown(&self) {
+        self.0.stop.cancel();
         let groups: Vec<GroupId> = self.0.groups.lock().keys().copied().collect();
         let stops = groups.into_iter().map(|group| self.stop_group(group));
         for stopped in futures_util::future::join_all(stops).await {
@@ -323,6 +361,8 @@ impl Engine {
                 tracing::warn!(%error, "a group did not stop in order");
             }
         }
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
         let engine = self.clone();
         let closed = blocking(move || {
             // The guard must not be held while the thread ends.
@@ -330,10 +370,15 @@ impl Engine {
             if let Some(writer) = writer {
                 writer.join();
             }
-            if engine.0.failure.have_writes_failed() { Ok(()) } else { engine.0.state_db.flush() }
+            if engine.0.failure.have_writes_failed() {
+                return Ok(());
+            }
+            engine.0.state_db.flush()?;
+            // A last write that cannot be read is taken for one that a power cut tore. After an orderly end there is none.
+            engine.0.log_database.flush().map_err(Error::from)
         });
         if let Err(error) = closed.await {
-            tracing::error!(%error, "the state was not made durable; it will be applied again from the log");
+            tracing::error!(%error, "not everything was flushed; the next start takes it from the logs");
         }
     }
 }

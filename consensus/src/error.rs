@@ -12,12 +12,22 @@ pub enum Error {
     /// The database could not be opened: in use by another process, not readable, or damaged.
     #[error("cannot open the database in {path}: {reason}")]
     Open { path: PathBuf, reason: String },
+    /// A database is damaged where no part of it can be told from another. Nothing was changed.
+    #[error(
+        "the database in {path} is damaged and cannot be opened: {reason}. Nothing was changed. Remove this node from the \
+         cluster as dead, move its data folder away, and start it as a new node"
+    )]
+    StoreDamaged { path: PathBuf, reason: String },
     /// The folder belongs to another node or cluster, or its two databases do not belong together.
     #[error("the store in {path} is not this node's: {reason}")]
     WrongStore { path: PathBuf, reason: String },
     /// A stored record does not match its checksum, or has a format that this version does not know. Never served.
     #[error("{what} of group {group} is damaged: {source}")]
     Corrupt { group: GroupId, what: String, source: RecordError },
+    /// This node's replica is damaged and stopped. Once its group has removed this node from its members, it can be
+    /// [erased](crate::Engine::erase_group), started anew, and added again.
+    #[error("this replica of group {group} is damaged: {reason}")]
+    Damaged { group: GroupId, reason: String },
     /// What is stored contradicts itself, for example a hole in the log. Never served.
     #[error("group {group} cannot be used: {reason}")]
     Inconsistent { group: GroupId, reason: String },
@@ -44,9 +54,23 @@ pub enum Error {
     ShuttingDown,
 }
 
+impl Error {
+    /// Whether this is damage of one replica, as opposed to a failure of the process.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Damaged { .. } | Self::Inconsistent { .. })
+    }
+}
+
 impl From<rocksdb::Error> for Error {
     fn from(error: rocksdb::Error) -> Self {
         Self::Storage(error.to_string())
+    }
+}
+
+/// An error that went through Raft comes out as it was.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        error.downcast().unwrap_or_else(|other| Self::Storage(other.to_string()))
     }
 }
 
@@ -68,7 +92,7 @@ pub enum ProposeError {
     /// Not applied, and never will be: the command is larger than [`Tuning::max_command_bytes`](crate::Tuning).
     #[error("the command is too large")]
     TooLarge,
-    /// This replica's storage failed and it accepts nothing until it is restarted. The outcome is unknown.
+    /// This replica's storage failed, and it accepts nothing until it is restarted or rebuilt. The outcome is unknown.
     #[error("this replica's storage failed")]
     StorageFailed,
     /// The group is shutting down. The outcome is unknown.

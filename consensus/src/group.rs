@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::applier::Applier;
 use crate::compaction;
 use crate::error::{Error, ProposeError};
-use crate::failure::Failure;
+use crate::failure::GroupFailure;
 use crate::group_id::{GroupId, NodeId};
 use crate::leadership::{self, Leadership};
 use crate::machine::StateMachine;
@@ -37,7 +37,7 @@ pub(crate) struct Replica<M: StateMachine> {
     /// For how long a quorum's confirmation counts.
     pub(crate) lease: Duration,
     pub(crate) state: GroupState,
-    pub(crate) failure: Arc<Failure>,
+    pub(crate) failure: GroupFailure,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -68,7 +68,7 @@ pub struct GroupStatus {
     pub replication: BTreeMap<NodeId, Option<u64>>,
     /// How long ago each follower was heard of; on the leader alone. Absent: never, in this term.
     pub heard: BTreeMap<NodeId, Duration>,
-    /// Why the storage of this process failed, if it did.
+    /// Why this replica stopped: the storage of this process failed, or the replica is damaged.
     pub failure: Option<String>,
 }
 

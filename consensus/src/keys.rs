@@ -15,6 +15,8 @@ const COMMITTED: u8 = 0x03;
 const PURGED: u8 = 0x04;
 /// Log database: a snapshot whose installation has begun.
 const INSTALLING: u8 = 0x05;
+/// Log database: why this replica of a group is damaged.
+const DAMAGED: u8 = 0x06;
 /// Log database: a log entry, by group and index.
 const ENTRY: u8 = 0x10;
 /// State database: what was applied last.
@@ -60,10 +62,28 @@ pub(crate) fn installing(group: GroupId) -> [u8; 5] {
     of_group(INSTALLING, group)
 }
 
-/// The group of a key made by [`installing`]; `None` for every other key.
-#[cfg(test)]
+pub(crate) fn damaged(group: GroupId) -> [u8; 5] {
+    of_group(DAMAGED, group)
+}
+
+/// Every key made by [`vote`].
+pub(crate) fn votes() -> ([u8; 1], [u8; 1]) {
+    ([VOTE], [VOTE + 1])
+}
+
+/// Every key made by [`damaged`].
+pub(crate) fn all_damaged() -> ([u8; 1], [u8; 1]) {
+    ([DAMAGED], [DAMAGED + 1])
+}
+
+/// Everything in the log database but the entries: small, and worth nothing in parts.
+pub(crate) fn log_metadata() -> ([u8; 1], [u8; 1]) {
+    ([STORE_MARKER], [ENTRY])
+}
+
+/// The group of a key of the log database that is a kind and a group; `None` for every other key.
 pub(crate) fn group_of(key: &[u8]) -> Option<GroupId> {
-    Some(GroupId(u32::from_be_bytes(key.get(1..5)?.try_into().ok()?)))
+    Some(GroupId(u32::from_be_bytes(key.get(1..)?.try_into().ok()?)))
 }
 
 pub(crate) fn entry(group: GroupId, index: u64) -> [u8; ENTRY_KEY_BYTES] {
@@ -114,7 +134,7 @@ mod tests {
 
     #[test]
     fn kinds_are_sorted_and_distinct() {
-        let kinds = [STORE_MARKER, VOTE, COMMITTED, PURGED, INSTALLING, ENTRY, APPLIED, MEMBERSHIP, DATA];
+        let kinds = [STORE_MARKER, VOTE, COMMITTED, PURGED, INSTALLING, DAMAGED, ENTRY, APPLIED, MEMBERSHIP, DATA];
         assert!(kinds.windows(2).all(|pair| pair[0] < pair[1]));
     }
 
@@ -125,6 +145,7 @@ mod tests {
         assert_eq!(committed(group), [0x03, 1, 2, 3, 4]);
         assert_eq!(purged(group), [0x04, 1, 2, 3, 4]);
         assert_eq!(installing(group), [0x05, 1, 2, 3, 4]);
+        assert_eq!(damaged(group), [0x06, 1, 2, 3, 4]);
         assert_eq!(group_of(&installing(group)), Some(group));
         assert_eq!(entry(group, 0x0506), [0x10, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 5, 6]);
         assert_eq!(applied(group), [1, 2, 3, 4, 0x20]);

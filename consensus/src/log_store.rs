@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::encoding;
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::failure::{Failure, GroupFailure};
 use crate::group_id::GroupId;
 use crate::keys;
 use crate::log_tail::{LogTail, next_index};
@@ -31,7 +31,7 @@ pub(crate) struct GroupLog {
     group: GroupId,
     database: Arc<DB>,
     tail: Mutex<LogTail>,
-    failure: Arc<Failure>,
+    failure: GroupFailure,
 }
 
 impl GroupLog {
@@ -42,22 +42,28 @@ impl GroupLog {
         cache_bytes: usize,
         failure: Arc<Failure>,
     ) -> Result<Self, Error> {
+        let failure = GroupFailure::new(group, failure);
+        let get = |key: [u8; 5], what: &str| failure.read(&database, what, database.get(key));
         let read = |key: [u8; 5], what: &str| -> Result<Option<LogId>, Error> {
-            let stored = database.get(key)?;
+            let stored = get(key, what)?;
             stored.map(|stored| encoding::open_log_id(&key, &stored)).transpose().map_err(corrupt(group, what))
         };
         let purged = read(keys::purged(group), "the purge mark")?;
         let committed = read(keys::committed(group), "the commit mark")?;
         let vote_key = keys::vote(group);
-        let vote = database.get(vote_key)?.map(|stored| encoding::open_vote(&vote_key, &stored));
+        let vote = get(vote_key, "the vote")?.map(|stored| encoding::open_vote(&vote_key, &stored));
         let vote = vote.transpose().map_err(corrupt(group, "the vote"))?;
-        let last = last_entry(&database, group)?.map(|entry| entry.log_id);
+        let last = last_entry(&database, group, &failure)?.map(|entry| entry.log_id);
         let tail = LogTail::new(cache_bytes, last, purged, vote, committed);
         Ok(Self { group, database, tail: Mutex::new(tail), failure })
     }
 
     pub(crate) fn group(&self) -> GroupId {
         self.group
+    }
+
+    pub(crate) fn has_vote(&self) -> bool {
+        self.tail.lock().vote().is_some()
     }
 
     pub(crate) fn purged(&self) -> Option<LogId> {
@@ -90,7 +96,7 @@ impl GroupLog {
                 // Entries were taken away meanwhile: what was read may have holes.
                 continue;
             }
-            let mut entries = read.inspect_err(|error| self.failure.report(error.to_string()))?;
+            let mut entries = read.inspect_err(|error| self.failure.report(error))?;
             if entries.last().is_some_and(|last| last.log_id.index + 1 == expected) {
                 entries.extend(in_memory.entries);
             }
@@ -108,7 +114,7 @@ impl GroupLog {
         let mut bytes = 0;
         let mut next = range.start;
         for item in stored {
-            let (key, record) = item?;
+            let (key, record) = self.failure.read(&self.database, "the log", item)?;
             if keys::entry_index(self.group, &key) != Some(next) {
                 break;
             }
@@ -137,14 +143,14 @@ fn corrupt(group: GroupId, what: &str) -> impl FnOnce(RecordError) -> Error {
     move |source| Error::Corrupt { group, what, source }
 }
 
-fn last_entry(database: &DB, group: GroupId) -> Result<Option<Entry>, Error> {
+fn last_entry(database: &DB, group: GroupId, failure: &GroupFailure) -> Result<Option<Entry>, Error> {
     let mut options = ReadOptions::default();
     options.set_iterate_lower_bound(keys::entry(group, 0));
     options.set_iterate_upper_bound(keys::entries_end(group));
     let Some(item) = database.iterator_opt(IteratorMode::End, options).next() else {
         return Ok(None);
     };
-    let (key, record) = item?;
+    let (key, record) = failure.read(database, "the log", item)?;
     let index = keys::entry_index(group, &key)
         .ok_or_else(|| Error::Inconsistent { group, reason: "a key between its log entries is not one".to_owned() })?;
     encoding::open_entry(&key, index, &record).map(Some).map_err(corrupt(group, &format!("log entry {index}")))

@@ -56,7 +56,7 @@ pub(crate) enum Job {
         from: u64,
         upto: LogId,
     },
-    /// Removes all that is known of a group.
+    /// Removes all that is known of a group, its mark of damage too.
     Erase {
         group: GroupId,
         done: Done,
@@ -220,7 +220,10 @@ impl Worker {
         self.fault.check()?;
         let (records, bytes) = (batch.len() as u64, batch.size_in_bytes() as u64);
         let begun = Instant::now();
-        self.database.write_opt(batch, &self.synced).map_err(|error| error.to_string())?;
+        self.database.write_opt(batch, &self.synced).map_err(|error| {
+            self.failure.database_failed(&self.database, "writing the log", &error);
+            error.to_string()
+        })?;
         crate::metrics::log_written(records, bytes, begun.elapsed());
         self.counters.fsyncs.fetch_add(1, Ordering::Relaxed);
         self.counters.records.fetch_add(records, Ordering::Relaxed);
@@ -254,9 +257,8 @@ impl Worker {
             }
             Job::Erase { group, .. } => {
                 batch.delete_range(keys::entry(*group, 0).as_slice(), keys::entries_end(*group).as_slice());
-                for key in [keys::vote(*group), keys::committed(*group), keys::purged(*group), keys::installing(*group)]
-                {
-                    batch.delete(key);
+                for key in [keys::vote, keys::committed, keys::purged, keys::installing, keys::damaged] {
+                    batch.delete(key(*group));
                 }
             }
         }

@@ -45,7 +45,29 @@ pub(crate) fn leadership_won() {
     metrics::counter!("tidings_consensus_leaderships_total").increment(1);
 }
 
-/// Storage failed or something stored is damaged; 0 until then.
+/// A replica was found damaged; so many are now.
+pub(crate) fn damage_found(damaged: usize) {
+    metrics::counter!("tidings_consensus_damages_found_total").increment(1);
+    damaged_groups(damaged);
+}
+
+/// So many replicas of this node are damaged and not yet erased.
+pub(crate) fn damaged_groups(damaged: usize) {
+    metrics::gauge!("tidings_consensus_damaged_groups").set(damaged as f64);
+}
+
+/// The scrub has read this many bytes more.
+pub(crate) fn scrubbed(bytes: u64) {
+    metrics::counter!("tidings_consensus_scrubbed_bytes_total").increment(bytes);
+}
+
+/// A round of the scrub ended, and found so many replicas damaged.
+pub(crate) fn scrub_round(damaged: u64) {
+    metrics::counter!("tidings_consensus_scrub_rounds_total").increment(1);
+    metrics::counter!("tidings_consensus_scrub_damages_found_total").increment(damaged);
+}
+
+/// The storage of the process failed; 0 until then.
 pub(crate) fn storage_failed() {
     metrics::gauge!("tidings_consensus_storage_failed").set(1.0);
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tidings_node::Clock;
+use tidings_node::{Clock, Dialer};
 
 use crate::error::Error;
 use crate::group_id::NodeId;
@@ -21,12 +21,14 @@ pub struct EngineOptions {
     pub clock: Clock,
     /// Sent with every call to a peer and asked of every peer; `None` sends nothing and asks nothing.
     pub peer_secret: Option<String>,
+    /// Connects to the peers.
+    pub dialer: Dialer,
     /// Limits and times.
     pub tuning: Tuning,
 }
 
 impl EngineOptions {
-    /// The machine's clock, no secret, default tuning.
+    /// The machine's clock, no secret, no TLS, default tuning.
     pub fn new(dir: impl Into<PathBuf>, node_id: NodeId, cluster_id: impl Into<String>) -> Self {
         Self {
             dir: dir.into(),
@@ -34,6 +36,7 @@ impl EngineOptions {
             cluster_id: cluster_id.into(),
             clock: Clock::system(),
             peer_secret: None,
+            dialer: Dialer::default(),
             tuning: Tuning::default(),
         }
     }
@@ -74,7 +77,11 @@ pub struct Tuning {
     pub block_cache_bytes: usize,
     /// A peer that leaves a request unanswered for so long is given up on for now. Default 3 s.
     pub peer_timeout: Duration,
-    /// Snapshots are sent at most at this rate, each; `None` is no limit. Default `None`.
+    /// The scrub reads what is stored at most at this rate. Default 8 MiB/s.
+    pub scrub_bytes_per_second: u64,
+    /// The scrub pauses this long between two rounds. Default 24 h.
+    pub scrub_pause: Duration,
+    /// Snapshots are sent at most at this rate, all groups of the node together; `None` is no limit. Default 64 MiB/s.
     pub snapshot_bytes_per_second: Option<u64>,
 }
 
@@ -97,7 +104,9 @@ impl Default for Tuning {
             log_queue: 4096,
             block_cache_bytes: 128 * 1024 * 1024,
             peer_timeout: Duration::from_secs(3),
-            snapshot_bytes_per_second: None,
+            scrub_bytes_per_second: 8 * 1024 * 1024,
+            scrub_pause: Duration::from_secs(24 * 3600),
+            snapshot_bytes_per_second: Some(64 * 1024 * 1024),
         }
     }
 }

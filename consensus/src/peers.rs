@@ -17,27 +17,28 @@ use openraft::raft::{
 use openraft::storage::Snapshot;
 use openraft::{OptionalSend, RPCTypes};
 use parking_lot::Mutex;
-use tidings_proto::raft::v1 as proto;
+use tidings_node::{Dialer, dial};
 use tidings_proto::raft::v1::raft_transport_client::RaftTransportClient;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use crate::error::Error;
 use crate::group_id::{GroupId, NodeId};
 use crate::options::EngineOptions;
+use crate::outgoing::Pace;
 use crate::record::RecordError;
 use crate::snapshot::SnapshotData;
+use crate::snapshot_sender;
 use crate::type_config::{CommittedLeaderId, TypeConfig, Vote};
 use crate::wire;
 
-pub(crate) const CLUSTER_KEY: &str = "tidings-cluster";
+pub(crate) const CLUSTER_KEY: &str = tidings_node::membership::CLUSTER;
 pub(crate) const FROM_KEY: &str = "tidings-from";
 pub(crate) const TO_KEY: &str = "tidings-to";
 pub(crate) const GROUP_KEY: &str = "tidings-group";
-pub(crate) const SECRET_KEY: &str = "authorization";
+pub(crate) const SECRET_KEY: &str = tidings_node::bearer::AUTHORIZATION;
 
 /// A batch of 2 MiB, or one entry with the largest command, with room to spare.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
@@ -51,8 +52,9 @@ pub(crate) struct Peers {
     me: NodeId,
     cluster: MetadataValue<Ascii>,
     secret: Option<MetadataValue<Ascii>>,
-    timeout: Duration,
-    snapshot_rate: Option<u64>,
+    dialer: Dialer,
+    pub(crate) timeout: Duration,
+    pub(crate) snapshot_pace: Pace,
     channels: Mutex<HashMap<NodeId, (String, Channel)>>,
     /// Where nodes are now, over what the members' records say.
     addresses: Mutex<HashMap<NodeId, String>>,
@@ -73,8 +75,9 @@ impl Peers {
             me: options.node_id,
             cluster: ascii("cluster_id", &options.cluster_id)?,
             secret,
+            dialer: options.dialer.clone(),
             timeout: options.tuning.peer_timeout,
-            snapshot_rate: options.tuning.snapshot_bytes_per_second,
+            snapshot_pace: Pace::new(options.tuning.snapshot_bytes_per_second),
             channels: Mutex::default(),
             addresses: Mutex::default(),
         })
@@ -94,21 +97,19 @@ impl Peers {
         {
             return Ok(channel.clone());
         }
-        let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-        let channel = Endpoint::from_shared(uri)?
-            .tcp_nodelay(true)
+        let endpoint = dial::endpoint(address)?
             .connect_timeout(self.timeout)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .http2_keep_alive_interval(self.timeout)
             .keep_alive_timeout(self.timeout)
-            .keep_alive_while_idle(true)
-            .connect_lazy();
+            .keep_alive_while_idle(true);
+        let channel = self.dialer.connect_lazy(&endpoint);
         channels.insert(node, (address.to_owned(), channel.clone()));
         Ok(channel)
     }
 
-    fn stamp<T>(&self, to: NodeId, group: GroupId, message: T) -> Request<T> {
+    pub(crate) fn stamp<T>(&self, to: NodeId, group: GroupId, message: T) -> Request<T> {
         let mut request = Request::new(message);
         let metadata = request.metadata_mut();
         metadata.insert(CLUSTER_KEY, self.cluster.clone());
@@ -148,10 +149,10 @@ impl RaftNetworkFactory<TypeConfig> for GroupNetwork {
 
 /// One group's way to one node.
 pub(crate) struct PeerClient {
-    group: GroupId,
-    to: NodeId,
+    pub(crate) group: GroupId,
+    pub(crate) to: NodeId,
     address: String,
-    peers: Arc<Peers>,
+    pub(crate) peers: Arc<Peers>,
     is_heartbeat: bool,
 }
 
@@ -170,7 +171,7 @@ fn malformed(error: &RecordError) -> RpcError {
 }
 
 impl PeerClient {
-    fn client(&self) -> Result<RaftTransportClient<Channel>, RpcError> {
+    pub(crate) fn client(&self) -> Result<RaftTransportClient<Channel>, RpcError> {
         let channel = self.peers.channel(self.to, &self.address);
         let channel = channel.map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))?;
         Ok(RaftTransportClient::new(channel)
@@ -263,60 +264,6 @@ impl PeerClient {
         });
         Ok(Box::pin(replies))
     }
-
-    async fn send_snapshot(
-        &self,
-        vote: &Vote,
-        snapshot: Snapshot<CommittedLeaderId, NodeId, String, SnapshotData>,
-    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let unreachable = |error: &RecordError| StreamingError::Unreachable(Unreachable::new(error));
-        let header = wire::to_snapshot_header(self.group, vote, &snapshot.meta).map_err(|error| unreachable(&error))?;
-        let SnapshotData::Stream(mut contents) = snapshot.snapshot else {
-            return Err(Unreachable::from_string("the snapshot has no contents to send").into());
-        };
-        let (group, rate) = (self.group, self.peers.snapshot_rate);
-        let (pieces, outgoing) = tokio::sync::mpsc::channel(2);
-        let reader = async move {
-            let header = proto::snapshot_piece::Piece::Header(header);
-            let mut sent = 0u64;
-            let begun = Instant::now();
-            let mut piece = Some(header);
-            while let Some(next) = piece {
-                if pieces.send(proto::SnapshotPiece { piece: Some(next) }).await.is_err() {
-                    return Err("the peer ended the transfer".to_owned());
-                }
-                piece = match contents.next().await {
-                    None => None,
-                    Some(Ok(data)) => {
-                        sent += data.len() as u64;
-                        if let Some(rate) = rate {
-                            let due = Duration::from_secs_f64(sent as f64 / rate.max(1) as f64);
-                            tokio::time::sleep_until(begun + due).await;
-                        }
-                        Some(proto::snapshot_piece::Piece::Data(data))
-                    }
-                    Some(Err(error)) => return Err(error.to_string()),
-                };
-            }
-            crate::metrics::snapshot_moved("sent", sent);
-            tracing::info!(%group, bytes = sent, "snapshot sent");
-            Ok(())
-        };
-        let outgoing = tokio_stream::wrappers::ReceiverStream::new(outgoing);
-        let mut client = self.client().map_err(|_| Unreachable::from_string("the peer's address is not one"))?;
-        let call = client.install_snapshot(self.peers.stamp(self.to, self.group, outgoing));
-        // A file that is cut off is refused by the peer, so its answer alone decides.
-        let (read, answered) = tokio::join!(reader, call);
-        let reply = match (answered, read) {
-            (Ok(response), _) => response.into_inner(),
-            (Err(status), read) => {
-                tracing::warn!(%group, to = self.to, error = %status, ?read, "snapshot not sent");
-                return Err(Unreachable::new(&status).into());
-            }
-        };
-        let vote = wire::from_vote(reply.vote.as_ref()).map_err(|error| unreachable(&error))?;
-        Ok(SnapshotResponse::new(vote))
-    }
 }
 
 impl RaftNetworkV2<TypeConfig> for PeerClient {
@@ -383,7 +330,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         tokio::select! {
             closed = cancel => Err(closed.into()),
-            sent = self.send_snapshot(&vote, snapshot) => sent,
+            sent = snapshot_sender::send(self, vote, snapshot) => sent,
         }
     }
 

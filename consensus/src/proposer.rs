@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::applier::Applier;
 use crate::command_batch::{COMMAND_OVERHEAD_BYTES, ChainPosition, CommandBatch};
 use crate::error::ProposeError;
-use crate::failure::Failure;
+use crate::failure::GroupFailure;
 use crate::group_id::NodeId;
 use crate::in_flight::{InFlight, Waiter, refuse};
 use crate::leadership::Leadership;
@@ -42,7 +42,7 @@ pub(crate) struct ProposalQueue<R> {
     /// Bytes that still fit.
     room: Arc<Semaphore>,
     max_command_bytes: usize,
-    failure: Arc<Failure>,
+    failure: GroupFailure,
 }
 
 pub(crate) type Outcome<R> = oneshot::Receiver<Result<R, ProposeError>>;
@@ -94,7 +94,7 @@ pub(crate) struct Proposer<M: StateMachine> {
     me: NodeId,
     raft: Raft<M>,
     in_flight: Arc<InFlight<M::Reply>>,
-    failure: Arc<Failure>,
+    failure: GroupFailure,
     clock: Clock,
     leadership: watch::Receiver<Leadership>,
     tuning: Tuning,
@@ -124,7 +124,7 @@ impl<M: StateMachine> Proposer<M> {
         me: NodeId,
         raft: Raft<M>,
         in_flight: Arc<InFlight<M::Reply>>,
-        failure: Arc<Failure>,
+        failure: GroupFailure,
         clock: Clock,
         leadership: watch::Receiver<Leadership>,
         tuning: Tuning,
@@ -320,7 +320,7 @@ impl<M: StateMachine> Proposer<M> {
     }
 }
 
-fn stop_error(failure: &Failure) -> ProposeError {
+fn stop_error(failure: &GroupFailure) -> ProposeError {
     if failure.why().is_some() { ProposeError::StorageFailed } else { ProposeError::ShuttingDown }
 }
 
@@ -333,7 +333,7 @@ fn leader_of(forward: ForwardToLeader<TypeConfig>, me: NodeId) -> Option<(NodeId
 }
 
 /// What a caller is told when Raft itself has stopped.
-pub(crate) fn stopped(fatal: &Fatal<TypeConfig>, failure: &Failure) -> ProposeError {
+pub(crate) fn stopped(fatal: &Fatal<TypeConfig>, failure: &GroupFailure) -> ProposeError {
     match fatal {
         Fatal::Stopped if failure.why().is_none() => ProposeError::ShuttingDown,
         Fatal::Stopped | Fatal::StorageError(_) | Fatal::Panicked => ProposeError::StorageFailed,

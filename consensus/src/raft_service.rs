@@ -1,10 +1,10 @@
 //! The gRPC service that the peers call: checks who calls, finds the group, hands the message to its Raft.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _};
+use openraft::async_runtime::WatchReceiver as _;
 use openraft::base::BoxStream;
 use openraft::errors::Fatal;
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult, TransferLeaderRequest, VoteRequest, VoteResponse};
@@ -19,13 +19,15 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::applier::Applier;
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::group_id::{GroupId, NodeId};
+use crate::incoming::{Busy, Incoming, Taken};
 use crate::machine::StateMachine;
 use crate::options::EngineOptions;
 use crate::peers::{CLUSTER_KEY, GROUP_KEY, SECRET_KEY, TO_KEY};
 use crate::record::RecordError;
 use crate::snapshot::{ReceivedSnapshot, SnapshotData};
-use crate::type_config::{SnapshotMeta, TypeConfig, Vote};
+use crate::type_config::{LogId, SnapshotMeta, TypeConfig, Vote};
 use crate::wire;
 
 type Raft<M> = openraft::Raft<TypeConfig, Applier<M>>;
@@ -42,6 +44,8 @@ pub(crate) trait GroupEndpoint: Send + Sync {
     async fn pre_vote(&self, request: VoteRequest<TypeConfig>) -> Result<VoteResponse<TypeConfig>, Status>;
     async fn transfer_leader(&self, request: TransferLeaderRequest<TypeConfig>) -> Result<Result<(), String>, Status>;
     async fn install(&self, vote: Vote, meta: SnapshotMeta, received: ReceivedSnapshot) -> Result<Vote, Status>;
+    /// What the replica votes for now, and what it has applied.
+    fn progress(&self) -> (Vote, Option<LogId>);
 }
 
 pub(crate) struct Endpoint<M: StateMachine> {
@@ -82,6 +86,12 @@ impl<M: StateMachine> GroupEndpoint for Endpoint<M> {
         let response = self.raft.install_full_snapshot(vote, snapshot).await.map_err(|error| stopped(&error))?;
         Ok(response.vote)
     }
+
+    fn progress(&self) -> (Vote, Option<LogId>) {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        (metrics.vote, metrics.last_applied)
+    }
 }
 
 /// The groups that run on this node.
@@ -95,14 +105,20 @@ pub struct RaftService {
     /// What callers must send, when the cluster has a secret.
     secret: Option<Arc<[u8]>>,
     endpoints: Endpoints,
-    snapshot_folder: PathBuf,
+    failure: Arc<Failure>,
+    incoming: Arc<Incoming>,
 }
 
 impl RaftService {
-    pub(crate) fn new(options: &EngineOptions, endpoints: Endpoints, snapshot_folder: PathBuf) -> Self {
+    pub(crate) fn new(
+        options: &EngineOptions,
+        endpoints: Endpoints,
+        failure: Arc<Failure>,
+        incoming: Arc<Incoming>,
+    ) -> Self {
         let secret = options.peer_secret.as_ref().map(|secret| format!("Bearer {secret}").into_bytes().into());
         let cluster_id = options.cluster_id.as_str().into();
-        Self { me: options.node_id, cluster_id, secret, endpoints, snapshot_folder }
+        Self { me: options.node_id, cluster_id, secret, endpoints, failure, incoming }
     }
 
     /// Refuses callers that do not belong here or that mean somebody else.
@@ -124,6 +140,9 @@ impl RaftService {
     }
 
     fn endpoint(&self, group: GroupId) -> Result<Arc<dyn GroupEndpoint>, Status> {
+        if let Some(reason) = self.failure.damage(group) {
+            return Err(Status::unavailable(format!("this replica is damaged: {reason}")));
+        }
         let endpoint = self.endpoints.read().get(&group).cloned();
         endpoint.ok_or_else(|| Status::not_found(format!("no replica of group {group} runs here")))
     }
@@ -149,17 +168,32 @@ impl RaftService {
             return Err(Status::invalid_argument("the header is of another group"));
         }
         let (vote, meta) = wire::from_snapshot_header(&header).map_err(|error| malformed(&error))?;
-        let mut received =
-            ReceivedSnapshot::create(&self.snapshot_folder, group).await.map_err(|error| storage(&error))?;
+        let mut received = self.incoming.create(group).await.map_err(|error| storage(&error))?;
         while let Some(next) = pieces.message().await? {
             let Some(Piece::Data(data)) = next.piece else {
                 return Err(Status::invalid_argument("a snapshot has one header"));
             };
-            received.write(&data).await.map_err(|error| storage(&error))?;
+            received.write(data).await.map_err(|error| storage(&error))?;
         }
-        received.close().await.map_err(|error| storage(&error))?;
         Ok((vote, meta, received))
     }
+}
+
+/// Checks and installs what was received. Goes on when the caller is gone, so that the work is not done twice.
+async fn install(
+    group: GroupId,
+    endpoint: Arc<dyn GroupEndpoint>,
+    vote: Vote,
+    meta: SnapshotMeta,
+    received: ReceivedSnapshot,
+    busy: Busy,
+) -> Result<Vote, Status> {
+    let installing = tokio::spawn(async move {
+        let _busy = busy;
+        received.check(group).await.map_err(|error| Status::data_loss(error.to_string()))?;
+        endpoint.install(vote, meta, received).await
+    });
+    installing.await.map_err(|_| Status::unavailable("the installation of a snapshot ended early"))?
 }
 
 fn malformed(error: &RecordError) -> Status {
@@ -256,7 +290,37 @@ impl RaftTransport for RaftService {
         self.admit(request.metadata())?;
         let (group, endpoint) = self.endpoint_of_stream(request.metadata())?;
         let (vote, meta, received) = self.receive(group, request.into_inner()).await?;
-        let vote = endpoint.install(vote, meta, received).await?;
+        let busy = self.incoming.free(group).await;
+        let vote = install(group, endpoint, vote, meta, received, busy).await?;
         Ok(Response::new(proto::SnapshotReply { vote: Some(wire::to_vote(&vote)) }))
+    }
+
+    async fn transfer_snapshot(
+        &self,
+        request: Request<proto::SnapshotChunk>,
+    ) -> Result<Response<proto::SnapshotChunkReply>, Status> {
+        self.admit(request.metadata())?;
+        let (group, meta, name, chunk) =
+            wire::from_snapshot_chunk(request.into_inner()).map_err(|error| malformed(&error))?;
+        let endpoint = self.endpoint(group)?;
+        let reply = |vote: &Vote, next_offset, installed| {
+            Ok(Response::new(proto::SnapshotChunkReply { vote: Some(wire::to_vote(vote)), next_offset, installed }))
+        };
+        let busy = self.incoming.free(group).await;
+        let (vote, applied) = endpoint.progress();
+        if vote > name.vote {
+            return reply(&vote, 0, false);
+        }
+        // The answer to the last chunk may have been lost.
+        if meta.last_log_id.is_some() && applied >= meta.last_log_id {
+            return reply(&name.vote, name.bytes, true);
+        }
+        match self.incoming.take(busy, group, name, chunk).await.map_err(|error| storage(&error))? {
+            Taken::Part(has) => reply(&vote, has, false),
+            Taken::Whole(received, busy) => {
+                let vote = install(group, endpoint, name.vote, meta, received, busy).await?;
+                reply(&vote, name.bytes, vote == name.vote)
+            }
+        }
     }
 }

@@ -6,11 +6,11 @@ use std::sync::atomic::AtomicBool;
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::applier::{Applier, Surroundings};
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::failure::{Failure, GroupFailure};
 use crate::group_id::GroupId;
 use crate::in_flight::InFlight;
 use crate::leadership::Leadership;
@@ -18,6 +18,7 @@ use crate::log_store::{GroupLog, LogStore};
 use crate::log_writer::{LogWriter, WriteFault};
 use crate::machine::{ApplyContext, StateMachine};
 use crate::options::EngineOptions;
+use crate::outgoing::Outgoing;
 use crate::state_db::{AppliedMarks, GroupState, StateDb};
 use crate::state_store::{StateStore, StateView};
 use crate::store::{self, Store};
@@ -56,11 +57,13 @@ fn build(cache_bytes: usize) -> (TempDir, LogStore, Applier<Idle>) {
         state: GroupState::new(GROUP, store.state, failure.clone()),
         state_db: state_db.clone(),
         marks,
+        log: log.clone(),
         log_queue: writer.queue(),
+        outgoing: Arc::new(Outgoing::new(store.snapshot_folder.clone(), Arc::new(Semaphore::new(1)))),
         snapshot_folder: store.snapshot_folder,
         table_options: Arc::new(store::state_options(0)),
         leadership: watch::channel(Leadership::default()).1,
-        failure,
+        failure: GroupFailure::new(GROUP, failure),
         is_running: Arc::new(AtomicBool::new(true)),
     };
     let applier = Applier::open(Idle, around, Arc::new(InFlight::new())).unwrap();

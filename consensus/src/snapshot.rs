@@ -1,24 +1,26 @@
 //! A group's state on its way to a replica that is too far behind for the log.
 //!
-//! The sender reads one consistent view of the state and streams it out; nothing is held but a block. The receiver keeps
-//! it as a file, checks it, and turns it into a table that RocksDB takes in with one atomic step. A mark in the log
-//! database, set before that step and removed after it, makes a restart finish what a crash interrupted.
+//! The sender reads one consistent view of the state into a file ([`crate::outgoing`]), which is sent in chunks. The receiver
+//! gathers them in a file too ([`crate::incoming`]), checks it, and turns it into a table that RocksDB takes in with one
+//! atomic step. A mark in the log database, set before that step and removed after it, makes a restart finish what a crash
+//! interrupted.
 
 use std::fs::File;
 use std::io::BufReader;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use rocksdb::{IngestExternalFileOptions, IteratorMode, Options, ReadOptions, SstFileWriter};
-use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::encoding;
 use crate::error::Error;
 use crate::group_id::GroupId;
 use crate::keys;
+use crate::outgoing::OutgoingSnapshot;
 use crate::snapshot_file::{SnapshotEncoder, SnapshotFileError, read_snapshot};
 use crate::state_db::GroupState;
 use crate::type_config::{LogId, SnapshotMeta};
@@ -32,7 +34,7 @@ pub enum SnapshotData {
     /// The state itself is the snapshot; made when only the fact of it is asked for.
     InPlace,
     /// A consistent view, to be read and sent.
-    Stream(SnapshotStream),
+    Outgoing(Arc<OutgoingSnapshot>),
     /// A file that came from a peer.
     File(ReceivedSnapshot),
 }
@@ -84,9 +86,9 @@ fn describe(state: &GroupState, view: &View<'_>) -> Result<SnapshotMeta, Error> 
         move |source| Error::Corrupt { group: state.group(), what, source }
     };
     let key = keys::applied(state.group());
-    let applied = view.get(key)?.map(|stored| encoding::open_applied(&key, &stored)).transpose();
+    let applied = state.reported(view.get(key))?.map(|stored| encoding::open_applied(&key, &stored)).transpose();
     let key = keys::membership(state.group());
-    let members = view.get(key)?.map(|stored| encoding::open_membership(&key, &stored)).transpose();
+    let members = state.reported(view.get(key))?.map(|stored| encoding::open_membership(&key, &stored)).transpose();
     Ok(SnapshotMeta {
         last_log_id: applied.map_err(corrupt("the applied state"))?.unwrap_or_default().log_id,
         last_membership: members.map_err(corrupt("the members"))?.unwrap_or_default(),
@@ -104,7 +106,7 @@ fn send_pieces(state: &GroupState, view: &View<'_>, pieces: &mpsc::Sender<Result
     options.set_readahead_size(1024 * 1024);
     options.fill_cache(false);
     for item in view.iterator_opt(IteratorMode::Start, options) {
-        let (key, value) = item?;
+        let (key, value) = state.reported(item)?;
         if let Some(piece) = encoder.add(&key[BYTES_OF_GROUP..], &value) {
             pieces.blocking_send(Ok(piece)).map_err(gone)?;
         }
@@ -118,7 +120,7 @@ fn send_pieces(state: &GroupState, view: &View<'_>, pieces: &mpsc::Sender<Result
 /// A snapshot file in the snapshot folder; removed when dropped.
 pub struct ReceivedSnapshot {
     path: PathBuf,
-    file: Option<tokio::fs::File>,
+    file: Arc<File>,
     bytes: u64,
 }
 
@@ -126,36 +128,44 @@ impl ReceivedSnapshot {
     /// Starts an empty file.
     pub(crate) async fn create(folder: &Path, group: GroupId) -> Result<Self, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let path = folder.join(format!("incoming-{group}-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-        let file = tokio::fs::File::create(&path).await.map_err(|error| io_error(&path, &error))?;
-        Ok(Self { path, file: Some(file), bytes: 0 })
+        let path = folder.join(format!("moving-{group}-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+        let create =
+            move || File::create(&path).map(|file| (file, path.clone())).map_err(|error| io_error(&path, &error));
+        let (file, path) = blocking(create).await?;
+        Ok(Self { path, file: Arc::new(file), bytes: 0 })
     }
 
-    /// Adds consecutive bytes.
-    pub(crate) async fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
-        self.bytes += piece.len() as u64;
-        match &mut self.file {
-            Some(file) => file.write_all(piece).await.map_err(|error| io_error(&self.path, &error)),
-            None => Err(Error::Storage("the snapshot file is closed".to_owned())),
-        }
-    }
-
-    /// Ends writing.
-    pub(crate) async fn close(&mut self) -> Result<(), Error> {
-        if let Some(mut file) = self.file.take() {
-            file.flush().await.map_err(|error| io_error(&self.path, &error))?;
-        }
+    /// Adds consecutive bytes. Given up on half-way, it has not added any.
+    pub(crate) async fn write(&mut self, piece: Bytes) -> Result<(), Error> {
+        let (file, offset, length) = (self.file.clone(), self.bytes, piece.len() as u64);
+        let written = tokio::task::spawn_blocking(move || file.write_all_at(&piece, offset)).await;
+        written.map_err(|_| Error::ShuttingDown)?.map_err(|error| io_error(&self.path, &error))?;
+        self.bytes += length;
         Ok(())
+    }
+
+    /// Reads it all, and fails unless every block matches its checksum and none is missing.
+    pub(crate) async fn check(&self, group: GroupId) -> Result<(), Error> {
+        let path = self.path.clone();
+        blocking(move || {
+            let file = File::open(&path).map_err(|error| io_error(&path, &error))?;
+            let checked = read_snapshot(&mut BufReader::with_capacity(1024 * 1024, file), group, |_, _| Ok(()));
+            checked.map(drop).map_err(|error| Error::Storage(format!("snapshot of group {group}: {error}")))
+        })
+        .await
     }
 
     /// Writes a whole stream into a file.
     pub(crate) async fn of_stream(folder: &Path, group: GroupId, mut stream: SnapshotStream) -> Result<Self, Error> {
         let mut received = Self::create(folder, group).await?;
         while let Some(piece) = stream.next().await {
-            received.write(&piece?).await?;
+            received.write(piece?).await?;
         }
-        received.close().await?;
         Ok(received)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -171,6 +181,10 @@ impl Drop for ReceivedSnapshot {
     }
 }
 
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::ShuttingDown)?
+}
+
 fn io_error(path: &Path, error: &std::io::Error) -> Error {
     Error::Storage(format!("{}: {error}", path.display()))
 }
@@ -181,15 +195,10 @@ pub(crate) fn table_path(folder: &Path, group: GroupId) -> PathBuf {
 }
 
 /// Checks a received file and turns it into a table that replaces all of the group's state. Blocks.
-pub(crate) fn build_table(
-    received: &ReceivedSnapshot,
-    folder: &Path,
-    group: GroupId,
-    options: &Options,
-) -> Result<(), Error> {
+pub(crate) fn build_table(snapshot: &Path, folder: &Path, group: GroupId, options: &Options) -> Result<(), Error> {
     let table = table_path(folder, group);
     let build = || -> Result<(), SnapshotFileError> {
-        let mut file = BufReader::with_capacity(1024 * 1024, File::open(&received.path)?);
+        let mut file = BufReader::with_capacity(1024 * 1024, File::open(snapshot)?);
         let writer = SstFileWriter::create(options);
         writer.open(&table)?;
         let mut writer = writer;
@@ -213,7 +222,8 @@ pub(crate) fn take_in_table(state: &GroupState, folder: &Path) -> Result<(), Err
     let mut options = IngestExternalFileOptions::default();
     options.set_move_files(true);
     let table = table_path(folder, state.group());
-    Ok(state.database().ingest_external_file_opts(&options, vec![table])?)
+    let taken_in = state.database().ingest_external_file_opts(&options, vec![table]);
+    Ok(taken_in.inspect_err(|error| state.write_failed("taking a snapshot into the state", error))?)
 }
 
 /// Finishes an installation that a crash interrupted: `mark` is what was to be installed. Blocks.
@@ -234,7 +244,10 @@ pub(crate) fn finish_installation(state: &GroupState, folder: &Path, mark: LogId
 pub(crate) fn remove_leftovers(folder: &Path) -> Result<(), Error> {
     let entries = std::fs::read_dir(folder).map_err(|error| io_error(folder, &error))?;
     for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with("incoming-") {
+        // Files that come in or go out; "incoming-" is what they were called before.
+        let name = entry.file_name();
+        let is_leftover = ["moving-", "incoming-"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix));
+        if is_leftover {
             std::fs::remove_file(entry.path()).map_err(|error| io_error(&entry.path(), &error))?;
         }
     }
@@ -247,10 +260,12 @@ pub(crate) type TableOptions = Arc<Options>;
 #[cfg(test)]
 mod tests {
     use rocksdb::{DB, WriteBatch};
+    use tokio::sync::Semaphore;
 
     use super::*;
     use crate::encoding::Applied;
     use crate::failure::Failure;
+    use crate::outgoing::Outgoing;
     use crate::store::state_options;
     use crate::type_config::{StoredMembership, log_id};
 
@@ -312,7 +327,7 @@ mod tests {
 
         let received = transfer(&sender, &receiver).await;
         let folder = receiver.folder.path();
-        build_table(&received, folder, GROUP, &state_options(0)).unwrap();
+        build_table(received.path(), folder, GROUP, &state_options(0)).unwrap();
         drop(received);
         assert_eq!(keys_of(&receiver.state), ["a", "b", "z"], "nothing is changed yet");
 
@@ -330,6 +345,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn followers_share_a_file_for_as_long_as_the_log_goes_on_from_it() {
+        let sender = side(&["b", "c"], 90);
+        let outgoing = Outgoing::new(sender.folder.path().to_owned(), Arc::new(Semaphore::new(1)));
+        assert!(outgoing.current(None).is_none());
+        let (meta, stream) = open_stream(sender.state.clone()).await.unwrap();
+        let first = outgoing.replace(GROUP, meta, stream);
+        let second = outgoing.current(Some(log_id(1, 1, 90))).unwrap();
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_eq!(outgoing.needs_log_from(), Some(91));
+        let (first_file, second_file) = tokio::join!(first.file(), second.file());
+        let path = first_file.unwrap().path().to_owned();
+        assert_eq!(path, second_file.unwrap().path());
+        // The log was purged behind the snapshot: who installs it could not go on.
+        assert!(outgoing.current(Some(log_id(1, 1, 91))).is_none());
+        assert_eq!(outgoing.needs_log_from(), None);
+        drop((first, second));
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn leftovers_go_and_a_table_that_is_to_be_installed_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["moving-7-0", "incoming-7-3", "install-7.sst"] {
+            std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        remove_leftovers(folder.path()).unwrap();
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["install-7.sst"]);
+    }
+
+    #[tokio::test]
     async fn a_damaged_file_is_never_installed() {
         let (sender, receiver) = (side(&["b", "c"], 90), side(&["a"], 10));
         let received = transfer(&sender, &receiver).await;
@@ -337,7 +383,7 @@ mod tests {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         std::fs::write(&received.path, bytes).unwrap();
-        assert!(build_table(&received, receiver.folder.path(), GROUP, &state_options(0)).is_err());
+        assert!(build_table(received.path(), receiver.folder.path(), GROUP, &state_options(0)).is_err());
         assert_eq!(keys_of(&receiver.state), ["a"]);
         let path = received.path.clone();
         drop(received);

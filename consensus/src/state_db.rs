@@ -13,7 +13,7 @@ use rocksdb::{DB, Direction, IteratorMode, ReadOptions, WriteBatch, WriteOptions
 
 use crate::encoding::{self, Applied};
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::failure::{Failure, GroupFailure};
 use crate::group_id::GroupId;
 use crate::keys;
 use crate::log_tail::next_index;
@@ -102,7 +102,7 @@ impl StateDb {
         };
         let begun = Instant::now();
         self.database.flush().map_err(|error| {
-            self.failure.write_failed(format!("flushing the state: {error}"));
+            self.failure.database_failed(&self.database, "flushing the state", &error);
             Error::from(error)
         })?;
         crate::metrics::state_flushed(begun.elapsed());
@@ -118,12 +118,12 @@ impl StateDb {
 pub(crate) struct GroupState {
     group: GroupId,
     database: Arc<DB>,
-    failure: Arc<Failure>,
+    failure: GroupFailure,
 }
 
 impl GroupState {
     pub(crate) fn new(group: GroupId, database: Arc<DB>, failure: Arc<Failure>) -> Self {
-        Self { group, database, failure }
+        Self { group, database, failure: GroupFailure::new(group, failure) }
     }
 
     pub(crate) fn group(&self) -> GroupId {
@@ -134,14 +134,12 @@ impl GroupState {
         &self.database
     }
 
-    fn reported<T>(&self, result: Result<T, rocksdb::Error>) -> Result<T, Error> {
-        result.map_err(|error| {
-            self.failure.report(format!("reading the state of group {}: {error}", self.group));
-            Error::from(error)
-        })
+    pub(crate) fn reported<T>(&self, result: Result<T, rocksdb::Error>) -> Result<T, Error> {
+        self.failure.read(&self.database, "the state", result)
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        self.failure.check()?;
         let stored = self.reported(self.database.get_pinned(self.data_key(key)))?;
         Ok(stored.map(|value| Bytes::copy_from_slice(&value)))
     }
@@ -164,6 +162,7 @@ impl GroupState {
         if from >= to || limit == 0 {
             return Ok(Vec::new());
         }
+        self.failure.check()?;
         let mut options = ReadOptions::default();
         options.set_iterate_lower_bound(self.data_key(from));
         options.set_iterate_upper_bound(self.data_key(to));
@@ -202,7 +201,7 @@ impl GroupState {
         };
         let opened = open(key, &stored);
         let corrupt = |source| Error::Corrupt { group: self.group, what: what.to_owned(), source };
-        opened.map(Some).map_err(corrupt).inspect_err(|error| self.failure.report(error.to_string()))
+        opened.map(Some).map_err(corrupt).inspect_err(|error| self.failure.report(error))
     }
 
     /// Makes a batch visible, all at once; [`StateDb::flush`] makes it durable.
@@ -213,9 +212,13 @@ impl GroupState {
         let mut without_log = WriteOptions::default();
         without_log.disable_wal(true);
         self.database.write_opt(batch, &without_log).map_err(|error| {
-            self.failure.write_failed(format!("writing the state of group {}: {error}", self.group));
+            self.failure.database_failed(&self.database, "writing the state", &error);
             Error::from(error)
         })
+    }
+
+    pub(crate) fn write_failed(&self, what: &str, error: &rocksdb::Error) {
+        self.failure.database_failed(&self.database, what, error);
     }
 
     /// Removes the group's state, visible at once.
@@ -224,6 +227,14 @@ impl GroupState {
         let mut batch = WriteBatch::default();
         batch.delete_range(from, to);
         self.write(batch)
+    }
+
+    /// Removes the files that hold nothing but what was erased, and damaged blocks with them. The erasure must be flushed:
+    /// without it, what an older file has would show.
+    pub(crate) fn drop_erased_files(&self) -> Result<(), Error> {
+        let (from, to) = keys::state_range(self.group);
+        let dropped = self.database.delete_file_in_range(from, to);
+        Ok(dropped.inspect_err(|error| self.write_failed("dropping files of the state", error))?)
     }
 
     /// Adds the records of what was applied to a batch.

@@ -9,13 +9,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, IteratorMode, Options, WriteOptions};
+use rocksdb::{
+    BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, ErrorKind, IteratorMode, Options, ReadOptions,
+    WriteOptions,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::failure::is_damage;
+use crate::group_id::GroupId;
 use crate::keys;
 use crate::options::EngineOptions;
 use crate::record;
+use crate::salvage;
+use crate::wal_tail;
 
 const LOG_FOLDER: &str = "log";
 const STATE_FOLDER: &str = "state";
@@ -46,12 +53,14 @@ impl Store {
         let log_path = options.dir.join(LOG_FOLDER);
         let state_path = options.dir.join(STATE_FOLDER);
         let snapshot_folder = options.dir.join(SNAPSHOT_FOLDER);
+        salvage::recover(&log_path)?;
+        salvage::recover(&state_path)?;
         for path in [&log_path, &state_path, &snapshot_folder] {
             std::fs::create_dir_all(path)
                 .map_err(|error| Error::Open { path: path.clone(), reason: error.to_string() })?;
         }
-        let log = open_database(&log_options(), &log_path)?;
-        let state = open_database(&state_options(options.tuning.block_cache_bytes), &state_path)?;
+        let log = open_log(&log_path)?;
+        let state = open_state(&state_options(options.tuning.block_cache_bytes), &state_path, &log)?;
         let mut store = Self { log: Arc::new(log), state: Arc::new(state), snapshot_folder, id: 0 };
         store.id = store.check_markers(options)?;
         Ok(store)
@@ -90,6 +99,27 @@ impl Store {
         Ok(marker.store_id)
     }
 
+    /// The groups whose replicas were found damaged, and why. Without any, former damaged databases are removed.
+    pub(crate) fn damaged_groups(&self) -> Result<Vec<(GroupId, String)>, Error> {
+        let (from, to) = keys::all_damaged();
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(from);
+        options.set_iterate_upper_bound(to);
+        let mut damaged = Vec::new();
+        for item in self.log.iterator_opt(IteratorMode::Start, options) {
+            let (key, stored) = item?;
+            // A mark that is damaged itself marks its group nevertheless.
+            let reason = record::open(&key, &stored)
+                .map_or_else(|error| error.to_string(), |(_, reason)| String::from_utf8_lossy(reason).into_owned());
+            damaged.extend(keys::group_of(&key).map(|group| (group, reason)));
+        }
+        if damaged.is_empty() {
+            salvage::forget_former(self.log.path())?;
+            salvage::forget_former(self.state.path())?;
+        }
+        Ok(damaged)
+    }
+
     /// Whether the log database has nothing but its marker.
     fn is_log_empty(&self) -> Result<bool, Error> {
         let mut after_marker = self.log.iterator(IteratorMode::Start).skip(1);
@@ -119,7 +149,65 @@ fn read_marker(database: &DB, key: &[u8]) -> Result<Option<Marker>, String> {
 }
 
 fn open_database(options: &Options, path: &Path) -> Result<DB, Error> {
-    DB::open(options, path).map_err(|error| Error::Open { path: path.to_owned(), reason: error.to_string() })
+    DB::open(options, path).map_err(|error| unopened(path, &error))
+}
+
+fn unopened(path: &Path, error: &rocksdb::Error) -> Error {
+    let (path, reason) = (path.to_owned(), error.to_string());
+    if error.kind() == ErrorKind::Corruption || is_damage(error) {
+        return Error::StoreDamaged { path, reason };
+    }
+    Error::Open { path, reason }
+}
+
+fn open_log(path: &Path) -> Result<DB, Error> {
+    let damaged = |reason| Error::StoreDamaged { path: path.to_owned(), reason };
+    wal_tail::cut_torn_tail(path).map_err(damaged)?;
+    if salvage::is_requested(path) {
+        tracing::warn!(path = %path.display(), "writing the log anew without what is damaged");
+        let mut source_options = log_options();
+        source_options.set_disable_auto_compactions(true);
+        let source = open_database(&source_options, path)?;
+        let target = open_database(&log_options(), &salvage::fresh_folder(path)?)?;
+        salvage::copy_log(&source, &target)?;
+        target.flush()?;
+        drop((source, target));
+        salvage::put_in_place(path)?;
+    }
+    open_database(&log_options(), path)
+}
+
+/// The state of a group can be had again, so what can be read of a damaged database is enough.
+fn open_state(options: &Options, path: &Path, log: &DB) -> Result<DB, Error> {
+    if !salvage::is_requested(path) {
+        match DB::open(options, path) {
+            Ok(state) if can_read_marker(&state) => return Ok(state),
+            Err(error) if !is_damage(&error) => return Err(unopened(path, &error)),
+            Ok(_) | Err(_) => salvage::request(path),
+        }
+    }
+    let Ok(Some(marker)) = read_marker(log, &keys::log_marker()) else {
+        return Err(Error::StoreDamaged {
+            path: path.to_owned(),
+            reason: "and its log does not say whose it is".to_owned(),
+        });
+    };
+    tracing::warn!(path = %path.display(), "writing the state anew without what is damaged");
+    let mut lenient = options.clone();
+    lenient.set_paranoid_checks(false);
+    let source = DB::open_for_read_only(&lenient, path, false).map_err(|error| unopened(path, &error))?;
+    let target = open_database(options, &salvage::fresh_folder(path)?)?;
+    salvage::copy_state(&source, &target, log)?;
+    write_marker(&target, &keys::state_marker(), &marker)?;
+    target.flush()?;
+    drop((source, target));
+    salvage::put_in_place(path)?;
+    open_database(options, path)
+}
+
+/// Whether the block that the marker is in can be read; whether it is there, and right, is another question.
+fn can_read_marker(state: &DB) -> bool {
+    state.get(keys::state_marker()).is_ok()
 }
 
 fn common_options() -> Options {
@@ -135,8 +223,8 @@ fn common_options() -> Options {
 
 fn log_options() -> Options {
     let mut options = common_options();
-    // A torn record at the end is a write that was never acknowledged; damage anywhere else refuses to open.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // What a power cut left of the last write is gone by now (`crate::wal_tail`); anything else is damage.
+    options.set_wal_recovery_mode(DBRecoveryMode::AbsoluteConsistency);
     options.set_track_and_verify_wals_in_manifest(true);
     options.set_max_total_wal_size(512 * 1024 * 1024);
     options.set_write_buffer_size(64 * 1024 * 1024);

@@ -9,6 +9,7 @@ use tidings_proto::raft::v1 as proto;
 use crate::command_batch::CommandBatch;
 use crate::encoding::{self, PayloadBytes};
 use crate::group_id::{GroupId, NodeId};
+use crate::incoming::{Chunk, SnapshotName};
 use crate::record::RecordError;
 use crate::type_config::{Entry, LeaderId, LogId, SnapshotMeta, TypeConfig, Vote, log_id};
 
@@ -154,6 +155,17 @@ pub(crate) fn from_snapshot_header(header: &proto::SnapshotHeader) -> Result<(Vo
         last_membership: encoding::open_membership(&[], &header.membership)?,
     };
     Ok((from_vote(header.vote.as_ref())?, meta))
+}
+
+/// Which snapshot a chunk belongs to, what it describes, and the chunk itself.
+pub(crate) fn from_snapshot_chunk(
+    chunk: proto::SnapshotChunk,
+) -> Result<(GroupId, SnapshotMeta, SnapshotName, Chunk), RecordError> {
+    let header = chunk.header.ok_or(RecordError::Malformed("a chunk does not say of what"))?;
+    let (vote, meta) = from_snapshot_header(&header)?;
+    let name = SnapshotName { vote, id: chunk.id, bytes: chunk.size };
+    let chunk = Chunk { offset: chunk.offset, data: chunk.data, checksum: chunk.checksum };
+    Ok((GroupId(header.group), meta, name, chunk))
 }
 
 #[cfg(test)]

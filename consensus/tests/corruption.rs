@@ -42,16 +42,18 @@ async fn start(folder: &Path) -> Found {
     };
     let found = match engine.start_group(GroupId(1), Journal::new()).await {
         Err(error) => {
-            assert!(!engine.is_healthy(), "{error}");
+            assert!(engine.damaged().borrow().contains_key(&GroupId(1)), "{error}");
             Found::Refused(error.to_string())
         }
         Ok(group) => {
             let mut leadership = group.leadership();
-            let mut failure = engine.failure();
-            let refused = support::within("a leader or a failure", async {
+            let mut damaged = engine.damaged();
+            let refused = support::within("a leader or damage", async {
                 tokio::select! {
                     biased;
-                    reason = failure.wait_for(Option::is_some) => Some(reason.unwrap().clone().unwrap()),
+                    damaged = damaged.wait_for(|damaged| !damaged.is_empty()) => {
+                        damaged.unwrap().get(&GroupId(1)).cloned()
+                    }
                     _ = leadership.wait_for(|leadership| leadership.is_leader) => None,
                 }
             });
@@ -60,13 +62,14 @@ async fn start(folder: &Path) -> Found {
                 None => match group.view().scan(b"", &[0xff; 8], usize::MAX) {
                     Ok(served) => Found::Served(served),
                     Err(error) => {
-                        assert!(!engine.is_healthy());
+                        assert!(engine.damaged().borrow().contains_key(&GroupId(1)), "{error}");
                         Found::Refused(error.to_string())
                     }
                 },
             }
         }
     };
+    assert!(engine.is_healthy(), "damage is the group's alone");
     engine.shutdown().await;
     found
 }
@@ -161,17 +164,44 @@ async fn flipped_bits_in_the_files_are_never_served() {
     }
 }
 
-/// What a power cut may leave of the last write: a part of it. It was not acknowledged, and does not count.
+/// What a power cut may leave of the last write: a part of it, or its length with something else in it. It was not
+/// acknowledged, and does not count; all that was acknowledged before is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_torn_last_write_is_forgotten() {
     let (folder, expected) = stored(false).await;
     let file = files(&folder.path().join("log"), "log").into_iter();
     let file = file.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
     let mut whole = std::fs::read(&file).unwrap();
-    let written = whole.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-    whole.truncate(written - 20);
-    std::fs::write(&file, whole).unwrap();
-    let Found::Served(found) = start(folder.path()).await else { panic!("refused") };
-    // The count and the time are among the pairs; all but the last command is there.
-    assert_eq!(found.len(), expected.len() - 1);
+    whole.truncate(whole.iter().rposition(|byte| *byte != 0).unwrap() + 1);
+    let end = whole.len();
+    type Tear = fn(&mut Vec<u8>, usize);
+    let tears: [(&str, Tear); 5] = [
+        ("cut", |log, end| log.truncate(end - 20)),
+        ("cut and grown", |log, end| log[end - 20..].fill(0)),
+        ("garbage of the same length", |log, end| log[end - 20..].fill(0xa7)),
+        ("zeros in the middle of it", |log, end| log[end - 90..end - 60].fill(0)),
+        ("zeros behind garbage", |log, end| {
+            log[end - 20..].fill(0xa7);
+            log.resize(end + 100_000, 0);
+        }),
+    ];
+    for (what, tear) in tears {
+        let mut torn = whole.clone();
+        tear(&mut torn, end);
+        std::fs::write(&file, torn).unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(folder.path(), copy.path());
+        let found = match start(copy.path()).await {
+            Found::Served(found) => found,
+            Found::Refused(reason) => panic!("{what}: {reason}"),
+        };
+        // The count and the time are among the pairs; all but the last command is there.
+        assert_eq!(found.len(), expected.len() - 1, "{what}");
+    }
+    // The same in the middle is no torn write: it was acknowledged, and is not dropped in silence.
+    whole[end / 2] ^= 1;
+    std::fs::write(&file, &whole).unwrap();
+    let Found::Refused(reason) = start(folder.path()).await else { panic!("served") };
+    assert!(reason.contains("before its end") && reason.contains("Remove this node"), "{reason}");
+    assert_eq!(std::fs::read(&file).unwrap(), whole, "nothing was changed");
 }

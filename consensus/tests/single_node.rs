@@ -96,7 +96,8 @@ async fn a_purged_log_and_a_state_that_is_older_are_refused_together() {
     let engine = Engine::open(EngineOptions::new(folder.path(), 1, "test")).unwrap();
     let started = engine.start_group(GroupId(1), support::Journal::new()).await;
     assert!(matches!(started, Err(Error::Inconsistent { .. })));
-    assert!(!engine.is_healthy());
+    assert!(engine.damaged().borrow()[&GroupId(1)].contains("older than the beginning of its log"));
+    engine.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidings_consensus::{Engine, GroupId, NodeId, ProposeError};
-use tidings_node::bearer::BearerServer;
 use tidings_node::health::Component;
+use tidings_node::membership::{MemberServer, Membership};
 use tidings_node::secret::Secret;
-use tidings_node::{Clock, Health, Shutdown};
+use tidings_node::{Clock, Dialer, Health, Shutdown};
 use tidings_proto::cluster::v1::directory_server::DirectoryServer;
 use tidings_proto::cluster::v1::nodes_server::NodesServer;
 use tidings_proto::cluster::v1::registry_server::RegistryServer;
@@ -64,8 +64,9 @@ pub struct ControlPlaneOptions {
     pub engine: Engine,
     pub config: ControlPlaneConfig,
     pub clock: Clock,
-    /// What nodes show each other.
-    pub secret: Secret,
+    /// What nodes show each other, and how they reach each other.
+    pub membership: Membership,
+    pub dialer: Dialer,
     pub shutdown: Shutdown,
     pub health: Health,
     pub founding: Founding,
@@ -76,7 +77,7 @@ pub struct ControlPlaneOptions {
 pub struct ControlPlane {
     replica: Replica,
     config: ControlPlaneConfig,
-    secret: Secret,
+    membership: Membership,
     shutdown: Shutdown,
     health: Component,
     grpc_health: HealthReporter,
@@ -88,18 +89,18 @@ impl ControlPlane {
     /// Starts this node's replica of the registry. It serves once [`ControlPlane::enter`] was done here or on another
     /// node, and [`ControlPlane::run`] runs.
     pub async fn start(options: ControlPlaneOptions) -> Result<Self, Error> {
-        let ControlPlaneOptions { engine, config, clock, secret, shutdown, health, founding } = options;
+        let ControlPlaneOptions { engine, config, clock, membership, dialer, shutdown, health, founding } = options;
         let health = health.component("control-plane");
         let (machine, revisions) = RegistryMachine::new();
         let group = engine.start_group(GROUP, machine).await?;
-        let replica = Replica::new(group, revisions, clock, Peers::new(&secret));
+        let replica = Replica::new(group, revisions, clock, Peers::new(&membership, dialer));
         let controller = Controller {
             replica: replica.clone(),
             leases: Leases::default(),
             replace_after: Duration::from_secs(config.replace_after_seconds.into()),
         };
         let grpc_health = HealthReporter::new();
-        let this = Self { replica, config, secret, shutdown, health, grpc_health, founding, controller };
+        let this = Self { replica, config, membership, shutdown, health, grpc_health, founding, controller };
         this.tell_health("starting").await;
         Ok(this)
     }
@@ -198,7 +199,7 @@ impl ControlPlane {
             .add_service(reflection))
     }
 
-    /// What the other nodes of the cluster call: `tidings.cluster.v1`, with the cluster's secret as bearer.
+    /// What the other nodes of the cluster call: `tidings.cluster.v1`, for members of the cluster alone.
     pub fn node_routes(&self) -> Routes {
         self.add_node_services(Routes::default())
             .add_service(ClusterServer::new(ClusterService(self.controller.clone())))
@@ -206,7 +207,7 @@ impl ControlPlane {
 
     /// As [`ControlPlane::node_routes`], beside those of [`ControlPlane::backend_routes`] on one server.
     pub fn add_node_services(&self, routes: Routes) -> Routes {
-        let members_only = BearerServer::new(self.secret.clone());
+        let members_only = MemberServer::new(self.membership.clone());
         let directory = DirectoryService::new(self.replica.clone(), self.shutdown.clone());
         let directory = DirectoryServer::new(directory).max_decoding_message_size(MAX_REQUEST_BYTES);
         let nodes = NodesServer::new(NodesService::new(self.replica.clone(), self.controller.leases.clone()));

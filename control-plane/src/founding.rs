@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_consensus::{Engine, NodeId};
-use tidings_node::Shutdown;
-use tidings_node::bearer::BearerServer;
-use tidings_node::secret::Secret;
+use tidings_node::membership::{MemberServer, Membership};
+use tidings_node::tls::{self, NodeTls};
+use tidings_node::{Dialer, Shutdown};
 use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::found_response::State;
 use tidings_proto::cluster::v1::registry_server::{Registry, RegistryServer};
@@ -23,9 +24,9 @@ use tidings_proto::cluster::v1::{
     FoundRequest, FoundResponse, ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse,
 };
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::peers::Peers;
@@ -47,6 +48,16 @@ pub struct Founding {
     pub marker: PathBuf,
 }
 
+/// How a node without state is reached by the others, and reaches them.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// The node-to-node port, which the node's own server takes over afterwards.
+    pub listen: SocketAddr,
+    pub membership: Membership,
+    pub node_tls: Option<Arc<NodeTls>>,
+    pub dialer: Dialer,
+}
+
 /// What a node is to its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -59,31 +70,33 @@ pub enum Standing {
 }
 
 impl Founding {
-    /// Finds out what this node is to its group; waits for the others as long as that is not clear. Serves their question on
-    /// `listen` meanwhile.
-    pub async fn settle(
-        &self,
-        engine: &Engine,
-        listen: SocketAddr,
-        secret: &Secret,
-        shutdown: &Shutdown,
-    ) -> Result<Standing, Error> {
+    /// Finds out what this node is to its group; waits for the others as long as that is not clear. Answers their question
+    /// meanwhile.
+    pub async fn settle(&self, engine: &Engine, door: &Door, shutdown: &Shutdown) -> Result<Standing, Error> {
         if engine.has_replica(GROUP)? {
             return Ok(Standing::Member);
         }
         if self.founders.len() == 1 && self.founders.contains_key(&self.me) {
             return Ok(Standing::Founder);
         }
-        let listener = TcpListener::bind(listen).await.map_err(|source| Error::Listen { address: listen, source })?;
+        let address = door.listen;
+        let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
         let ended = Shutdown::new();
-        let (serving, stop) = (self.clone(), ended.clone());
-        let service =
-            InterceptedService::new(RegistryServer::new(Unfounded(serving)), BearerServer::new(secret.clone()));
+        let (serving, stop, node_tls) = (self.clone(), ended.clone(), door.node_tls.clone());
+        let members_only = MemberServer::new(door.membership.clone());
+        let service = InterceptedService::new(RegistryServer::new(Unfounded(serving)), members_only);
         let server = tokio::spawn(async move {
-            let incoming = TcpListenerStream::new(listener);
-            Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, stop.requested()).await
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            let server = Server::builder().add_service(service);
+            match node_tls {
+                None => server.serve_with_incoming_shutdown(incoming, stop.requested()).await,
+                Some(node_tls) => {
+                    let incoming = tls::accept(incoming, move || node_tls.server());
+                    server.serve_with_incoming_shutdown(incoming, stop.requested()).await
+                }
+            }
         });
-        let peers = Peers::new(secret);
+        let peers = Peers::new(&door.membership, door.dialer.clone());
         let standing = tokio::select! {
             () = shutdown.requested() => Err(Error::Interrupted),
             standing = self.ask(&peers) => standing,

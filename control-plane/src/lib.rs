@@ -26,4 +26,4 @@ pub mod services;
 pub use config::ControlPlaneConfig;
 pub use control_plane::{ControlPlane, ControlPlaneOptions, GROUP, OperatorKey};
 pub use error::Error;
-pub use founding::{Founding, Standing};
+pub use founding::{Door, Founding, Standing};

@@ -5,34 +5,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tidings_node::bearer::BearerClient;
-use tidings_node::secret::Secret;
+use tidings_node::membership::{MemberClient, Membership};
+use tidings_node::{Dialer, dial};
 use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::nodes_client::NodesClient;
 use tidings_proto::cluster::v1::registry_client::RegistryClient;
 use tidings_proto::control::v1::cluster_client::ClusterClient;
 use tonic::Status;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// How long another node may take to answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
-type Member = InterceptedService<Channel, BearerClient>;
+type Member = InterceptedService<Channel, MemberClient>;
 
 /// The connections. Cheap to clone.
 #[derive(Clone)]
 pub struct Peers {
-    bearer: BearerClient,
+    member: MemberClient,
+    dialer: Dialer,
     channels: Arc<Mutex<HashMap<String, Channel>>>,
 }
 
 impl Peers {
-    /// Shows the cluster's secret to the others.
-    pub fn new(secret: &Secret) -> Self {
-        Self { bearer: BearerClient::new(secret), channels: Arc::default() }
+    /// Shows this membership to the others.
+    pub fn new(membership: &Membership, dialer: Dialer) -> Self {
+        Self { member: MemberClient::new(membership), dialer, channels: Arc::default() }
     }
 
     fn channel(&self, address: &str) -> Result<Channel, Status> {
@@ -40,23 +41,21 @@ impl Peers {
         if let Some(channel) = channels.get(address) {
             return Ok(channel.clone());
         }
-        let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-        let endpoint = Endpoint::from_shared(uri).map_err(|error| {
+        let endpoint = dial::endpoint(address).map_err(|error| {
             ErrorCode::Internal.status(format!("{address:?} is no address of a control-plane node: {error}"))
         })?;
-        let channel = endpoint
+        let endpoint = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
-            .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
-            .connect_lazy();
+            .keep_alive_timeout(KEEP_ALIVE);
+        let channel = self.dialer.connect_lazy(&endpoint);
         channels.insert(address.to_owned(), channel.clone());
         Ok(channel)
     }
 
     fn member(&self, address: &str) -> Result<Member, Status> {
-        Ok(InterceptedService::new(self.channel(address)?, self.bearer.clone()))
+        Ok(InterceptedService::new(self.channel(address)?, self.member.clone()))
     }
 
     /// What control-plane nodes ask each other.

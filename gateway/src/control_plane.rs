@@ -3,19 +3,19 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tidings_node::bearer::BearerClient;
-use tidings_node::secret::Secret;
+use tidings_node::membership::{MemberClient, Membership};
+use tidings_node::{Dialer, dial};
 use tidings_proto::cluster::v1::directory_client::DirectoryClient;
 use tidings_proto::cluster::v1::{
     ResolveTokenRequest, ResolveTokenResponse, ResolveUserRequest, ResolveUserResponse, WatchRequest, WatchResponse,
 };
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use crate::error::GatewayError;
 
-type Client = DirectoryClient<InterceptedService<Channel, BearerClient>>;
+type Client = DirectoryClient<InterceptedService<Channel, MemberClient>>;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -31,12 +31,12 @@ pub(crate) struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// `addresses` are `host:port`, or URIs.
-    pub fn new(addresses: &[String], secret: &Secret) -> Result<Self, GatewayError> {
+    /// `addresses` are `host:port`.
+    pub fn new(addresses: &[String], membership: &Membership, dialer: &Dialer) -> Result<Self, GatewayError> {
         if addresses.is_empty() {
             return Err(GatewayError::NoControlPlane);
         }
-        let clients = addresses.iter().map(|address| client(address, secret)).collect::<Result<_, _>>()?;
+        let clients = addresses.iter().map(|address| client(address, membership, dialer)).collect::<Result<_, _>>()?;
         Ok(Self { clients, current: AtomicUsize::new(0) })
     }
 
@@ -97,20 +97,17 @@ async fn limited<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, 
     tokio::time::timeout(CALL_TIMEOUT, call).await.map_err(late)?
 }
 
-fn client(address: &str, secret: &Secret) -> Result<Client, GatewayError> {
-    let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+fn client(address: &str, membership: &Membership, dialer: &Dialer) -> Result<Client, GatewayError> {
     let refused = |error: tonic::transport::Error| GatewayError::ControlPlaneAddress {
         address: address.to_owned(),
         reason: error.to_string(),
     };
-    let channel = Endpoint::from_shared(uri)
+    let endpoint = dial::endpoint(address)
         .map_err(refused)?
         .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
-        .keep_alive_while_idle(true)
-        .connect_lazy();
-    Ok(DirectoryClient::with_interceptor(channel, BearerClient::new(secret))
+        .keep_alive_while_idle(true);
+    Ok(DirectoryClient::with_interceptor(dialer.connect_lazy(&endpoint), MemberClient::new(membership))
         .max_decoding_message_size(MAX_ANSWER_BYTES))
 }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tidings_node::bearer::BearerClient;
 use tidings_node::health::Component;
-use tidings_node::secret::Secret;
-use tidings_node::{Clock, Health, Shutdown};
+use tidings_node::membership::{MemberClient, Membership};
+use tidings_node::{Clock, Dialer, Health, Shutdown};
 use tidings_proto::ErrorCode;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -41,7 +40,9 @@ pub struct Environment {
     /// Gets the component `gateway`.
     pub health: Health,
     /// What nodes of the cluster show each other.
-    pub secret: Secret,
+    pub membership: Membership,
+    /// Connects to other nodes.
+    pub dialer: Dialer,
     /// `host:port` of control-plane nodes; one or more.
     pub control_plane: Vec<String>,
     /// TLS for clients; without it they connect in the clear.
@@ -61,8 +62,8 @@ impl Gateway {
     /// Needs a tokio runtime. Ends by `environment.shutdown`: clients are asked to reconnect elsewhere, answers that they
     /// wait for are awaited for up to half of `drain_timeout_ms`, and all is over within that time and two seconds.
     pub fn start(config: GatewayConfig, environment: Environment) -> Result<Self, GatewayError> {
-        let Environment { name, clock, shutdown, health, secret, control_plane, tls } = environment;
-        let control_plane = Arc::new(ControlPlane::new(&control_plane, &secret)?);
+        let Environment { name, clock, shutdown, health, membership, dialer, control_plane, tls } = environment;
+        let control_plane = Arc::new(ControlPlane::new(&control_plane, &membership, &dialer)?);
         let listener = listener::bind(config.listen)?;
         let address =
             listener.local_addr().map_err(|source| GatewayError::Listen { address: config.listen, source })?;
@@ -74,7 +75,8 @@ impl Gateway {
         let links = Shutdown::new();
         let context = Arc::new(LinkContext {
             gateway: name,
-            bearer: BearerClient::new(&secret),
+            member: MemberClient::new(&membership),
+            dialer,
             registry: registry.clone(),
             leaders: Arc::default(),
             limits: inbox_limits(&config),

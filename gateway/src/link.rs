@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use prost::Message as _;
-use tidings_node::Shutdown;
-use tidings_node::bearer::BearerClient;
+use tidings_node::membership::MemberClient;
+use tidings_node::{Dialer, Shutdown, dial};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_client::BrokerClient;
 use tidings_proto::broker::v1::{
@@ -21,7 +21,6 @@ use tidings_proto::broker::v1::{
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tonic::Streaming;
-use tonic::transport::Endpoint;
 
 use crate::backoff;
 use crate::leaders::Leaders;
@@ -49,7 +48,8 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 /// What all links of a gateway share.
 pub(crate) struct LinkContext {
     pub gateway: String,
-    pub bearer: BearerClient,
+    pub member: MemberClient,
+    pub dialer: Dialer,
     pub registry: Arc<Registry>,
     pub leaders: Arc<Leaders>,
     pub limits: InboxLimits,
@@ -166,18 +166,16 @@ impl LinkTask {
         frames.try_send(first).map_err(|_| "the queue of a new link is full".to_owned())?;
         let batches = Batches { queue, metrics: self.context.metrics.clone() };
 
-        let uri = if self.address.contains("://") { self.address.clone() } else { format!("http://{}", self.address) };
-        let endpoint = Endpoint::from_shared(uri)
+        let endpoint = dial::endpoint(&self.address)
             .map_err(|error| error.to_string())?
             .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
-        let channel = endpoint.connect().await.map_err(|error| format!("{error:?}"))?;
-        let mut client = BrokerClient::with_interceptor(channel, self.context.bearer.clone())
+        let channel = self.context.dialer.connect(&endpoint).await.map_err(|error| format!("{error:?}"))?;
+        let mut client = BrokerClient::with_interceptor(channel, self.context.member.clone())
             .max_decoding_message_size(MAX_BATCH_BYTES);
         let open = async {
             let mut inbound = client.link(batches).await.map_err(|status| status.to_string())?.into_inner();

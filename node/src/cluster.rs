@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::Section;
 use crate::config::Config;
 use crate::error::Error;
+use crate::membership::Membership;
 use crate::secret::Secret;
 
 /// What all roles of a node share.
@@ -101,9 +102,11 @@ impl ClusterConfig {
         }
     }
 
-    /// The secret that nodes show each other, made when its file is missing.
-    pub fn load_secret(&self) -> Result<Secret, Error> {
-        Secret::load_or_create(&self.secret_path())
+    /// What nodes show each other: the cluster's id and its secret, which is made when its file is missing.
+    pub fn membership(&self) -> Result<Membership, Error> {
+        let secret = Secret::load_or_create(&self.secret_path())?;
+        Membership::new(&self.id, secret)
+            .map_err(|reason| Error::ConfigValue { place: "[cluster] id".to_owned(), reason: reason.to_owned() })
     }
 }
 

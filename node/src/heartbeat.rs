@@ -8,11 +8,10 @@ use tidings_proto::cluster::v1::{HeartbeatRequest, HeartbeatResponse, Node, Shar
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
-use crate::bearer::BearerClient;
-use crate::secret::Secret;
-use crate::{Clock, Shutdown};
+use crate::membership::{MemberClient, Membership};
+use crate::{Clock, Dialer, Shutdown, dial};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -33,14 +32,15 @@ pub struct Heartbeat {
     pub node: Node,
     /// `host:port` of the control plane's nodes; asked in turn until one answers.
     pub control_plane: Vec<String>,
-    pub secret: Secret,
+    pub membership: Membership,
+    pub dialer: Dialer,
     pub clock: Clock,
 }
 
 /// What a broker says of the shards that it leads.
 pub type Reports = Arc<dyn Fn() -> Vec<ShardReport> + Send + Sync>;
 
-type Client = NodesClient<InterceptedService<Channel, BearerClient>>;
+type Client = NodesClient<InterceptedService<Channel, MemberClient>>;
 
 impl Heartbeat {
     /// Runs until shutdown. Puts every newer map into `map`; while the control plane is away the last one stays.
@@ -102,10 +102,9 @@ impl Heartbeat {
     }
 
     fn connect(&self, address: &str) -> Result<Client, String> {
-        let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-        let endpoint = Endpoint::from_shared(uri).map_err(|error| format!("{address}: {error}"))?;
-        let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect_lazy();
-        let client = NodesClient::with_interceptor(channel, BearerClient::new(&self.secret));
+        let endpoint = dial::endpoint(address).map_err(|error| format!("{address}: {error}"))?;
+        let channel = self.dialer.connect_lazy(&endpoint.connect_timeout(CONNECT_TIMEOUT));
+        let client = NodesClient::with_interceptor(channel, MemberClient::new(&self.membership));
         Ok(client.max_decoding_message_size(MAX_ANSWER_BYTES))
     }
 }

@@ -7,7 +7,9 @@
 //! - [`metrics`]: Prometheus metrics, of the services and of the process
 //! - [`health`] and [`admin`]: what the process says about itself, and the HTTP port that says it
 //! - [`tls`]: certificates from files, taken up again when they change
+//! - [`dial`]: connections to other nodes, with that TLS or without
 //! - [`secret`] and [`bearer`]: secret files, and the gRPC header that carries a secret
+//! - [`membership`]: what the members of a cluster show each other with every call
 //! - [`tasks`], [`signals`], [`shutdown`]: what runs, and how it ends in order
 //! - [`clock`]: wall time that tests can move
 
@@ -16,10 +18,12 @@ pub mod bearer;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod dial;
 pub mod error;
 pub mod health;
 pub mod heartbeat;
 pub mod incarnation;
+pub mod membership;
 pub mod metrics;
 pub mod process;
 pub mod secret;
@@ -33,7 +37,9 @@ mod section;
 
 pub use clock::Clock;
 pub use config::{Config, Section};
+pub use dial::Dialer;
 pub use error::Error;
 pub use health::Health;
+pub use membership::Membership;
 pub use shutdown::Shutdown;
 pub use tasks::Tasks;

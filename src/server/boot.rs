@@ -8,10 +8,11 @@ use tidings_node::admin::{AdminConfig, AdminServer};
 use tidings_node::cluster::ClusterConfig;
 use tidings_node::health::Component;
 use tidings_node::heartbeat::Heartbeat;
+use tidings_node::membership::Membership;
 use tidings_node::metrics::Metrics;
-use tidings_node::secret::Secret;
 use tidings_node::telemetry::{self, TelemetryConfig};
-use tidings_node::{Clock, Config, Health, Shutdown, Tasks, incarnation, signals};
+use tidings_node::tls::{NodeTls, NodeTlsConfig};
+use tidings_node::{Clock, Config, Dialer, Health, Shutdown, Tasks, incarnation, signals};
 use tidings_proto::cluster::v1::{Node, NodeRole};
 
 use super::ServerArguments;
@@ -23,7 +24,10 @@ const STOP_DEADLINE: Duration = Duration::from_secs(20);
 pub struct Process {
     pub config: Config,
     pub cluster: ClusterConfig,
-    pub secret: Secret,
+    pub membership: Membership,
+    /// TLS on the node-to-node port, if it is configured; the other side of it is in `dialer`.
+    pub node_tls: Option<Arc<NodeTls>>,
+    pub dialer: Dialer,
     pub clock: Clock,
     /// Which start of this node it is.
     pub incarnation: u64,
@@ -46,7 +50,9 @@ impl Process {
         let cluster = ClusterConfig::of(&config)?;
         std::fs::create_dir_all(&cluster.data)
             .with_context(|| format!("making the data folder {}", cluster.data.display()))?;
-        let secret = cluster.load_secret()?;
+        let membership = cluster.membership()?;
+        let node_tls = config.section::<NodeTlsConfig>()?.load()?;
+        let dialer = Dialer::new(node_tls.clone());
 
         let (shutdown, services, health) = (Shutdown::new(), Shutdown::new(), Health::new());
         signals::listen(shutdown.clone())?;
@@ -60,7 +66,9 @@ impl Process {
         Ok(Self {
             config,
             cluster,
-            secret,
+            membership,
+            node_tls,
+            dialer,
             clock,
             incarnation,
             shutdown,
@@ -85,8 +93,13 @@ impl Process {
             capacity: self.cluster.capacity,
             ..Node::default()
         };
-        let (secret, clock) = (self.secret.clone(), self.clock.clone());
-        Heartbeat { node, control_plane: self.control_plane_addresses(), secret, clock }
+        Heartbeat {
+            node,
+            control_plane: self.control_plane_addresses(),
+            membership: self.membership.clone(),
+            dialer: self.dialer.clone(),
+            clock: self.clock.clone(),
+        }
     }
 
     /// Every role was started.
@@ -111,7 +124,8 @@ impl Process {
     /// Where to find the control plane: the configured nodes, or this process.
     pub fn control_plane_addresses(&self) -> Vec<String> {
         match self.cluster.control_plane.as_slice() {
-            [] => vec![self.cluster.listen.to_string()],
+            // Under the name that stands in its certificate.
+            [] => vec![self.advertised_address()],
             configured => configured.to_vec(),
         }
     }

@@ -20,8 +20,7 @@ pub async fn run(mut process: Process) -> Result<()> {
     let engine = storage::open(&mut process).await?;
     let (broker, heartbeat) = start(&mut process, &engine)?;
     let routes = broker.mount(Routes::new(engine.raft_service()));
-    let address = process.cluster.listen;
-    grpc::serve(&mut process, "nodes", address, routes, GRACE).await?;
+    grpc::serve_nodes(&mut process, routes, GRACE).await?;
     process.tasks.spawn("heartbeat", heartbeat);
     process.started();
     process.shutdown.requested().await;
@@ -39,7 +38,8 @@ pub fn start(process: &mut Process, engine: &Engine) -> Result<(Broker, impl Fut
         engine: engine.clone(),
         config: process.config.section()?,
         clock: process.clock.clone(),
-        secret: process.secret.clone(),
+        membership: process.membership.clone(),
+        dialer: process.dialer.clone(),
         map,
         health: process.health.clone(),
         shutdown: process.services.clone(),

@@ -9,7 +9,7 @@ use tidings_gateway::GatewayConfig;
 use tidings_node::admin::AdminConfig;
 use tidings_node::cluster::ClusterConfig;
 use tidings_node::telemetry::TelemetryConfig;
-use tidings_node::tls::TlsConfig;
+use tidings_node::tls::{NodeTlsConfig, TlsConfig};
 use tidings_node::{Config, Section};
 
 use super::{EXIT_CONFIGURATION, ServerArguments, failed};
@@ -37,6 +37,7 @@ fn check(config: &Config) -> Result<()> {
     section::<TelemetryConfig>(config, &mut names)?;
     section::<AdminConfig>(config, &mut names)?;
     section::<TlsConfig>(config, &mut names)?;
+    section::<NodeTlsConfig>(config, &mut names)?;
     section::<ControlPlaneConfig>(config, &mut names)?;
     section::<BrokerConfig>(config, &mut names)?;
     section::<GatewayConfig>(config, &mut names)?;
@@ -46,6 +47,7 @@ fn check(config: &Config) -> Result<()> {
     }
     // What files they name must be usable too.
     config.section::<TlsConfig>()?.server(&[])?;
+    config.section::<NodeTlsConfig>()?.load()?;
     Ok(())
 }
 
@@ -83,6 +85,7 @@ mod tests {
         is_complete::<TelemetryConfig>(&config);
         is_complete::<AdminConfig>(&config);
         is_complete::<TlsConfig>(&config);
+        is_complete::<NodeTlsConfig>(&config);
         is_complete::<ControlPlaneConfig>(&config);
         is_complete::<BrokerConfig>(&config);
         is_complete::<GatewayConfig>(&config);

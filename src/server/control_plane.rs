@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tidings_consensus::Engine;
-use tidings_control_plane::{ControlPlane, ControlPlaneConfig, ControlPlaneOptions, Founding, OperatorKey, Standing};
+use tidings_control_plane::{
+    ControlPlane, ControlPlaneConfig, ControlPlaneOptions, Door, Founding, OperatorKey, Standing,
+};
 use tidings_proto::cluster::v1::NodeRole;
 
 use super::{Process, grpc, storage};
@@ -18,8 +20,7 @@ pub async fn run(mut process: Process) -> Result<()> {
     let engine = storage::open(&mut process).await?;
     let (control_plane, standing) = start(&mut process, &engine).await?;
     let routes = control_plane.node_routes().add_service(engine.raft_service());
-    let address = process.cluster.listen;
-    grpc::serve(&mut process, "nodes", address, routes, GRACE).await?;
+    grpc::serve_nodes(&mut process, routes, GRACE).await?;
     open(&mut process, &engine, control_plane, standing).await?;
     process.started();
     process.shutdown.requested().await;
@@ -42,12 +43,19 @@ pub async fn start(process: &mut Process, engine: &Engine) -> Result<(ControlPla
         others: process.cluster.control_plane.clone(),
         marker: process.cluster.data.join("founder"),
     };
-    let standing = founding.settle(engine, process.cluster.listen, &process.secret, &process.shutdown).await?;
+    let door = Door {
+        listen: process.cluster.listen,
+        membership: process.membership.clone(),
+        node_tls: process.node_tls.clone(),
+        dialer: process.dialer.clone(),
+    };
+    let standing = founding.settle(engine, &door, &process.shutdown).await?;
     let control_plane = ControlPlane::start(ControlPlaneOptions {
         engine: engine.clone(),
         config,
         clock: process.clock.clone(),
-        secret: process.secret.clone(),
+        membership: process.membership.clone(),
+        dialer: process.dialer.clone(),
         shutdown: process.services.clone(),
         health: process.health.clone(),
         founding,
@@ -80,6 +88,5 @@ pub async fn open(
         }
     }
     let listen = process.config.section::<ControlPlaneConfig>()?.listen;
-    grpc::serve(process, "backends", listen, control_plane.backend_routes()?, GRACE).await?;
-    Ok(())
+    grpc::serve_backends(process, listen, control_plane.backend_routes()?, GRACE).await
 }

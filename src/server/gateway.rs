@@ -23,7 +23,8 @@ pub fn start(process: &mut Process) -> Result<Gateway> {
         clock: process.clock.clone(),
         shutdown: process.shutdown.clone(),
         health: process.health.clone(),
-        secret: process.secret.clone(),
+        membership: process.membership.clone(),
+        dialer: process.dialer.clone(),
         control_plane: process.control_plane_addresses(),
         tls: process.tls(&[b"http/1.1"])?,
     };

@@ -16,8 +16,7 @@ pub async fn run(mut process: Process) -> Result<()> {
     let (control_plane, standing) = control_plane::start(&mut process, &engine).await?;
     let (broker, heartbeat) = broker::start(&mut process, &engine)?;
     let routes = broker.mount(control_plane.node_routes()).add_service(engine.raft_service());
-    let address = process.cluster.listen;
-    grpc::serve(&mut process, "nodes", address, routes, GRACE).await?;
+    grpc::serve_nodes(&mut process, routes, GRACE).await?;
     control_plane::open(&mut process, &engine, control_plane, standing).await?;
     process.tasks.spawn("heartbeat", heartbeat);
     let gateway = gateway::start(&mut process)?;
@@ -38,13 +37,14 @@ pub async fn run(mut process: Process) -> Result<()> {
 #[allow(clippy::print_stdout)] // Standalone is what a person starts by hand.
 fn greet(process: &Process, gateway: std::net::SocketAddr) -> Result<()> {
     let control = process.config.section::<ControlPlaneConfig>()?.listen;
+    let s = if process.tls(&[])?.is_some() { "s" } else { "" };
     let data = &process.cluster.data;
     println!(
         "
 Tidings is ready.
 
-  clients    ws://{gateway}/v1/connect   (docs/protocol.md)
-  backends   http://{control}            gRPC with reflection; the key is in {key}
+  clients    ws{s}://{gateway}/v1/connect   (docs/protocol.md)
+  backends   http{s}://{control}            gRPC with reflection; the key is in {key}
   metrics    http://{admin}/metrics      health: /healthz, /readyz
   data       {data}
 

@@ -9,7 +9,8 @@ use super::Process;
 pub async fn open(process: &mut Process) -> Result<Engine> {
     let options = EngineOptions {
         clock: process.clock.clone(),
-        peer_secret: Some(process.secret.expose().to_owned()),
+        peer_secret: Some(process.membership.secret().expose().to_owned()),
+        dialer: process.dialer.clone(),
         ..EngineOptions::new(process.cluster.data.join("db"), process.cluster.node, process.cluster.id.clone())
     };
     // After a crash, opening reads what was written last.

@@ -6,6 +6,7 @@
 //! - [`control`]: users and tokens over gRPC
 //! - [`raw`]: a WebSocket without the SDK, to say what no SDK would
 //! - [`proxy`]: connections that can be cut
+//! - [`certificates`]: a certificate authority
 //! - [`traffic`], [`recorder`]: numbered messages, and the account of who was told what
 //!
 //! `TIDINGS_BIN` names the binary; without it, it is built. `TIDINGS_SEED` repeats a run.
@@ -14,6 +15,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 pub mod binary;
+pub mod certificates;
 pub mod control;
 pub mod node;
 pub mod proxy;

@@ -41,14 +41,19 @@ impl Node {
 
     /// A node started by another command (`strace …`), ready. `{folder}` stands for the node's folder.
     pub async fn start_under(wrapper: &[&str], settings: &[&str]) -> Self {
+        let mut node = Self::prepare(wrapper, settings);
+        node.launch();
+        node.ready().await;
+        node
+    }
+
+    /// The same before it is launched: its addresses are known.
+    pub fn prepare(wrapper: &[&str], settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().display().to_string();
         let wrapper = wrapper.iter().map(|part| part.replace("{folder}", &path)).collect();
         let settings = settings.iter().map(ToString::to_string).collect();
-        let mut node = Self { folder, address: unused_address(), settings, wrapper, process: None };
-        node.launch();
-        node.ready().await;
-        node
+        Self { folder, address: unused_address(), settings, wrapper, process: None }
     }
 
     /// Starts the process, on the same ports and folder as before.
@@ -128,6 +133,11 @@ impl Node {
     /// Where backends call.
     pub fn control_url(&self) -> String {
         format!("http://{}", self.listener(1))
+    }
+
+    /// Where other nodes call.
+    pub fn cluster_address(&self) -> SocketAddr {
+        self.listener(2)
     }
 
     /// The data folder.

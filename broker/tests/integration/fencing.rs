@@ -1,11 +1,12 @@
 //! Who was replaced does no harm, and who is not entitled gets nowhere (promise 5).
 
+use tidings_node::Membership;
 use tidings_node::secret::Secret;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{Detached, broker_frame};
 
 use crate::gateway::{Gateway, text_of};
-use crate::node::Ground;
+use crate::node::{CLUSTER, Ground};
 
 async fn detached(gateway: &mut Gateway) -> Detached {
     gateway
@@ -56,12 +57,16 @@ async fn the_end_of_a_link_ends_its_sessions_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_needs_the_secret_and_the_version() {
+async fn a_link_needs_the_cluster_the_secret_and_the_version() {
     let ground = Ground::new(4);
     let node = ground.start().await;
-    let stranger = Gateway::try_connect(&node.address, &Secret::random(""), 1, 4).await;
+    let stranger = Membership::new(CLUSTER, Secret::random("")).unwrap();
+    let stranger = Gateway::try_connect(&node.address, &stranger, 1, 4).await;
     assert_eq!(stranger.err().map(|status| status.code()), Some(tonic::Code::Unauthenticated));
-    let newer = Gateway::try_connect(&node.address, &ground.secret, 99, 4).await;
+    let elsewhere = Membership::new("elsewhere", ground.membership.secret().clone()).unwrap();
+    let elsewhere = Gateway::try_connect(&node.address, &elsewhere, 1, 4).await;
+    assert_eq!(elsewhere.err().map(|status| status.code()), Some(tonic::Code::FailedPrecondition));
+    let newer = Gateway::try_connect(&node.address, &ground.membership, 99, 4).await;
     let status = newer.err().unwrap();
     assert_eq!(ErrorCode::of_status(&status), ErrorCode::ProtocolVersionUnsupported);
     node.stop().await;

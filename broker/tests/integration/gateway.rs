@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use tidings_node::bearer::BearerClient;
-use tidings_node::secret::Secret;
+use tidings_node::membership::{MemberClient, Membership};
 use tidings_proto::broker::v1::broker_client::BrokerClient;
 use tidings_proto::broker::v1::{
     Ack, Attach, Attached, BrokerBatch, Deliver, Detach, GatewayBatch, GatewayFrame, LinkHello, LinkWelcome, Read,
@@ -52,12 +51,12 @@ impl Session {
 
 impl Gateway {
     pub async fn connect(ground: &Ground, node: &Node) -> Self {
-        Self::try_connect(&node.address, &ground.secret, 1, ground.shards).await.unwrap()
+        Self::try_connect(&node.address, &ground.membership, 1, ground.shards).await.unwrap()
     }
 
-    pub async fn try_connect(address: &str, secret: &Secret, version: u32, shards: u32) -> Result<Self, Status> {
+    pub async fn try_connect(address: &str, member: &Membership, version: u32, shards: u32) -> Result<Self, Status> {
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        let mut client = BrokerClient::with_interceptor(channel, BearerClient::new(secret));
+        let mut client = BrokerClient::with_interceptor(channel, MemberClient::new(member));
         let (frames, sent) = mpsc::channel(1024);
         let hello = LinkHello { version, gateway: "test".to_owned() };
         frames.send(batch([gateway_frame::Frame::Hello(hello)])).await.unwrap();

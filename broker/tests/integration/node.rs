@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tidings_broker::{Broker, BrokerConfig, BrokerOptions};
 use tidings_consensus::{Engine, EngineOptions};
 use tidings_node::secret::Secret;
-use tidings_node::{Clock, Health, Shutdown};
+use tidings_node::{Clock, Dialer, Health, Membership, Shutdown};
 use tidings_proto::cluster::v1::{Node as NodeEntry, NodeRole, ShardMap, ShardPlacement};
 use tidings_proto::shard::shard_of;
 use tokio::net::TcpListener;
@@ -16,11 +16,12 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
 pub const APP: &str = "app";
+pub const CLUSTER: &str = "test";
 
 /// What stays when the node stops.
 pub struct Ground {
     pub dir: TempDir,
-    pub secret: Secret,
+    pub membership: Membership,
     pub clock: Clock,
     pub shards: u32,
     pub config: BrokerConfig,
@@ -30,7 +31,7 @@ impl Ground {
     pub fn new(shards: u32) -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
-            secret: Secret::random(""),
+            membership: Membership::new(CLUSTER, Secret::random("")).unwrap(),
             clock: Clock::system(),
             shards,
             config: BrokerConfig::default(),
@@ -81,7 +82,7 @@ pub struct Node {
 
 impl Node {
     pub async fn start(id: u64, listener: TcpListener, dir: &Path, ground: &Ground, map: ShardMap) -> Self {
-        let options = EngineOptions { clock: ground.clock.clone(), ..EngineOptions::new(dir, id, "test") };
+        let options = EngineOptions { clock: ground.clock.clone(), ..EngineOptions::new(dir, id, CLUSTER) };
         let engine = tokio::task::spawn_blocking(move || Engine::open(options)).await.unwrap().unwrap();
         let (map_sender, map) = watch::channel(map);
         let (health, shutdown) = (Health::new(), Shutdown::new());
@@ -90,7 +91,8 @@ impl Node {
             engine: engine.clone(),
             config: ground.config.clone(),
             clock: ground.clock.clone(),
-            secret: ground.secret.clone(),
+            membership: ground.membership.clone(),
+            dialer: Dialer::default(),
             map,
             health: health.clone(),
             shutdown: shutdown.clone(),

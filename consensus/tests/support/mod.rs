@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -125,6 +125,31 @@ pub async fn start_alone_with(options: EngineOptions) -> (Engine, Group<Journal>
     (engine, group)
 }
 
+/// A text that does not compress, so that its bytes can be found in a file.
+pub fn needle() -> String {
+    (0..64).map(|_| char::from(rand::random_range(b'!'..=b'~'))).collect()
+}
+
+/// Flips a bit of the needle in the only table of the database that has it, also under a database that is open.
+pub fn flip_bit_in_table(database: &Path, needle: &str) {
+    let tables = std::fs::read_dir(database).unwrap().flatten().map(|entry| entry.path());
+    let tables = tables.filter(|path| path.extension().is_some_and(|extension| extension == "sst"));
+    let found: Vec<(PathBuf, usize)> = tables
+        .filter_map(|path| {
+            let contents = std::fs::read(&path).unwrap();
+            let at = contents.windows(needle.len()).position(|window| window == needle.as_bytes())?;
+            Some((path, at))
+        })
+        .collect();
+    let [(path, at)] = found.as_slice() else { panic!("found {found:?}") };
+    use std::os::unix::fs::FileExt as _;
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, *at as u64 + 7).unwrap();
+    byte[0] ^= 4;
+    file.write_all_at(&byte, *at as u64 + 7).unwrap();
+}
+
 /// Copies a folder as a crash would leave it: file by file, while it is in use.
 pub fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
@@ -161,6 +186,12 @@ pub struct Node {
 impl Node {
     /// Starts a node; `address` is where it was before, or port 0.
     pub async fn start(options: EngineOptions, address: SocketAddr) -> Self {
+        let started = Self::try_start(options, address).await;
+        started.unwrap_or_else(|(_, error)| panic!("{error}"))
+    }
+
+    /// As [`start`](Self::start); where the group does not start, the node serves without it.
+    pub async fn try_start(options: EngineOptions, address: SocketAddr) -> Result<Self, (Ungrouped, Error)> {
         let id = options.node_id;
         let engine = Engine::open(options).unwrap();
         let listener = within("the port", async {
@@ -179,8 +210,14 @@ impl Node {
         let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
         // Connections must end too, or the peers would go on talking to what has stopped.
         let server = tokio::spawn(async move { router.serve_with_incoming_shutdown(incoming, stopped).await.unwrap() });
-        let group = engine.start_group(GroupId(1), Journal::new()).await.unwrap();
-        Self { id, address, engine, group, stop, server }
+        let node = Ungrouped { id, address, engine, stop, server };
+        node.start_group().await
+    }
+
+    /// Goes on without the group's handle.
+    pub fn without_group(self) -> Ungrouped {
+        let Self { id, address, engine, stop, server, group: _ } = self;
+        Ungrouped { id, address, engine, stop, server }
     }
 
     /// Goes off the network and stops; what is stored stays.
@@ -189,6 +226,26 @@ impl Node {
         self.engine.shutdown().await;
         within("the server to end", self.server).await.unwrap();
         self.address
+    }
+}
+
+/// A node that serves its peers, without the group.
+pub struct Ungrouped {
+    pub id: NodeId,
+    pub address: SocketAddr,
+    pub engine: Engine,
+    stop: CancellationToken,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Ungrouped {
+    pub async fn start_group(self) -> Result<Node, (Self, Error)> {
+        let group = match self.engine.start_group(GroupId(1), Journal::new()).await {
+            Ok(group) => group,
+            Err(error) => return Err((self, error)),
+        };
+        let Self { id, address, engine, stop, server } = self;
+        Ok(Node { id, address, engine, group, stop, server })
     }
 }
 
@@ -217,8 +274,11 @@ impl Cluster {
     }
 
     pub async fn start_node(&mut self, id: NodeId, address: SocketAddr) {
-        let options = (self.options)(EngineOptions::new(self.folder.path().join(id.to_string()), id, "test"));
-        self.nodes.insert(id, Node::start(options, address).await);
+        self.nodes.insert(id, Node::start(self.options_of(id), address).await);
+    }
+
+    pub fn options_of(&self, id: NodeId) -> EngineOptions {
+        (self.options)(EngineOptions::new(self.folder.path().join(id.to_string()), id, "test"))
     }
 
     pub async fn stop_node(&mut self, id: NodeId) -> SocketAddr {

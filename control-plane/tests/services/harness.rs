@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tidings_consensus::{Engine, EngineOptions};
 use tidings_control_plane::{ControlPlane, ControlPlaneConfig, ControlPlaneOptions, Founding, OperatorKey, Standing};
-use tidings_node::bearer::BearerClient;
+use tidings_node::membership::{MemberClient, Membership};
 use tidings_node::secret::Secret;
-use tidings_node::{Clock, Health, Shutdown, Tasks};
+use tidings_node::{Clock, Dialer, Health, Shutdown, Tasks};
 use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::directory_client::DirectoryClient;
 use tidings_proto::cluster::v1::nodes_client::NodesClient;
@@ -23,7 +23,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Server};
 
-pub type Authorized = InterceptedService<Channel, BearerClient>;
+pub type Authorized = InterceptedService<Channel, MemberClient>;
 
 /// How long anything may take here.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -44,6 +44,11 @@ pub fn config(shards: u32) -> ControlPlaneConfig {
     ControlPlaneConfig { shards, ..ControlPlaneConfig::default() }
 }
 
+/// Of the test's cluster.
+pub fn membership(secret: &Secret) -> Membership {
+    Membership::new("test", secret.clone()).unwrap()
+}
+
 /// Node 1 alone.
 pub fn founding(folder: &Path) -> Founding {
     let founders = BTreeMap::from([(1, "127.0.0.1:1".to_owned())]);
@@ -62,7 +67,8 @@ impl Running {
             engine: engine.clone(),
             config: config(4),
             clock: clock.clone(),
-            secret: cluster_secret.clone(),
+            membership: membership(&cluster_secret),
+            dialer: Dialer::default(),
             shutdown: shutdown.clone(),
             health: health.clone(),
             founding: founding(folder),
@@ -96,8 +102,9 @@ impl Running {
         self.engine.shutdown().await;
     }
 
+    /// Shows a secret: the cluster's, or an API key.
     pub fn with(&self, secret: &Secret) -> Authorized {
-        InterceptedService::new(self.channel.clone(), BearerClient::new(secret))
+        InterceptedService::new(self.channel.clone(), MemberClient::new(&membership(secret)))
     }
 
     pub fn apps(&self, secret: &Secret) -> AppsClient<Authorized> {

@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use tidings_consensus::{Engine, EngineOptions};
 use tidings_control_plane::{ControlPlane, ControlPlaneOptions, Error, OperatorKey, Standing};
 use tidings_node::secret::Secret;
-use tidings_node::{Clock, Health, Shutdown};
+use tidings_node::{Clock, Dialer, Health, Shutdown};
 use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::GetShardMapRequest;
 use tidings_proto::control::v1::{GetUserRequest, ListAppsRequest};
 
-use super::harness::{Running, code, config, founding};
+use super::harness::{Running, code, config, founding, membership};
 use super::nodes::broker;
 
 #[tokio::test]
@@ -66,7 +66,8 @@ async fn another_number_of_shards_refuses_to_start() {
         engine: engine.clone(),
         config: config(8),
         clock,
-        secret: Secret::random(""),
+        membership: membership(&Secret::random("")),
+        dialer: Dialer::default(),
         shutdown: Shutdown::new(),
         health: Health::new(),
         founding: founding(folder.path()),

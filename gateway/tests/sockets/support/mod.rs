@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tidings_gateway::{Environment, Gateway, GatewayConfig};
 use tidings_node::secret::Secret;
-use tidings_node::{Clock, Health, Shutdown};
+use tidings_node::{Clock, Dialer, Health, Membership, Shutdown};
 use tidings_proto::cluster::v1::{Node, NodeRole, ShardMap, ShardPlacement};
 use tokio_rustls::rustls::ServerConfig;
 
@@ -62,7 +62,8 @@ impl World {
             clock: clock.clone(),
             shutdown: shutdown.clone(),
             health: health.clone(),
-            secret: Secret::new("the-cluster-secret").unwrap(),
+            membership: Membership::new("test", Secret::new("the-cluster-secret").unwrap()).unwrap(),
+            dialer: Dialer::default(),
             control_plane: vec![directory.address().to_string()],
             tls,
         };
