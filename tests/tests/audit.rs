@@ -4,10 +4,11 @@
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tidings_audit::isolation;
-use tidings_tests::{binary, seed};
+use tidings_proto::control::v1::ListUsersRequest;
+use tidings_tests::{DEADLINE, Node, binary, seed, within};
 
 /// Seconds of faults in each class.
 const SECONDS: &str = "8";
@@ -32,6 +33,32 @@ fn no_class_of_faults_loses_doubles_or_reorders_anything() {
     let output = audit.output().unwrap();
     print(&output);
     assert!(output.status.success(), "seed {seed}");
+}
+
+/// On a running cluster the audit is the traffic and the verdict; the fault here is a kill. Its users are gone afterwards.
+#[tokio::test]
+async fn a_running_node_is_audited_from_outside() {
+    let mut node = Node::start().await;
+    let key = node.data().join("operator.key");
+    let mut audit = tokio::process::Command::new(binary::tidings());
+    audit.args(["audit", "--seconds", "4", "--json", "--gateway", &node.gateway_url()]);
+    audit.args(["--server", &node.control_url(), "--api-key-file"]).arg(key).kill_on_drop(true);
+    let running = audit.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = tokio::spawn(running.wait_with_output());
+    within(DEADLINE, "messages are accepted", async {
+        while node.metric("tidings_gateway_send_seconds_count") == 0.0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    node.restart_after_kill9().await;
+    let output = within(DEADLINE, "the audit ends", ended).await.unwrap().unwrap();
+    print(&output);
+    assert!(output.status.success());
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(answer["verdict"]["delivered"].as_u64().unwrap() > 100, "{answer}");
+    let users = node.control().await.users.list_users(ListUsersRequest::default()).await.unwrap().into_inner().users;
+    assert!(users.is_empty(), "{users:?}");
 }
 
 /// The audit can fail: on disks that say that they have synced and have not, a power cut loses what was accepted.
