@@ -212,7 +212,7 @@ impl ControlPlane {
         let directory = DirectoryServer::new(directory).max_decoding_message_size(MAX_REQUEST_BYTES);
         let nodes = NodesServer::new(NodesService::new(self.replica.clone(), self.controller.leases.clone()));
         let nodes = nodes.max_decoding_message_size(MAX_HEARTBEAT_BYTES);
-        let registry = RegistryService { replica: self.replica.clone(), founding: self.founding.clone() };
+        let registry = RegistryService { controller: self.controller.clone(), founding: self.founding.clone() };
         let registry = RegistryServer::new(registry).max_decoding_message_size(MAX_REQUEST_BYTES);
         routes
             .add_service(InterceptedService::new(directory, members_only.clone()))

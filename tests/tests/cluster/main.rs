@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod control_plane;
+mod damage;
 mod failover;
 mod fencing;
 mod quorum;
