@@ -60,7 +60,9 @@ impl FileSystem {
 
     /// Gives the room back.
     pub fn free(&self) -> Result<()> {
-        fs::remove_file(self.path.join(BALLAST)).context("freeing the disk")
+        fs::remove_file(self.path.join(BALLAST)).context("freeing the disk")?;
+        // ext4 gives blocks out again when it has committed that they are free.
+        Ok(File::open(&self.path)?.sync_all()?)
     }
 
     /// Cuts the power: writes fail from now on, and what was not synced is lost with [`Self::remount`].
