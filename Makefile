@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(or $(TIDINGS_BUILD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidings)
 DATA ?= ./data
 
-.PHONY: run build test verify fix bench help
+.PHONY: run build test verify fix bench audit help
 
 run: build ## build, and start one whole node on ./data
 	@$(TARGET)/release/tidings standalone --data $(DATA)
@@ -37,6 +37,11 @@ bench: ## the load generator against a node of its own; bench/RESULTS.md keeps t
 	@scripts/setup build
 	$(CARGO) build --release -p tidings -p tidings-bench
 	$(TARGET)/release/tidings-bench --node $(TARGET)/release/tidings
+
+audit: ## the loss audit in its long form: half an hour of faults against a cluster on this machine
+	@scripts/setup test
+	$(CARGO) build --release --bin tidings
+	$(TARGET)/release/tidings audit --local --seconds 150
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

@@ -210,6 +210,16 @@ impl Member {
         self.get("/readyz").await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
 
+    /// Waits until `/healthz` says that the process will not serve again.
+    pub async fn unhealthy(&self) -> Result<()> {
+        let deadline = Instant::now() + DEADLINE;
+        while !self.get("/healthz").await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 503")) {
+            ensure!(Instant::now() < deadline, "{} noticed nothing within {DEADLINE:?}", self.name());
+            sleep(ASK_EVERY).await;
+        }
+        Ok(())
+    }
+
     /// A counter or gauge of `/metrics`, summed over its labels; 0 where there is none.
     pub async fn metric(&self, name: &str) -> Result<f64> {
         let page = self.get("/metrics").await?;

@@ -79,6 +79,8 @@ pub struct Plan {
     pub settings: Vec<(Role, String)>,
     /// Environment variables of every process; `{folder}` stands for the node's folder.
     pub environment: Vec<(String, String)>,
+    /// Files that are in every node's folder before it starts: name and content.
+    pub files: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -95,6 +97,7 @@ impl Plan {
             storage: Storage::default(),
             settings: Vec::new(),
             environment: Vec::new(),
+            files: Vec::new(),
         }
     }
 
