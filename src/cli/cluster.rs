@@ -196,12 +196,12 @@ impl Move {
         let mut client = connect(&self.control).await?;
         let request = MoveShardRequest { shard: self.shard, from: self.from, to: self.to };
         client.move_shard(request).await?;
-        while self.wait {
-            let status = status(&mut client).await?;
-            if status.shards.iter().any(|shard| shard.shard == self.shard && shard.settled) {
-                break;
+        let is_there =
+            |status: &ClusterStatus| status.shards.iter().any(|shard| shard.shard == self.shard && shard.settled);
+        if self.wait {
+            while !is_there(&status(&mut client).await?) {
+                tokio::time::sleep(LOOK_AGAIN).await;
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
         }
         let what = if self.wait { "has moved" } else { "moves" };
         Ok(output::line(&format!("shard {} {what} from node {} to node {}", self.shard, self.from, self.to))?)

@@ -133,7 +133,7 @@ fn a_target_that_is_lost_before_it_took_its_replica_is_given_up() {
     let shard = Shard { replicas: vec![1, 2, 4], voters, is_changing: true };
     let gone = Broker { is_leaving: true, is_alive: false, ..broker(4, 0) };
     let three = [broker(1, 0), broker(2, 0), broker(3, 0), gone.clone()];
-    assert_eq!(next(&three, &[shard.clone()], 3)[0].replicas, [1, 2, 3], "back to where it was");
+    assert_eq!(next(&three, std::slice::from_ref(&shard), 3)[0].replicas, [1, 2, 3], "back to where it was");
     let drained = Broker { is_leaving: true, ..broker(3, 0) };
     let others = [broker(1, 0), broker(2, 0), drained, gone, broker(5, 0)];
     assert_eq!(next(&others, &[shard], 3)[0].replicas, [1, 2, 5], "or on to a third");

@@ -53,7 +53,7 @@ pub async fn settled(cluster: &LocalCluster) -> Value {
     until(cluster, "all shards settle", is_settled).await
 }
 
-pub fn node<'a>(status: &'a Value, id: u64) -> &'a Value {
+pub fn node(status: &Value, id: u64) -> &Value {
     status["nodes"].as_array().unwrap().iter().find(|node| node["id"] == id).unwrap()
 }
 
