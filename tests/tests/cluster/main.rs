@@ -7,6 +7,7 @@
 mod control_plane;
 mod failover;
 mod fencing;
+mod mixed_versions;
 mod quorum;
 mod resize;
 mod support;
