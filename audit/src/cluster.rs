@@ -225,7 +225,8 @@ impl LocalCluster {
             _ => None,
         };
         let settings = self.settings(role, node, &host);
-        let (binary, environment) = (self.plan.binary.clone(), self.plan.environment.clone());
+        let of_role = self.plan.binaries.iter().rfind(|(of, _)| *of == role).map(|(_, binary)| binary);
+        let (binary, environment) = (of_role.unwrap_or(&self.plan.binary).clone(), self.plan.environment.clone());
         let parts = member::Parts { role, node, host, folder, file_system, binary, settings, environment };
         let member = Arc::new(Member::new(parts));
         self.members.lock().push(member.clone());

@@ -1,7 +1,7 @@
-//! The binary under test: named by `TIDINGS_BIN`, or built where this test was built.
+//! The binary under test: named by `TIDINGS_BIN`, or built where this test was built. And the last release's.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// The path of `tidings`.
@@ -10,6 +10,17 @@ pub fn tidings() -> &'static PathBuf {
     BINARY.get_or_init(|| match std::env::var_os("TIDINGS_BIN") {
         Some(path) => path.into(),
         None => build(),
+    })
+}
+
+/// The path of the last release's `tidings`: named by `TIDINGS_LAST_RELEASE`, or built by `scripts/last-release`.
+pub fn last_release() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/last-release");
+        let output = Command::new(script).stderr(Stdio::inherit()).output().expect("the script can be started");
+        assert!(output.status.success(), "there is no binary of the last release");
+        String::from_utf8(output.stdout).expect("a path").trim().into()
     })
 }
 

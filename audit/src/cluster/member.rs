@@ -34,7 +34,7 @@ pub struct Member {
     host: Host,
     folder: PathBuf,
     file_system: Option<FileSystem>,
-    binary: PathBuf,
+    binary: Mutex<PathBuf>,
     settings: Vec<String>,
     environment: Vec<(String, String)>,
     process: Mutex<Option<Child>>,
@@ -58,7 +58,8 @@ impl Member {
         for (_, value) in &mut environment {
             *value = value.replace("{folder}", &folder.display().to_string());
         }
-        Self { role, node, host, folder, file_system, binary, settings, environment, process: Mutex::new(None) }
+        let (binary, process) = (Mutex::new(binary), Mutex::new(None));
+        Self { role, node, host, folder, file_system, binary, settings, environment, process }
     }
 
     /// What it does.
@@ -120,12 +121,17 @@ impl Member {
         self.host.nodes()
     }
 
+    /// From the next start on it is this binary, of another release.
+    pub fn run(&self, binary: &Path) {
+        *self.binary.lock() = binary.to_owned();
+    }
+
     /// Starts the process, on the folder and the ports that it had before.
     pub fn launch(&self) -> Result<()> {
         let mut process = self.process.lock();
         ensure!(process.is_none(), "{} is running", self.name());
         let log = File::options().create(true).append(true).open(self.log()).context("opening a log")?;
-        let mut command = self.host.command(&self.binary);
+        let mut command = self.host.command(&self.binary.lock());
         command.arg(self.role.subcommand()).arg("--data").arg(self.data());
         for setting in &self.settings {
             command.arg("--set").arg(setting);

@@ -20,6 +20,7 @@ pub fn broker(id: u64, incarnation: u64) -> HeartbeatRequest {
         address: format!("127.0.0.1:{}", 7000 + id),
         version: "0.1.0".to_owned(),
         incarnation,
+        store: 1,
         ..Node::default()
     };
     HeartbeatRequest { node: Some(node), ..HeartbeatRequest::default() }
