@@ -110,6 +110,7 @@ impl Attachment {
             window_entries: config.delivery_window,
             window_bytes: config.delivery_window_bytes,
             attached,
+            nonce: session.nonce,
         };
         match link.try_send(gateway_frame::Frame::Attach(attach)) {
             Ok(()) => self.state = State::Asked { id, link, deadline: now + ANSWER_TIMEOUT },

@@ -94,7 +94,7 @@ impl Shard {
             stream,
             mailbox_epoch,
             cursor: resume.map(|_| cursor),
-            attached: 0,
+            ..AttachDevice::default()
         };
         match self.apply(Command::AttachDevice(attach)) {
             Reply::Attached(attached) => attached,

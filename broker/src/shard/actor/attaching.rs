@@ -42,6 +42,7 @@ impl ShardActor {
             // Without an epoch the cursor means nothing.
             cursor: Some(resume.cursor),
             attached: attach.attached,
+            nonce: attach.nonce,
         }));
         let window = self.window(attach.window_entries, attach.window_bytes);
         let request = Attaching { key, outbox, mailbox, device: attach.device, window, reign };
