@@ -35,7 +35,7 @@ fix: ## write what the checks would complain of
 	cargo fmt --all
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 
-bench: ## the load generator against a node of its own; bench/RESULTS.md keeps the figures
+bench: ## the load generator against a node of its own; bench/RESULTS.md keeps the figures (a cluster: bench/cluster-runs)
 	@scripts/setup build
 	$(CARGO) build --release -p tidings -p tidings-bench
 	$(TARGET)/release/tidings-bench --node $(TARGET)/release/tidings
