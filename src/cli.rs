@@ -1,4 +1,5 @@
-//! The commands that talk to running servers: operators' ones over gRPC, users' ones over the gateway's WebSocket.
+//! The commands that talk to running servers: operators' ones over gRPC, users' ones over the gateway's WebSocket; and the
+//! one that works on a node that does not run.
 //! What a command answers goes to stdout, everything else to stderr; an error is one sentence and an exit code.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -14,6 +15,7 @@ mod gateway;
 mod key;
 mod listen;
 mod output;
+mod recover;
 mod send;
 mod token;
 mod user;
@@ -49,6 +51,7 @@ pub enum Command {
     /// Chat in the terminal: `@bob hi` sends to bob, a plain line to the last one
     Chat(chat::ChatCommand),
     Audit(Box<audit::AuditCommand>),
+    Recover(recover::RecoverCommand),
 }
 
 /// Runs a command to its end.
@@ -68,6 +71,7 @@ pub fn run(command: Command) -> ExitCode {
             Command::Listen(command) => command.run().await,
             Command::Chat(command) => command.run().await,
             Command::Audit(command) => command.run().await,
+            Command::Recover(command) => command.run(),
         }
     });
     // A read of stdin cannot be interrupted, and must not hold up the end.

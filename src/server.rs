@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 pub use boot::Process;
+pub use storage::engine_options;
 
 /// How a server is configured: a file, the environment, flags; later ones win.
 #[derive(Debug, Clone, Args)]

@@ -73,6 +73,8 @@ struct Inner {
     _stop_when_dropped: DropGuard,
     /// What must end before the databases can be closed.
     tasks: TaskTracker,
+    /// Last: no other process may look into the databases before they are closed.
+    _lock: std::fs::File,
 }
 
 /// A group that is starting, or how to stop one that runs.
@@ -147,6 +149,7 @@ impl Engine {
             _stop_when_dropped: stop.clone().drop_guard(),
             stop,
             tasks: TaskTracker::new(),
+            _lock: store.lock,
             failure,
             options,
         })))

@@ -4,6 +4,7 @@
 //! - [`Engine`] opens the store, starts groups, and serves the peers.
 //! - [`Group`] takes commands and tells who leads.
 //! - [`StateMachine`] is what a service writes; it keeps its state in a [`StateStore`] and others read it by [`StateView`].
+//! - [`Recovery`] restores the quorum of groups that have lost it for good, from what one node has.
 //! - [`MemoryStore`] lets property tests run a state machine without a disk.
 //!
 //! No other crate names openraft or RocksDB.
@@ -35,6 +36,7 @@ mod peers;
 mod proposer;
 mod raft_service;
 mod record;
+mod recovery;
 mod salvage;
 mod scrub;
 mod snapshot;
@@ -64,5 +66,6 @@ pub use memory_store::MemoryStore;
 pub use options::{EngineOptions, Tuning};
 pub use raft_service::RaftService;
 pub use record::RecordError;
+pub use recovery::{Recovery, StoredReplica};
 pub use scrub::ScrubReport;
 pub use state_store::{StateStore, StateView};

@@ -6,6 +6,7 @@
 //! families of one, because RocksDB lets a write wait for the fsync of the write before it: in one database every apply
 //! would wait for the log.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use crate::wal_tail;
 const LOG_FOLDER: &str = "log";
 const STATE_FOLDER: &str = "state";
 const SNAPSHOT_FOLDER: &str = "snapshots";
+const LOCK_FILE: &str = "lock";
 
 /// The opened databases.
 pub(crate) struct Store {
@@ -36,6 +38,8 @@ pub(crate) struct Store {
     pub(crate) snapshot_folder: PathBuf,
     /// Drawn when the store was made.
     pub(crate) id: u64,
+    /// Held for as long as the store is in use.
+    pub(crate) lock: File,
 }
 
 /// Written once, into both databases, when a store is created.
@@ -53,6 +57,7 @@ impl Store {
         let log_path = options.dir.join(LOG_FOLDER);
         let state_path = options.dir.join(STATE_FOLDER);
         let snapshot_folder = options.dir.join(SNAPSHOT_FOLDER);
+        let lock = lock(&options.dir)?;
         salvage::recover(&log_path)?;
         salvage::recover(&state_path)?;
         for path in [&log_path, &state_path, &snapshot_folder] {
@@ -61,7 +66,7 @@ impl Store {
         }
         let log = open_log(&log_path)?;
         let state = open_state(&state_options(options.tuning.block_cache_bytes), &state_path, &log)?;
-        let mut store = Self { log: Arc::new(log), state: Arc::new(state), snapshot_folder, id: 0 };
+        let mut store = Self { log: Arc::new(log), state: Arc::new(state), snapshot_folder, id: 0, lock };
         store.id = store.check_markers(options)?;
         Ok(store)
     }
@@ -125,6 +130,20 @@ impl Store {
         let mut after_marker = self.log.iterator(IteratorMode::Start).skip(1);
         after_marker.next().transpose().map(|key| key.is_none()).map_err(Error::from)
     }
+}
+
+/// One process at a time, from before the first look at the files: RocksDB locks its database only after `wal_tail` and
+/// `salvage` may have changed it.
+fn lock(folder: &Path) -> Result<File, Error> {
+    let path = folder.join(LOCK_FILE);
+    let refused = |reason: String| Error::Open { path: folder.to_owned(), reason };
+    std::fs::create_dir_all(folder).map_err(|error| refused(error.to_string()))?;
+    let file = File::create(&path).map_err(|error| refused(error.to_string()))?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => refused("another process has it open".to_owned()),
+        TryLockError::Error(error) => refused(error.to_string()),
+    })?;
+    Ok(file)
 }
 
 fn write_marker(database: &DB, key: &[u8], marker: &Marker) -> Result<(), Error> {

@@ -75,7 +75,9 @@ impl Controller {
         let view = self.replica.view();
         let Some(settings) = cluster::settings(&view)? else { return Ok(()) };
         let nodes = cluster::nodes(&view)?;
-        for node in nodes.iter().filter(|node| self.is_lost(node)) {
+        // Without room for its replicas a shard is better off counting on it to come back.
+        let has_room = self.active_brokers(&nodes) >= settings.replication as usize;
+        for node in nodes.iter().filter(|node| has_room && self.is_lost(node)) {
             tracing::warn!(node = node.id, "a broker has been away for too long; its replicas are made anew elsewhere");
             let phase = SetNodePhase { role: node.role, id: node.id, phase: NodePhase::Gone.into() };
             self.replica.propose(Command::SetNodePhase(phase)).await?;
@@ -88,6 +90,11 @@ impl Controller {
             self.replica.propose(Command::PlaceShards(PlaceShards { epoch: map.epoch, shards })).await?;
         }
         Ok(())
+    }
+
+    fn active_brokers(&self, nodes: &[Node]) -> usize {
+        let active = nodes.iter().filter(|node| node.role() == NodeRole::Broker && node.phase() == NodePhase::Active);
+        active.filter(|node| self.leases.is_alive(node.role, node.id)).count()
     }
 
     fn is_lost(&self, node: &Node) -> bool {
@@ -107,6 +114,7 @@ impl Controller {
                 is_alive: self.leases.is_alive(node.role, node.id),
                 knows_members: knows_members(node),
                 is_leaving: node.phase() != NodePhase::Active,
+                is_gone: node.phase() == NodePhase::Gone,
             })
             .collect();
         let shards: Vec<Shard> = map.shards.iter().map(|placement| self.shard(placement)).collect();
@@ -148,13 +156,15 @@ impl Controller {
         }
         let Ok(nodes) = cluster::nodes(&self.replica.view()) else { return Ok(()) };
         let ours = nodes.iter().filter(|node| node.role() == NodeRole::ControlPlane);
-        for node in ours.filter(|node| self.leases.is_alive(node.role, node.id)) {
+        // Heard of, and not only given the benefit of the doubt: a voter that is not there costs a quorum.
+        for node in ours.filter(|node| self.leases.is_heard(node.role, node.id)) {
             let Some(member) = status.members.get(&node.id) else {
                 tracing::info!(node = node.id, address = %node.address, "a control-plane node joins");
                 return group.begin_learner(node.id, node.address.clone()).await;
             };
-            let matched = status.replication.get(&node.id).copied().flatten().unwrap_or(0);
-            if !member.is_voter && matched + NEARLY >= status.last_log.unwrap_or(0) {
+            let matched = status.replication.get(&node.id).copied().flatten();
+            let has_caught_up = matched.is_some_and(|matched| matched + NEARLY >= status.last_log.unwrap_or(0));
+            if !member.is_voter && has_caught_up {
                 let voters = status.members.iter().filter(|(_, member)| member.is_voter).map(|(id, _)| *id);
                 let voters: BTreeSet<u64> = voters.chain([node.id]).collect();
                 tracing::info!(node = node.id, voters = voters.len(), "a control-plane node votes from now on");

@@ -146,11 +146,14 @@ impl Founding {
     async fn ask(&self, peers: &Peers) -> Result<Standing, Error> {
         let mut told = tokio::time::Instant::now();
         loop {
-            let (mut empty, mut founded) = (0, None);
+            let (mut empty, mut founded) = (0, None::<FoundResponse>);
             for address in self.addresses() {
                 let Ok(mut client) = peers.registry(address) else { continue };
                 match client.found(FoundRequest { node: self.me }).await.map(Response::into_inner) {
-                    Ok(answer) if answer.state() == State::Founded => founded = Some(answer.members),
+                    Ok(answer) if answer.state() == State::Founded => {
+                        // The certain one counts, whoever else answers.
+                        founded = founded.filter(|before| before.certain).or(Some(answer));
+                    }
                     Ok(answer) if answer.state() == State::Empty && self.founders.contains_key(&answer.node) => {
                         empty += 1
                     }
@@ -158,8 +161,10 @@ impl Founding {
                     Err(status) => tracing::debug!(%address, %status, "no answer yet"),
                 }
             }
-            if let Some(members) = founded {
-                return self.beside(&members);
+            if let Some(answer) = founded
+                && let Some(standing) = self.beside(&answer.members, answer.certain)?
+            {
+                return Ok(standing);
             }
             if self.founders.contains_key(&self.me) && empty + 1 == self.founders.len() {
                 self.write_down()?;
@@ -173,17 +178,20 @@ impl Founding {
         }
     }
 
-    /// What this node, without state, is to a cluster that has these members.
-    fn beside(&self, members: &[NodeId]) -> Result<Standing, Error> {
-        if !members.contains(&self.me) {
-            return Ok(Standing::Joins);
+    /// What this node, without state, is to a cluster that has these members; `None` as long as that is not clear: a replica
+    /// that is catching up tells what was once.
+    fn beside(&self, members: &[NodeId], is_certain: bool) -> Result<Option<Standing>, Error> {
+        match members.contains(&self.me) {
+            true if self.marker.exists() => Ok(Some(Standing::Member)),
+            _ if !is_certain => Ok(None),
+            true => Err(Error::LostData(self.me)),
+            false => Ok(Some(Standing::Joins)),
         }
-        if self.marker.exists() { Ok(Standing::Member) } else { Err(Error::LostData(self.me)) }
     }
 
     /// Answers another node. Before it says to a founder that it has no state, it has written down that it is there from the
     /// beginning.
-    pub fn answer(&self, asks: NodeId, members: Vec<NodeId>) -> Result<FoundResponse, Status> {
+    pub fn answer(&self, asks: NodeId, members: Vec<NodeId>, is_certain: bool) -> Result<FoundResponse, Status> {
         let is_founder = self.founders.contains_key(&asks) && self.founders.contains_key(&self.me);
         let state = match members.is_empty() {
             false => State::Founded,
@@ -193,7 +201,7 @@ impl Founding {
             }
             true => State::Unspecified,
         };
-        Ok(FoundResponse { state: state.into(), members, node: self.me })
+        Ok(FoundResponse { state: state.into(), members, node: self.me, certain: is_certain })
     }
 
     fn write_down(&self) -> Result<(), Error> {
@@ -215,7 +223,7 @@ struct Unfounded(Founding);
 #[tonic::async_trait]
 impl Registry for Unfounded {
     async fn found(&self, request: Request<FoundRequest>) -> Result<Response<FoundResponse>, Status> {
-        self.0.answer(request.get_ref().node, Vec::new()).map(Response::new)
+        self.0.answer(request.get_ref().node, Vec::new(), false).map(Response::new)
     }
 
     async fn propose(&self, _: Request<ProposeRequest>) -> Result<Response<ProposeResponse>, Status> {
@@ -244,15 +252,22 @@ mod tests {
     fn who_promised_nothing_may_take_part_and_who_forgot_may_not() {
         let folder = tempfile::tempdir().unwrap();
         let third = founding(3, &folder);
-        assert!(matches!(third.beside(&[1, 2, 3]), Err(Error::LostData(3))));
-        assert_eq!(third.beside(&[1, 2, 4]).unwrap(), Standing::Joins);
+        assert!(matches!(third.beside(&[1, 2, 3], true), Err(Error::LostData(3))));
+        assert_eq!(third.beside(&[1, 2, 4], true).unwrap(), Some(Standing::Joins));
+        for members in [[1, 2, 3], [1, 2, 4]] {
+            assert_eq!(third.beside(&members, false).unwrap(), None, "it waits for who knows it");
+        }
         // A stranger's question binds nobody: only founders found.
-        assert_eq!(third.answer(9, Vec::new()).unwrap().state(), State::Unspecified);
-        assert!(matches!(third.beside(&[1, 2, 3]), Err(Error::LostData(3))));
-        assert_eq!(third.answer(1, Vec::new()).unwrap().state(), State::Empty);
-        assert_eq!(third.beside(&[1, 2, 3]).unwrap(), Standing::Member);
-        assert_eq!(third.answer(1, vec![1, 2, 3]).unwrap().state(), State::Founded);
+        assert_eq!(third.answer(9, Vec::new(), false).unwrap().state(), State::Unspecified);
+        assert!(matches!(third.beside(&[1, 2, 3], true), Err(Error::LostData(3))));
+        assert_eq!(third.answer(1, Vec::new(), false).unwrap().state(), State::Empty);
+        assert_eq!(
+            third.beside(&[1, 2, 3], false).unwrap(),
+            Some(Standing::Member),
+            "the leader needs it to be elected"
+        );
+        assert_eq!(third.answer(1, vec![1, 2, 3], false).unwrap().state(), State::Founded);
         let fourth = founding(4, &folder);
-        assert_eq!(fourth.answer(1, Vec::new()).unwrap().state(), State::Unspecified);
+        assert_eq!(fourth.answer(1, Vec::new(), false).unwrap().state(), State::Unspecified);
     }
 }

@@ -89,6 +89,12 @@ impl Leases {
         self.silence(role, node) <= LEASE
     }
 
+    /// Whether a node was heard of within its lease, in this reign: there is a process that says that it is this node.
+    pub fn is_heard(&self, role: i32, node: u64) -> bool {
+        let memory = self.0.memory.lock();
+        memory.heard.get(&(role, node)).is_some_and(|last| last.elapsed() <= LEASE)
+    }
+
     /// What the leader of a shard said last, and who that is, unless that is too long ago.
     pub fn report(&self, shard: u32) -> Option<(u64, ShardReport)> {
         let memory = self.0.memory.lock();
@@ -110,16 +116,16 @@ mod tests {
         let leases = Leases::default();
         assert!(!leases.is_alive(2, 1), "a node that does not lead knows nobody");
         leases.begin();
-        assert!(leases.is_alive(2, 1));
+        assert!(leases.is_alive(2, 1) && !leases.is_heard(2, 1));
         tokio::time::advance(LEASE + Duration::from_millis(1)).await;
         assert!(!leases.is_alive(2, 1));
         leases.heard(2, 1, vec![report(7, 3)]);
         leases.changed().await;
-        assert!(leases.is_alive(2, 1) && !leases.is_alive(2, 2) && !leases.is_alive(3, 1));
+        assert!(leases.is_heard(2, 1) && leases.is_alive(2, 1) && !leases.is_alive(2, 2) && !leases.is_alive(3, 1));
         assert_eq!(leases.report(7), Some((1, report(7, 3))));
         tokio::time::advance(LEASE + Duration::from_millis(1)).await;
         assert_eq!(leases.report(7), None);
-        assert!(leases.silence(2, 1) > LEASE);
+        assert!(leases.silence(2, 1) > LEASE && !leases.is_heard(2, 1));
         leases.end();
         assert_eq!(leases.silence(2, 1), Duration::MAX);
     }

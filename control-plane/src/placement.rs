@@ -28,6 +28,8 @@ pub struct Broker {
     pub knows_members: bool,
     /// Draining, gone or removed: it gets nothing, and what it has goes to others.
     pub is_leaving: bool,
+    /// Of those that leave, one that will not come back: where nobody takes its replicas, its shards go on without them.
+    pub is_gone: bool,
 }
 
 impl Broker {
@@ -108,9 +110,14 @@ impl<'a> Plan<'a> {
         self.brokers.get(&id).map(|broker| broker.zone.as_str())
     }
 
-    /// An unknown broker was removed from the registry: like one that leaves.
+    /// An unknown broker is like one that leaves.
     fn is_leaving(&self, id: u64) -> bool {
         self.brokers.get(&id).is_none_or(|broker| broker.is_leaving)
+    }
+
+    /// An unknown broker was removed from the registry.
+    fn is_gone(&self, id: u64) -> bool {
+        self.brokers.get(&id).is_none_or(|broker| broker.is_gone)
     }
 
     /// Whether no other broker is fuller, in proportion to its capacity. Only from such a one a move evens things out for good.

@@ -21,6 +21,8 @@ use crate::registry::machine::{Outcome, RegistryMachine, encode_command};
 
 /// How long a request waits for a leader, for room in the queue, and for its command to be applied.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// How long a node waits to know that it is up to date, where it can do without.
+const CONFIRMATION: Duration = Duration::from_millis(500);
 /// How long a request waits before it asks again whether there is a leader.
 const RETRY_INTERVAL: Duration = Duration::from_millis(25);
 
@@ -159,6 +161,12 @@ impl Replica {
             Ok(outcome) => outcome,
             Err(_) => Err(ErrorCode::Unavailable.status("the control plane has no leader")),
         }
+    }
+
+    /// Whether what this replica has applied is all that was acknowledged; `false` where nobody is there to confirm it soon.
+    pub async fn is_current(&self) -> bool {
+        let has_leader = self.group.leadership().borrow().leader.is_some();
+        has_leader && matches!(tokio::time::timeout(CONFIRMATION, self.current()).await, Ok(Ok(_)))
     }
 
     async fn has_caught_up_with(&self, leader: &str) -> bool {

@@ -198,10 +198,8 @@ impl Move {
         client.move_shard(request).await?;
         let is_there =
             |status: &ClusterStatus| status.shards.iter().any(|shard| shard.shard == self.shard && shard.settled);
-        if self.wait {
-            while !is_there(&status(&mut client).await?) {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
+        while self.wait && !is_there(&status(&mut client).await?) {
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
         let what = if self.wait { "has moved" } else { "moves" };
         Ok(output::line(&format!("shard {} {what} from node {} to node {}", self.shard, self.from, self.to))?)

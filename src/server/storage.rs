@@ -2,8 +2,14 @@
 
 use anyhow::{Context as _, Result};
 use tidings_consensus::{Engine, EngineOptions, StorageConfig};
+use tidings_node::cluster::ClusterConfig;
 
 use super::Process;
+
+/// Where the engine of a node stores, and whose it is.
+pub fn engine_options(cluster: &ClusterConfig) -> EngineOptions {
+    EngineOptions::new(cluster.data.join("db"), cluster.node, cluster.id.clone())
+}
 
 /// Opens the engine in the data folder and reports its failure as the component `storage`.
 pub async fn open(process: &mut Process) -> Result<Engine> {
@@ -12,7 +18,7 @@ pub async fn open(process: &mut Process) -> Result<Engine> {
         peer_secret: Some(process.membership.secret().expose().to_owned()),
         dialer: process.dialer.clone(),
         tuning: process.config.section::<StorageConfig>()?.tuning(),
-        ..EngineOptions::new(process.cluster.data.join("db"), process.cluster.node, process.cluster.id.clone())
+        ..engine_options(&process.cluster)
     };
     // After a crash, opening reads what was written last.
     let engine = tokio::task::spawn_blocking(move || Engine::open(options)).await?.context("opening the storage")?;

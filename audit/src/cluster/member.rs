@@ -131,15 +131,28 @@ impl Member {
         let mut process = self.process.lock();
         ensure!(process.is_none(), "{} is running", self.name());
         let log = File::options().create(true).append(true).open(self.log()).context("opening a log")?;
+        let mut command = self.command(self.role.subcommand());
+        command.stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
+        *process = Some(command.spawn().with_context(|| format!("starting {}", self.name()))?);
+        Ok(())
+    }
+
+    /// Runs a command of the binary that works on the data of a node that does not run (`recover`); answers what it printed.
+    pub fn run_offline(&self, subcommand: &str, arguments: &[&str]) -> Result<String> {
+        let output = self.command(subcommand).args(arguments).output().context("starting the binary")?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The binary with this node's configuration.
+    fn command(&self, subcommand: &str) -> Command {
         let mut command = self.host.command(&self.binary.lock());
-        command.arg(self.role.subcommand()).arg("--data").arg(self.data());
+        command.arg(subcommand).arg("--data").arg(self.data());
         for setting in &self.settings {
             command.arg("--set").arg(setting);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
-        *process = Some(command.spawn().with_context(|| format!("starting {}", self.name()))?);
-        Ok(())
+        command
     }
 
     /// Starts the process and waits until it serves.

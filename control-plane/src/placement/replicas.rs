@@ -1,7 +1,5 @@
 //! The next replicas of one shard.
 
-use std::collections::BTreeSet;
-
 use super::{Plan, Shard};
 
 /// What the shard's replicas should be instead of what they are; `None` when nothing is to change, or nothing can.
@@ -28,7 +26,8 @@ fn born(plan: &Plan<'_>, replication: usize) -> Option<Vec<u64>> {
 
 /// One replica too few, too many, or on a broker that leaves.
 fn repaired(replicas: &[u64], plan: &Plan<'_>, replication: usize) -> Option<Vec<u64>> {
-    let leaving = replicas.iter().position(|id| plan.is_leaving(*id));
+    let gone = replicas.iter().position(|id| plan.is_gone(*id));
+    let leaving = gone.or_else(|| replicas.iter().position(|id| plan.is_leaving(*id)));
     if replicas.len() > replication {
         let surplus = leaving.or_else(|| {
             let places = 0..replicas.len();
@@ -43,9 +42,18 @@ fn repaired(replicas: &[u64], plan: &Plan<'_>, replication: usize) -> Option<Vec
         return Some(replicas.iter().copied().chain([new]).collect());
     }
     let leaving = leaving?;
-    let others = without(replicas, leaving);
+    let new = best(plan, &without(replicas, leaving)).filter(|new| !replicas.contains(new));
+    in_place_of(leaving, new, replicas, plan)
+}
+
+/// The replicas with another one in this place; without it where there is no other and it is gone for good: a shard is not
+/// worse off for no longer counting on who will not come.
+fn in_place_of(place: usize, new: Option<u64>, replicas: &[u64], plan: &Plan<'_>) -> Option<Vec<u64>> {
+    let Some(new) = new else {
+        return (plan.is_gone(replicas[place]) && replicas.len() > 1).then(|| without(replicas, place));
+    };
     let mut next = replicas.to_vec();
-    next[leaving] = best(plan, &others).filter(|new| !replicas.contains(new))?;
+    next[place] = new;
     Some(next)
 }
 
@@ -69,20 +77,16 @@ fn evened_out(replicas: &[u64], plan: &Plan<'_>) -> Option<Vec<u64>> {
     None
 }
 
-/// The change under way leads nowhere, because the broker that was to take the replica is gone: another one takes it. The
-/// voters are as before the change, so that again one replica changes.
+/// The change under way leads nowhere, because a broker that was to take a replica is gone: another one takes it. After a
+/// [recovery](tidings_consensus::Recovery) more than one may lack; they are replaced one by one.
 fn replanned(shard: &Shard, plan: &Plan<'_>) -> Option<Vec<u64>> {
     let voters = shard.voters.as_ref()?;
-    let wanted: BTreeSet<u64> = shard.replicas.iter().copied().collect();
-    let lost: Vec<u64> = wanted.difference(voters).copied().filter(|id| plan.is_leaving(*id)).collect();
-    let [lost] = lost.as_slice() else { return None };
-    let place = shard.replicas.iter().position(|id| id == lost)?;
-    let others = without(&shard.replicas, place);
-    let mut next = shard.replicas.clone();
+    let replicas = &shard.replicas;
+    let place = replicas.iter().position(|id| !voters.contains(id) && plan.is_leaving(*id))?;
     // Back to the one that it was to replace, if that stays; otherwise to a third.
-    let replaced = voters.difference(&wanted).copied().find(|id| !plan.is_leaving(*id));
-    next[place] = replaced.or_else(|| best(plan, &others))?;
-    Some(next)
+    let replaced = voters.iter().copied().find(|id| !replicas.contains(id) && !plan.is_leaving(*id));
+    let new = replaced.or_else(|| best(plan, &without(replicas, place)));
+    in_place_of(place, new, replicas, plan)
 }
 
 /// The best broker for one more replica beside these.

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn broker(id: u64, zone: u8) -> Broker {
-    Broker { id, zone: format!("z{zone}"), capacity: 100, is_alive: true, knows_members: true, is_leaving: false }
+    let zone = format!("z{zone}");
+    Broker { id, zone, capacity: 100, is_alive: true, knows_members: true, is_leaving: false, is_gone: false }
 }
 
 fn brokers(zones: &BTreeMap<u64, u8>) -> Vec<Broker> {
@@ -152,6 +153,37 @@ fn a_target_that_is_lost_before_it_took_its_replica_is_given_up() {
     let drained = Broker { is_leaving: true, ..broker(3, 0) };
     let others = [broker(1, 0), broker(2, 0), drained, gone, broker(5, 0)];
     assert_eq!(next(&others, &[shard], 3)[0].replicas, [1, 2, 5], "or on to a third");
+}
+
+fn gone(id: u64) -> Broker {
+    Broker { is_alive: false, is_leaving: true, is_gone: true, ..broker(id, 0) }
+}
+
+#[test]
+fn a_shard_goes_on_without_a_replica_that_is_gone_where_nobody_takes_it() {
+    let three = brokers(&(1..=3).map(|id| (id, 0)).collect());
+    let (map, _) = carried_out(&three, unborn(6), 3);
+    let (map, _) = carried_out(&[broker(1, 0), gone(2), broker(3, 0)], map, 3);
+    assert!(map.iter().all(|shard| shard.replicas.len() == 2 && !shard.replicas.contains(&2)));
+    let away = Broker { is_alive: false, ..broker(1, 0) };
+    assert!(next(&[away, gone(2), broker(3, 0)], &map, 3).is_empty(), "one that is only away is counted on");
+    let (map, _) = carried_out(&three, map, 3);
+    assert!(map.iter().all(|shard| shard.replicas.len() == 3), "and it takes the one that comes back, or comes anew");
+}
+
+#[test]
+fn after_a_recovery_those_that_are_gone_are_given_up_one_by_one() {
+    let recovered = |replicas: &[u64]| {
+        let voters = Some(BTreeSet::from([1]));
+        vec![Shard { replicas: replicas.to_vec(), voters, is_changing: false }]
+    };
+    let replicas = |brokers: &[Broker], shards: &[Shard]| next(brokers, shards, 3)[0].replicas.clone();
+    let left = [broker(1, 0), gone(2), gone(3)];
+    assert_eq!(replicas(&left, &recovered(&[2, 1, 3])), [1, 3]);
+    assert_eq!(replicas(&left, &recovered(&[1, 3])), [1]);
+    assert!(next(&left, &recovered(&[1]), 3).is_empty());
+    let with_room = [broker(1, 0), gone(2), gone(3), broker(4, 0)];
+    assert_eq!(replicas(&with_room, &recovered(&[2, 1, 3])), [4, 1, 3]);
 }
 
 #[test]

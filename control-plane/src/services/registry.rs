@@ -24,8 +24,9 @@ pub struct RegistryService {
 impl Registry for RegistryService {
     async fn found(&self, request: Request<FoundRequest>) -> Result<Response<FoundResponse>, Status> {
         answer("Found", async {
-            let members: Vec<u64> = self.controller.replica.group().status().members.into_keys().collect();
-            self.founding.answer(request.get_ref().node, members)
+            let group = self.controller.replica.group();
+            let is_certain = self.controller.replica.is_current().await;
+            self.founding.answer(request.get_ref().node, group.status().members.into_keys().collect(), is_certain)
         })
         .await
     }

@@ -10,6 +10,7 @@ mod failover;
 mod fencing;
 mod mixed_versions;
 mod quorum;
+mod recover;
 mod resize;
 mod support;
 mod tls;

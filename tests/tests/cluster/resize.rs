@@ -64,6 +64,29 @@ async fn a_broker_that_stays_away_is_replaced_and_one_that_lost_its_data_begins_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_broker_is_removed_without_a_spare_one_and_begins_anew() {
+    let cluster = start().await;
+    let traffic = Traffic::start(&cluster, 2).await;
+    traffic.goes_on(50).await;
+    let lost = cluster.broker(2);
+    lost.kill9().unwrap();
+    std::fs::remove_dir_all(lost.data()).unwrap();
+    cluster.operate(&["cluster", "remove", &lost.node().to_string(), "--dead"]).await.unwrap();
+    until(&cluster, "the shards go on with two replicas", |status| {
+        is_settled(status)
+            && status["shards"].as_array().unwrap().iter().all(|shard| shard["voters"] == serde_json::json!([4, 5]))
+    })
+    .await;
+    traffic.goes_on(50).await;
+    lost.start().await.unwrap();
+    until(&cluster, "it has its replicas again", |status| {
+        is_settled(status) && replicas(status, lost.node()) == status["shards"].as_array().unwrap().len() as u64
+    })
+    .await;
+    traffic.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_moves_a_shard() {
     let cluster = start_as(Plan { brokers: 4, ..Plan::default() }).await;
     let traffic = Traffic::start(&cluster, 2).await;
