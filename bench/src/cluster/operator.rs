@@ -95,14 +95,15 @@ impl Operator {
     pub async fn until(&self, what: &str, is_so: impl Fn(&ClusterStatus) -> bool) -> Result<ClusterStatus> {
         let deadline = Instant::now() + LIMIT;
         loop {
-            // A node that has just lost its leader refuses for a moment.
-            if let Ok(status) = self.status().await
-                && is_settled(&status)
-                && is_so(&status)
+            let asked = self.status().await;
+            if let Ok(status) = &asked
+                && is_settled(status)
+                && is_so(status)
             {
-                return Ok(status);
+                return Ok(status.clone());
             }
-            ensure!(Instant::now() < deadline, "not within {LIMIT:?}: {what}");
+            // A node that has just lost its leader refuses for a moment.
+            ensure!(Instant::now() < deadline, "not within {LIMIT:?}: {what}; the cluster says {asked:?}");
             sleep(ASK_EVERY).await;
         }
     }
