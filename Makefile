@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(or $(TIDINGS_BUILD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidings)
 DATA ?= ./data
 
-.PHONY: run build test verify fix bench help
+.PHONY: run build test verify fix bench audit help
 
 run: build ## build, and start one whole node on ./data
 	@$(TARGET)/release/tidings standalone --data $(DATA)
@@ -19,6 +19,8 @@ build: ## the release binary
 test: ## every test: unit, property, and system tests over real processes
 	@scripts/setup test
 	$(CARGO) build --bin tidings
+	@# Before the tests, so that it is said; without the history there is none (3), and the tests say so.
+	scripts/last-release || [ $$? -eq 3 ]
 	TIDINGS_BIN=$(abspath $(TARGET)/debug/tidings) $(CARGO) test --workspace --no-fail-fast
 
 verify: ## read-only checks: format, lints, licences, links in the documentation
@@ -33,10 +35,15 @@ fix: ## write what the checks would complain of
 	cargo fmt --all
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 
-bench: ## the load generator against a node of its own; bench/RESULTS.md keeps the figures
+bench: ## the load generator against a node of its own; bench/RESULTS.md keeps the figures (a cluster: bench/cluster-runs)
 	@scripts/setup build
 	$(CARGO) build --release -p tidings -p tidings-bench
 	$(TARGET)/release/tidings-bench --node $(TARGET)/release/tidings
+
+audit: ## the loss audit in its long form: half an hour of faults against a cluster on this machine
+	@scripts/setup test
+	$(CARGO) build --release --bin tidings
+	$(TARGET)/release/tidings audit --local --seconds 150
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

@@ -50,17 +50,12 @@ pub enum Command {
     Listen(listen::ListenCommand),
     /// Chat in the terminal: `@bob hi` sends to bob, a plain line to the last one
     Chat(chat::ChatCommand),
-    Audit(audit::AuditCommand),
+    Audit(Box<audit::AuditCommand>),
     Recover(recover::RecoverCommand),
 }
 
 /// Runs a command to its end.
 pub fn run(command: Command) -> ExitCode {
-    if let Command::Audit(command) = &command
-        && let Some(ended) = command.run_isolated()
-    {
-        return ended;
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(anyhow::Error::from(error)).report(),

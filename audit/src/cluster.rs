@@ -23,6 +23,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use parking_lot::Mutex;
@@ -32,6 +33,7 @@ use tokio::time::{Instant, sleep};
 
 use file_system::FileSystem;
 use hosts::Host;
+pub use hosts::loopback;
 pub use member::{DEADLINE, Member};
 pub use network::Network;
 pub use plan::{Placement, Plan, Role, Storage};
@@ -85,6 +87,22 @@ impl LocalCluster {
             member.ready().await?;
         }
         Ok(())
+    }
+
+    /// Waits until every shard has a leader and all its replicas where they are wanted, as `tidings cluster status` says.
+    pub async fn settled(&self) -> Result<()> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let status = self.operate(&["cluster", "status", "--json"]).await?;
+            let status: serde_json::Value = serde_json::from_str(&status).context("reading the cluster's status")?;
+            let shards = status["shards"].as_array().context("the cluster's status lists no shards")?;
+            if shards.iter().all(|shard| shard["settled"] == true) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "not every shard has settled after {DEADLINE:?}: {status}");
+            // The cluster says what it is doing only when it is asked.
+            sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// All processes: control-plane nodes, brokers, gateways, then those that were added.
@@ -166,7 +184,7 @@ impl LocalCluster {
                 return Err(complaint.context(format!("not within {DEADLINE:?}: tidings {}", arguments.join(" "))));
             }
             // A cluster that has just lost a node says no for a moment; nothing tells when that is over.
-            sleep(std::time::Duration::from_millis(200)).await;
+            sleep(Duration::from_millis(200)).await;
         }
     }
 
@@ -199,12 +217,16 @@ impl LocalCluster {
         let node = self.last_node.fetch_add(1, Ordering::Relaxed) + 1;
         let folder = self.folder.path().join(format!("{role}-{node}"));
         fs::create_dir_all(&folder)?;
+        for (name, content) in &self.plan.files {
+            fs::write(folder.join(name), content)?;
+        }
         let file_system = match self.plan.storage {
             Storage::FileSystem { mebibytes } if role != Role::Gateway => Some(FileSystem::make(&folder, mebibytes)?),
             _ => None,
         };
         let settings = self.settings(role, node, &host);
-        let (binary, environment) = (self.plan.binary.clone(), self.plan.environment.clone());
+        let of_role = self.plan.binaries.iter().rfind(|(of, _)| *of == role).map(|(_, binary)| binary);
+        let (binary, environment) = (of_role.unwrap_or(&self.plan.binary).clone(), self.plan.environment.clone());
         let parts = member::Parts { role, node, host, folder, file_system, binary, settings, environment };
         let member = Arc::new(Member::new(parts));
         self.members.lock().push(member.clone());

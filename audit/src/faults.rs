@@ -122,7 +122,7 @@ impl Class {
             Self::ClockStep => Fault::ClockStep(clock_step::ClockStep::draw(rng, shape)),
             Self::RollingRestart => Fault::RollingRestart(rolling_restart::RollingRestart::draw(rng)),
             Self::Resize => Fault::Resize(resize::Resize::draw(rng, shape)),
-            Self::BitFlip => Fault::BitFlip(bit_flip::BitFlip::draw(rng, shape)),
+            Self::BitFlip => Fault::BitFlip(bit_flip::BitFlip::draw(rng)),
         }
     }
 }
@@ -236,7 +236,8 @@ impl Fault {
         }
     }
 
-    /// Does it, mends what it did, and waits until every process serves again.
+    /// Does it, mends what it did, and waits until every process serves again and every shard is whole: the next fault may
+    /// take another replica.
     pub async fn inflict(&self, cluster: &LocalCluster) -> Result<()> {
         match self {
             Self::Kill(fault) => fault.inflict(cluster).await,
@@ -252,7 +253,11 @@ impl Fault {
             Self::BitFlip(fault) => fault.inflict(cluster).await,
         }
         .with_context(|| format!("{self:?}"))?;
-        cluster.ready().await.with_context(|| format!("after {self:?}"))
+        let whole = async {
+            cluster.ready().await?;
+            cluster.settled().await
+        };
+        whole.await.with_context(|| format!("after {self:?}"))
     }
 }
 

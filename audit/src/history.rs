@@ -165,21 +165,27 @@ impl History {
             let tally = &self.0.state.lock().tally;
             tally.unanswered.len() + tally.accepted_not_shown.len()
         };
-        let settled = async {
-            loop {
-                let changed = self.0.changed.notified();
-                tokio::pin!(changed);
-                // Registers before the look, so that a change between the two is not missed.
-                changed.as_mut().enable();
-                if missing() == 0 {
-                    return;
-                }
-                changed.await;
-            }
-        };
         // What is missing at the limit is for the verdict.
-        let _ = tokio::time::timeout(limit, settled).await;
+        let _ = tokio::time::timeout(limit, self.until(|| missing() == 0)).await;
         missing()
+    }
+
+    /// Waits until so many messages were accepted.
+    pub async fn accepted_at_least(&self, count: u64) {
+        self.until(|| self.accepted() >= count).await;
+    }
+
+    async fn until(&self, is_so: impl Fn() -> bool) {
+        loop {
+            let changed = self.0.changed.notified();
+            tokio::pin!(changed);
+            // Registers before the look, so that a change between the two is not missed.
+            changed.as_mut().enable();
+            if is_so() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Writes it as JSON lines.

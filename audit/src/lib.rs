@@ -18,6 +18,6 @@ pub mod schedule;
 pub mod verdict;
 pub mod workload;
 
-pub use cluster::{LocalCluster, Member, Placement, Plan, Role};
+pub use cluster::{LocalCluster, Member, Placement, Plan, Role, loopback};
 pub use history::History;
 pub use verdict::Verdict;

@@ -5,18 +5,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::cluster::{LocalCluster, Plan, Role};
+use crate::cluster::{DEADLINE, LocalCluster, Plan, Role};
 use crate::faults::{Class, Shape};
 use crate::history::History;
 use crate::people;
 use crate::schedule::{self, Timed};
 use crate::verdict::{self, Verdict};
-use crate::workload::{Traffic, Workload};
+use crate::workload::Workload;
 
 /// How long the cluster has, after the last fault, to settle every message.
 pub const SETTLE: Duration = Duration::from_secs(120);
+/// The same where the cluster did not come back whole.
+const SETTLE_AFTER_TROUBLE: Duration = Duration::from_secs(20);
 /// The gateways' heartbeat: clients find out within seconds that a gateway does not live.
 const HEARTBEAT: &str = "gateway.heartbeat_ms=2000";
 
@@ -89,7 +91,9 @@ impl Audit {
 
     async fn start(&self, class: Class) -> Result<LocalCluster> {
         let plan = self.plan.clone().set(Role::Gateway, HEARTBEAT);
-        LocalCluster::start(class.adapt(plan)?).await.context("starting a cluster")
+        let cluster = LocalCluster::start(class.adapt(plan)?).await.context("starting a cluster")?;
+        cluster.settled().await?;
+        Ok(cluster)
     }
 
     async fn traffic_and_faults(
@@ -105,17 +109,20 @@ impl Audit {
         let mut traffic = Workload { gateways, people, rate, stores: stores.path().to_owned(), seed }.start();
         let history = traffic.history().clone();
         let schedule = schedule::plan(self.seed, class, self.length, &Shape::of(&self.plan));
-        let faults = inflict(cluster, &schedule, self.length, &mut report.faults, tell);
+        let faults = async {
+            // Everybody's: then the traffic flows.
+            let flows = timeout(DEADLINE, history.accepted_at_least(u64::from(self.users))).await;
+            flows.context("no traffic before the first fault")?;
+            inflict(cluster, &schedule, self.length, &mut report.faults, tell).await
+        };
         let ended = tokio::select! {
             ended = faults => ended,
             error = traffic.failed() => Err(error),
         };
-        let ended = match ended {
-            Ok(()) => settle(traffic).await,
-            Err(error) => Err(error),
-        };
-        // The history counts, whatever happened.
-        report.trouble = ended.err().map(|error| format!("{error:#}"));
+        // Also after trouble, so that the verdict tells what was lost and not what was on its way.
+        let limit = if ended.is_ok() { SETTLE } else { SETTLE_AFTER_TROUBLE };
+        let settled = traffic.end(limit).await.map(drop);
+        report.trouble = ended.and(settled).err().map(|error| format!("{error:#}"));
         Ok(history)
     }
 
@@ -161,8 +168,4 @@ async fn inflict(
     }
     sleep_until(began + length).await;
     Ok(())
-}
-
-async fn settle(traffic: Traffic) -> Result<()> {
-    traffic.end(SETTLE).await.map(drop)
 }

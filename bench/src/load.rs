@@ -13,8 +13,9 @@ use hdrhistogram::Histogram;
 use tidings_sdk::{Client, Content, Event, Events, Sending};
 use tokio::task::JoinSet;
 
-use crate::node::{self, Node, Usage};
+use crate::node::Usage;
 use crate::people::{Pair, Pairs};
+use crate::process;
 
 /// Run number and intended time, in front of a message's payload.
 pub const STAMP_BYTES: usize = 16;
@@ -36,6 +37,15 @@ impl Shape {
             Self::Closed { senders, .. } | Self::Open { senders, .. } => *senders,
         }
     }
+}
+
+/// What is under load.
+pub trait Target {
+    /// Where a client connects.
+    fn gateway_url(&self, client: usize) -> String;
+
+    /// What all its processes have used until now.
+    async fn usage(&self) -> Result<Usage>;
 }
 
 pub struct Plan {
@@ -88,16 +98,16 @@ impl Course {
     }
 }
 
-fn histogram() -> Histogram<u64> {
+pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 120_000_000, 3).expect("the bounds are constant and valid")
 }
 
-pub async fn run(node: &Node, people: &Pairs, plan: &Plan) -> Result<Run> {
+pub async fn run(target: &impl Target, people: &Pairs, plan: &Plan) -> Result<Run> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let pairs = people.0.get(..plan.shape.senders()).context("more senders than people")?;
     let mut clients = Vec::with_capacity(pairs.len());
-    for pair in pairs {
-        clients.push(connect(node, pair).await?);
+    for (index, pair) in pairs.iter().enumerate() {
+        clients.push(connect(target, index, pair).await?);
     }
 
     let warm_up_us = u64::try_from(plan.warm_up.as_micros())?;
@@ -123,10 +133,10 @@ pub async fn run(node: &Node, people: &Pairs, plan: &Plan) -> Result<Run> {
     }
 
     tokio::time::sleep_until((course.begin + plan.warm_up).into()).await;
-    let (node_before, own_before) = (node.usage().await?, node::own_cpu_seconds());
+    let (before, own_before) = (target.usage().await?, process::own_cpu_seconds());
     tokio::time::sleep_until((course.begin + plan.warm_up + plan.measured).into()).await;
-    let used = node.usage().await? - node_before;
-    let own_used = node::own_cpu_seconds() - own_before;
+    let used = target.usage().await? - before;
+    let own_used = process::own_cpu_seconds() - own_before;
 
     let mut send = histogram();
     while let Some(sender) = senders.join_next().await {
@@ -166,10 +176,11 @@ struct Ends {
     events: Events,
 }
 
-async fn connect(node: &Node, pair: &Pair) -> Result<Ends> {
-    let client = |token: &String| Client::builder(node.gateway_url(), token.clone()).device("bench").connect();
-    let (recipient, events) = client(&pair.recipient_token)?;
-    let (sender, own_events) = client(&pair.sender_token)?;
+async fn connect(target: &impl Target, index: usize, pair: &Pair) -> Result<Ends> {
+    let client =
+        |at: usize, token: &String| Client::builder(target.gateway_url(at), token.clone()).device("bench").connect();
+    let (recipient, events) = client(index + 1, &pair.recipient_token)?;
+    let (sender, own_events) = client(index, &pair.sender_token)?;
     recipient.online().await?;
     sender.online().await?;
     // Receipts are acknowledged by themselves when nobody wants the events.

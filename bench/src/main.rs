@@ -1,10 +1,15 @@
-//! Load from the Rust SDK against a node: how many messages a second it accepts, how long a send and a delivery take,
-//! and what that costs in fsyncs, CPU and bytes. Every message is accounted for at the end of each run.
+//! Load from the Rust SDK against real processes: how many messages a second are accepted, how long a send and a delivery
+//! take, what that costs in fsyncs, CPU and bytes, and how long faults and moves are felt. Every message is accounted for at
+//! the end of each run.
+//!
+//! Without a subcommand one node is measured; the subcommands measure a cluster.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // Printing figures is what it is for.
 
+mod cluster;
 mod load;
 mod node;
 mod people;
+mod process;
 mod report;
 
 use std::path::PathBuf;
@@ -16,12 +21,20 @@ use clap::Parser;
 use crate::load::{Plan, Shape};
 use crate::node::Node;
 
-/// Runs each load in turn, several times over, against a node of its own, and prints a row per run.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    cluster: Option<cluster::Command>,
+    #[command(flatten)]
+    one_node: OneNode,
+}
+
+/// Runs each load in turn, several times over, against a node of its own, and prints a row per run.
+#[derive(Debug, clap::Args)]
+struct OneNode {
     /// The `tidings` binary to start.
-    #[arg(long)]
+    #[arg(long, default_value = "target/release/tidings")]
     node: PathBuf,
     /// Where the node keeps its data; a temporary folder otherwise. Name one on the disk that you want to measure.
     #[arg(long)]
@@ -55,32 +68,41 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let node = Node::start(&arguments.node, arguments.data.as_deref(), arguments.node_cpus.as_deref()).await?;
-    let people = people::Pairs::create(&node, arguments.senders.max(64)).await?;
-
-    let mut shapes = vec![Shape::Closed { senders: 1, in_flight: 1 }, Shape::Closed { senders: 64, in_flight: 1 }];
-    shapes.extend(arguments.rate.iter().map(|rate| Shape::Open { senders: arguments.senders, rate: *rate }));
-    shapes.push(Shape::Closed { senders: arguments.senders, in_flight: arguments.in_flight });
-
-    println!("1:1 messages of {} B, each acknowledged; durability tier: fsync (one replica)", arguments.size);
-    report::print_header();
-    let mut runs = Vec::new();
-    for _ in 0..arguments.repeats {
-        for shape in &shapes {
-            let plan = Plan {
-                shape: shape.clone(),
-                warm_up: Duration::from_secs(arguments.warm_up),
-                measured: Duration::from_secs(arguments.seconds),
-                size: arguments.size.max(load::STAMP_BYTES),
-            };
-            let run = load::run(&node, &people, &plan).await?;
-            report::print_run(shape, &run);
-            runs.push((shape.clone(), run));
-        }
+    match arguments.cluster {
+        Some(command) => command.run().await,
+        None => arguments.one_node.run().await,
     }
-    report::print_medians(&shapes, &runs);
-    node.stop().await?;
-    let faulty = runs.iter().filter(|(_, run)| run.lost > 0 || run.doubled > 0 || run.refused > 0).count();
-    anyhow::ensure!(faulty == 0, "{faulty} runs lost, doubled or refused messages");
-    Ok(())
+}
+
+impl OneNode {
+    async fn run(self) -> Result<()> {
+        let node = Node::start(&self.node, self.data.as_deref(), self.node_cpus.as_deref()).await?;
+        let people = people::Pairs::create(node.control_url(), &node.operator_key()?, self.senders.max(64)).await?;
+
+        let mut shapes = vec![Shape::Closed { senders: 1, in_flight: 1 }, Shape::Closed { senders: 64, in_flight: 1 }];
+        shapes.extend(self.rate.iter().map(|rate| Shape::Open { senders: self.senders, rate: *rate }));
+        shapes.push(Shape::Closed { senders: self.senders, in_flight: self.in_flight });
+
+        println!("1:1 messages of {} B, each acknowledged; durability tier: fsync (one replica)", self.size);
+        report::print_header();
+        let mut runs = Vec::new();
+        for _ in 0..self.repeats {
+            for shape in &shapes {
+                let plan = Plan {
+                    shape: shape.clone(),
+                    warm_up: Duration::from_secs(self.warm_up),
+                    measured: Duration::from_secs(self.seconds),
+                    size: self.size.max(load::STAMP_BYTES),
+                };
+                let run = load::run(&node, &people, &plan).await?;
+                report::print_run(shape, &run);
+                runs.push((shape.clone(), run));
+            }
+        }
+        report::print_medians(&shapes, &runs);
+        node.stop().await?;
+        let faulty = runs.iter().filter(|(_, run)| run.lost > 0 || run.doubled > 0 || run.refused > 0).count();
+        anyhow::ensure!(faulty == 0, "{faulty} runs lost, doubled or refused messages");
+        Ok(())
+    }
 }

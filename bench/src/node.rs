@@ -9,6 +9,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use crate::load::Target;
+use crate::process;
+
 /// A running node on ports of its own.
 pub struct Node {
     child: Child,
@@ -19,12 +22,24 @@ pub struct Node {
     admin: u16,
 }
 
-/// What the node has used since it started.
+/// What the servers have used since they started.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     pub cpu_seconds: f64,
     pub bytes_written: f64,
     pub fsyncs: f64,
+}
+
+impl std::ops::Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            cpu_seconds: self.cpu_seconds + other.cpu_seconds,
+            bytes_written: self.bytes_written + other.bytes_written,
+            fsyncs: self.fsyncs + other.fsyncs,
+        }
+    }
 }
 
 impl std::ops::Sub for Usage {
@@ -81,10 +96,6 @@ impl Node {
         bail!("the node was not ready within a minute")
     }
 
-    pub fn gateway_url(&self) -> String {
-        format!("ws://127.0.0.1:{}", self.gateway)
-    }
-
     pub fn control_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.control)
     }
@@ -94,21 +105,16 @@ impl Node {
         Ok(std::fs::read_to_string(self.data.join("operator.key"))?.trim().to_owned())
     }
 
-    /// What it has used until now. CPU and bytes are the kernel's count of the process; fsyncs are its own.
-    pub async fn usage(&self) -> Result<Usage> {
+    /// CPU and bytes are the kernel's count of the process; fsyncs are its own.
+    async fn used(&self) -> Result<Usage> {
         let id = self.child.id().context("the node has ended")?;
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        let fields: Vec<&str> = stat.rsplit_once(')').context("/proc/stat")?.1.split_whitespace().collect();
-        // Fields 14 and 15 of the line (user and system time) in ticks of 10 ms, counted from behind the name.
-        let ticks = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-        let io = std::fs::read_to_string(format!("/proc/{id}/io"))?;
-        let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).context("/proc/io")?;
         let metrics = self.get("/metrics").await?;
         let fsyncs = metrics
             .lines()
             .find_map(|line| line.strip_prefix("tidings_consensus_log_fsyncs_total "))
             .context("the node's metrics have no count of fsyncs")?;
-        Ok(Usage { cpu_seconds: ticks / 100.0, bytes_written: written.trim().parse()?, fsyncs: fsyncs.trim().parse()? })
+        let (cpu_seconds, bytes_written) = (process::cpu_seconds(id)?, process::bytes_written(id)?);
+        Ok(Usage { cpu_seconds, bytes_written, fsyncs: fsyncs.trim().parse()? })
     }
 
     async fn get(&self, path: &str) -> Result<String> {
@@ -127,6 +133,16 @@ impl Node {
     }
 }
 
+impl Target for Node {
+    fn gateway_url(&self, _client: usize) -> String {
+        format!("ws://127.0.0.1:{}", self.gateway)
+    }
+
+    async fn usage(&self) -> Result<Usage> {
+        self.used().await
+    }
+}
+
 fn free_ports() -> Result<[u16; 4]> {
     // All are held while the others are chosen, so that they differ.
     let listeners: Vec<_> = (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
@@ -135,12 +151,4 @@ fn free_ports() -> Result<[u16; 4]> {
         *port = listener.local_addr()?.port();
     }
     Ok(ports)
-}
-
-/// CPU seconds that this process, the generator, has used.
-pub fn own_cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: f64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-    ticks / 100.0
 }

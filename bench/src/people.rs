@@ -8,8 +8,6 @@ use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 
-use crate::node::Node;
-
 /// One sender and who it sends to.
 #[derive(Debug, Clone)]
 pub struct Pair {
@@ -21,9 +19,9 @@ pub struct Pair {
 pub struct Pairs(pub Vec<Pair>);
 
 impl Pairs {
-    pub async fn create(node: &Node, count: usize) -> Result<Self> {
-        let channel = Channel::from_shared(node.control_url())?.connect().await?;
-        let key: MetadataValue<Ascii> = format!("Bearer {}", node.operator_key()?).parse()?;
+    pub async fn create(control_url: String, operator_key: &str, count: usize) -> Result<Self> {
+        let channel = Channel::from_shared(control_url)?.connect().await?;
+        let key: MetadataValue<Ascii> = format!("Bearer {operator_key}").parse()?;
         let with_key = move |mut request: Request<()>| {
             request.metadata_mut().insert("authorization", key.clone());
             Ok(request)

@@ -11,9 +11,18 @@ pub fn print_header() {
 }
 
 pub fn print_run(shape: &Shape, run: &Run) {
+    print_named(&name(shape), run);
+}
+
+/// As [`print_run`], of one of several systems.
+pub fn print_run_of(system: &str, shape: &Shape, run: &Run) {
+    print_named(&format!("{system}, {}", name(shape)), run);
+}
+
+fn print_named(name: &str, run: &Run) {
     println!(
         "| {} | {:.0} | {} | {} | {:.0} | {:.4} | {:.4} | {:.0} | {} / {} / {} |",
-        name(shape),
+        name,
         run.accepted_per_second,
         percentiles(&run.send),
         percentiles(&run.delivery),
@@ -55,7 +64,7 @@ fn name(shape: &Shape) -> String {
     }
 }
 
-fn percentiles(histogram: &hdrhistogram::Histogram<u64>) -> String {
+pub fn percentiles(histogram: &hdrhistogram::Histogram<u64>) -> String {
     let ms = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
     format!("{:.2} / {:.2}", ms(0.5), ms(0.99))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
-use tidings_consensus::{Engine, Group, Leadership, NodeId};
+use tidings_consensus::{Engine, Group, GroupId, Leadership, NodeId};
 use tidings_node::health::Component;
 use tidings_node::{Clock, Shutdown};
 use tidings_proto::cluster::v1::{ShardMap, ShardPlacement};
@@ -71,14 +71,16 @@ struct Open {
 impl Placer {
     /// Runs until the shutdown.
     pub async fn run(mut self) {
-        let mut failure = self.engine.failure();
+        let (mut failure, mut damaged) = (self.engine.failure(), self.engine.damaged());
         self.health.not_ready("waits for the shard map");
         let (mut map_is_final, mut has_failed) = (false, false);
         loop {
             let map = self.map.borrow_and_update().clone();
-            let placed = self.place(&map).await;
+            let to_repair = damaged.borrow_and_update().keys().copied().collect();
+            let broken = self.repair(&map, to_repair).await;
+            let placed = self.place(&map, &broken).await;
             self.retire().await;
-            let is_complete = placed.is_ok() && self.opened.retiring.is_empty();
+            let is_complete = placed.is_ok() && broken.is_empty() && self.opened.retiring.is_empty();
             let leaderless = self.leaderless();
             match placed {
                 Err(error) => {
@@ -86,6 +88,7 @@ impl Placer {
                     self.health.not_ready(error.to_string());
                 }
                 Ok(()) if map.epoch == 0 => {}
+                Ok(()) if !broken.is_empty() => self.health.not_ready(format!("damaged shards: {broken:?}")),
                 Ok(()) if leaderless.is_empty() => self.health.ready(),
                 Ok(()) => self.health.not_ready(format!("shards without a leader: {leaderless:?}")),
             }
@@ -96,6 +99,7 @@ impl Placer {
                     self.health.failed(why);
                     has_failed = true;
                 }
+                changed = damaged.changed() => if changed.is_err() { break },
                 () = tokio::time::sleep(RETRY), if !is_complete => {}
                 () = leaders_changed(self.shards.all(), self.node, &leaderless) => {}
             }
@@ -108,7 +112,33 @@ impl Placer {
         }
     }
 
-    async fn place(&mut self, map: &ShardMap) -> Result<(), Error> {
+    /// Rebuilds damaged replicas from their peers: the leader lets this node out of the members, what is left is erased, and
+    /// [`place`](Self::place) opens an empty replica, which the leader lets in again. Answers the shards for which that has
+    /// not been possible yet.
+    async fn repair(&mut self, map: &ShardMap, damaged: BTreeSet<GroupId>) -> BTreeSet<u32> {
+        let mut broken = BTreeSet::new();
+        for shard in map.shards.iter().map(|placement| placement.shard) {
+            if !damaged.contains(&group_of(shard)) {
+                continue;
+            }
+            self.close(shard).await;
+            if let Err(error) = self.rebuild(shard).await {
+                tracing::error!(shard, %error, "a damaged replica could not be rebuilt yet");
+                broken.insert(shard);
+            }
+        }
+        broken
+    }
+
+    async fn rebuild(&self, shard: u32) -> Result<(), Error> {
+        if self.relay.members(shard, Some(self.node)).await?.contains(&self.node) {
+            return Err(Error::Relay { shard, reason: "the leader has not let this node out".to_owned() });
+        }
+        tracing::warn!(shard, "erasing a damaged replica; it is made anew from its peers");
+        Ok(self.engine.erase_group(group_of(shard)).await?)
+    }
+
+    async fn place(&mut self, map: &ShardMap, broken: &BTreeSet<u32>) -> Result<(), Error> {
         let count = u32::try_from(map.shards.len()).unwrap_or(u32::MAX);
         if count > MAX_SHARDS || map.shards.iter().any(|placement| placement.shard >= count) {
             let reason = format!("{count} shards, numbered otherwise than from 0, or more than {MAX_SHARDS}");
@@ -118,7 +148,7 @@ impl Placer {
             self.engine.set_address(node.id, &node.address);
         }
         self.opened.retiring.clear();
-        for placement in &map.shards {
+        for placement in map.shards.iter().filter(|placement| !broken.contains(&placement.shard)) {
             let (shard, is_wanted) = (placement.shard, placement.replicas.contains(&self.node));
             let is_open = self.opened.shards.contains_key(&shard);
             // A replica that was to go while this node was away is still a member until its leader says otherwise.

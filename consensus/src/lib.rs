@@ -12,6 +12,7 @@
 mod applier;
 mod command_batch;
 mod compaction;
+mod config;
 mod encoding;
 mod engine;
 mod error;
@@ -53,6 +54,7 @@ mod fault_tests;
 #[cfg(test)]
 mod raft_suite_tests;
 
+pub use config::StorageConfig;
 pub use engine::Engine;
 pub use error::{Error, ProposeError};
 pub use group::{Group, GroupStatus, Member};

@@ -66,7 +66,7 @@ impl Scrubber {
     /// Rounds with a pause between them, until the engine ends.
     pub(crate) async fn run(self: Arc<Self>, pause: Duration) {
         // Nodes that start together do not read together.
-        let mut wait = FIRST_ROUND_AFTER.mul_f64(rand::random_range(1.0..2.0));
+        let mut wait = FIRST_ROUND_AFTER.min(pause).mul_f64(rand::random_range(1.0..2.0));
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,

@@ -212,7 +212,7 @@ impl ControlPlane {
         let directory = DirectoryServer::new(directory).max_decoding_message_size(MAX_REQUEST_BYTES);
         let nodes = NodesServer::new(NodesService::new(self.replica.clone(), self.controller.leases.clone()));
         let nodes = nodes.max_decoding_message_size(MAX_HEARTBEAT_BYTES);
-        let registry = RegistryService { replica: self.replica.clone(), founding: self.founding.clone() };
+        let registry = RegistryService { controller: self.controller.clone(), founding: self.founding.clone() };
         let registry = RegistryServer::new(registry).max_decoding_message_size(MAX_REQUEST_BYTES);
         routes
             .add_service(InterceptedService::new(directory, members_only.clone()))
@@ -235,6 +235,8 @@ impl ControlPlane {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         leadership.mark_changed();
         let controller = tokio::spawn(self.controller.clone().run(self.shutdown.clone()));
+        let replica = self.replica.clone();
+        let freshness = tokio::spawn(async move { replica.keep_fresh().await });
         loop {
             tokio::select! {
                 () = self.shutdown.requested() => break,
@@ -260,6 +262,7 @@ impl ControlPlane {
             }
         }
         controller.abort();
+        freshness.abort();
         self.tell_health("shutting down").await;
         // Ends the streams of those who watch the health, which would otherwise hold up the server's graceful end.
         for name in HEALTH_NAMES {

@@ -21,6 +21,12 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// A learner that lacks no more entries than this can become a voter.
 const NEARLY: u64 = 100;
 
+/// Whether a broker can be given a replica of a shard that others hold. One of release 0.1, which names no store, would
+/// found the shard anew beside its data. It keeps what it has until it is upgraded (promise 7).
+pub fn knows_members(broker: &Node) -> bool {
+    broker.store != 0
+}
+
 /// The controller of one node; it works while the node leads.
 #[derive(Clone)]
 pub struct Controller {
@@ -106,6 +112,7 @@ impl Controller {
                 zone: node.zone.clone(),
                 capacity: if node.capacity == 0 { 100 } else { node.capacity },
                 is_alive: self.leases.is_alive(node.role, node.id),
+                knows_members: knows_members(node),
                 is_leaving: node.phase() != NodePhase::Active,
                 is_gone: node.phase() == NodePhase::Gone,
             })

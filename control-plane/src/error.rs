@@ -23,6 +23,11 @@ pub enum Error {
          `tidings cluster remove {0} --dead` on another node, and start this one again"
     )]
     LostData(u64),
+    /// This node's replica is damaged, and no other node could be asked to let it out of the members.
+    #[error(
+        "the control plane's replica of node {node} is damaged and cannot be made anew: no leader lets it out ({damage})"
+    )]
+    Damaged { node: u64, damage: String },
     /// The port for the other nodes cannot be opened.
     #[error("listening on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },

@@ -21,7 +21,8 @@ use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::found_response::State;
 use tidings_proto::cluster::v1::registry_server::{Registry, RegistryServer};
 use tidings_proto::cluster::v1::{
-    FoundRequest, FoundResponse, ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse,
+    FoundRequest, FoundResponse, LeaveRequest, LeaveResponse, ProposeRequest, ProposeResponse, ReadIndexRequest,
+    ReadIndexResponse,
 };
 use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
@@ -33,6 +34,8 @@ use crate::peers::Peers;
 use crate::{Error, GROUP};
 
 const RETRY: Duration = Duration::from_millis(200);
+/// How often the others are asked to let a damaged node out.
+const LEAVE_ATTEMPTS: usize = 150;
 /// How often it is said that the others are not there yet.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -73,6 +76,13 @@ impl Founding {
     /// Finds out what this node is to its group; waits for the others as long as that is not clear. Answers their question
     /// meanwhile.
     pub async fn settle(&self, engine: &Engine, door: &Door, shutdown: &Shutdown) -> Result<Standing, Error> {
+        let peers = Peers::new(&door.membership, door.dialer.clone());
+        let damage = engine.damaged().borrow().get(&GROUP).cloned();
+        if let Some(reason) = damage {
+            self.leave(&peers, reason).await?;
+            engine.erase_group(GROUP).await?;
+            return Ok(Standing::Joins);
+        }
         if engine.has_replica(GROUP)? {
             return Ok(Standing::Member);
         }
@@ -96,7 +106,6 @@ impl Founding {
                 }
             }
         });
-        let peers = Peers::new(&door.membership, door.dialer.clone());
         let standing = tokio::select! {
             () = shutdown.requested() => Err(Error::Interrupted),
             standing = self.ask(&peers) => standing,
@@ -110,13 +119,35 @@ impl Founding {
         standing
     }
 
+    /// Has the leader take this node, whose replica is damaged, out of the members: what it had promised no longer counts,
+    /// and it can begin anew.
+    async fn leave(&self, peers: &Peers, damage: String) -> Result<(), Error> {
+        tracing::error!(reason = damage, "the control plane's replica is damaged; it is made anew from its peers");
+        for _ in 0..LEAVE_ATTEMPTS {
+            for address in self.addresses() {
+                let Ok(mut client) = peers.registry(address) else { continue };
+                match client.leave(LeaveRequest { node: self.me }).await {
+                    Ok(_) => return Ok(()),
+                    Err(status) => tracing::debug!(%address, %status, "not let out"),
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+        Err(Error::Damaged { node: self.me, damage })
+    }
+
+    /// Where other control-plane nodes are.
+    fn addresses(&self) -> impl Iterator<Item = &String> {
+        let founders = self.founders.iter().filter(|(id, _)| **id != self.me).map(|(_, address)| address);
+        let is_founder = |address: &&String| self.founders.values().any(|known| known == *address);
+        founders.chain(self.others.iter().filter(move |address| !is_founder(address)))
+    }
+
     async fn ask(&self, peers: &Peers) -> Result<Standing, Error> {
         let mut told = tokio::time::Instant::now();
         loop {
             let (mut empty, mut founded) = (0, None::<FoundResponse>);
-            let founders = self.founders.iter().filter(|(id, _)| **id != self.me).map(|(_, address)| address);
-            let strangers = self.others.iter().filter(|address| !self.founders.values().any(|known| known == *address));
-            for address in founders.chain(strangers) {
+            for address in self.addresses() {
                 let Ok(mut client) = peers.registry(address) else { continue };
                 match client.found(FoundRequest { node: self.me }).await.map(Response::into_inner) {
                     Ok(answer) if answer.state() == State::Founded => {
@@ -196,6 +227,10 @@ impl Registry for Unfounded {
     }
 
     async fn propose(&self, _: Request<ProposeRequest>) -> Result<Response<ProposeResponse>, Status> {
+        Err(ErrorCode::NotLeader.status("this node is not part of a cluster yet"))
+    }
+
+    async fn leave(&self, _: Request<LeaveRequest>) -> Result<Response<LeaveResponse>, Status> {
         Err(ErrorCode::NotLeader.status("this node is not part of a cluster yet"))
     }
 

@@ -24,6 +24,8 @@ pub struct Broker {
     pub capacity: u32,
     /// Heard of within its lease.
     pub is_alive: bool,
+    /// Of a release whose shards have members; one of an earlier release is given nothing.
+    pub knows_members: bool,
     /// Draining, gone or removed: it gets nothing, and what it has goes to others.
     pub is_leaving: bool,
     /// Of those that leave, one that will not come back: where nobody takes its replicas, its shards go on without them.
@@ -32,7 +34,7 @@ pub struct Broker {
 
 impl Broker {
     fn takes_replicas(&self) -> bool {
-        self.is_alive && !self.is_leaving
+        self.is_alive && self.knows_members && !self.is_leaving
     }
 }
 

@@ -11,6 +11,7 @@ pub mod api_keys;
 pub mod apps;
 pub mod changes;
 pub mod cluster;
+pub mod format_1;
 pub mod keys;
 pub mod machine;
 pub mod read;

@@ -2,8 +2,10 @@
 //! another node leads, commands are handed to it, and linearizable reads ask it how far they have to wait: callers need not
 //! know who leads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prost::Message as _;
 use tidings_consensus::{Group, Leadership, ProposeError, StateView};
 use tidings_node::Clock;
@@ -11,6 +13,7 @@ use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::{ProposeRequest, ProposeResponse, ReadIndexRequest};
 use tidings_proto::registry::v1::{self, command};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::Status;
 
 use crate::peers::{Peers, was_not_sent};
@@ -23,10 +26,19 @@ const CONFIRMATION: Duration = Duration::from_millis(500);
 /// How long a request waits before it asks again whether there is a leader.
 const RETRY_INTERVAL: Duration = Duration::from_millis(25);
 
+/// How old what is answered without asking the leader may be: a node that has been cut off for longer sends its callers to
+/// another one.
+const MAX_STALENESS: Duration = Duration::from_secs(30);
+/// How often a node that does not lead makes sure of how old it is.
+const FRESHNESS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The registry as this node has it.
 #[derive(Clone)]
 pub struct Replica {
     group: Group<RegistryMachine>,
+    /// When this node last had all that was committed anywhere.
+    // A blocking mutex: held for one look, never across an await.
+    fresh: Arc<Mutex<Instant>>,
     revisions: watch::Receiver<u64>,
     clock: Clock,
     peers: Peers,
@@ -39,7 +51,32 @@ impl Replica {
         clock: Clock,
         peers: Peers,
     ) -> Self {
-        Self { group, revisions, clock, peers }
+        Self { group, fresh: Arc::new(Mutex::new(Instant::now())), revisions, clock, peers }
+    }
+
+    /// Makes sure again and again that this node is not cut off; never returns.
+    pub(crate) async fn keep_fresh(&self) {
+        loop {
+            let begun = Instant::now();
+            let is_fresh = match self.leader_elsewhere() {
+                Some(leader) => self.has_caught_up_with(&leader).await,
+                None => self.group.leads_now().is_some(),
+            };
+            if is_fresh {
+                *self.fresh.lock() = begun;
+            }
+            tokio::time::sleep(FRESHNESS_INTERVAL).await;
+        }
+    }
+
+    /// What this replica has applied, not older than 30 seconds; `UNAVAILABLE` where it may be.
+    pub fn recent(&self) -> Result<StateView, Status> {
+        let age = self.fresh.lock().elapsed();
+        if age > MAX_STALENESS {
+            let message = format!("this node has not heard of the control plane's leader for {} s", age.as_secs());
+            return Err(ErrorCode::Unavailable.status(message));
+        }
+        Ok(self.group.view())
     }
 
     /// Has a command done, here or by the leader. What comes back was fsynced on a quorum (promise 1). `OUTCOME_UNKNOWN`

@@ -79,7 +79,14 @@ impl Attachment {
     }
 
     /// Asks when it is time, and gives up an answer that does not come.
-    pub fn drive(&mut self, now: Instant, core: &Core, guard: &SessionGuard, resume: impl FnOnce() -> Option<Resume>) {
+    /// `came_from` answers where the device stands, and which attachment the session had before (0: none).
+    pub fn drive(
+        &mut self,
+        now: Instant,
+        core: &Core,
+        guard: &SessionGuard,
+        came_from: impl FnOnce() -> (Option<Resume>, u64),
+    ) {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
@@ -92,15 +99,18 @@ impl Attachment {
         let Some(link) = core.router.route(self.shard) else { return self.retry(now) };
         let id = guard.fresh_attachment();
         let (session, config) = (guard.session(), &core.config);
+        let (resume, attached) = came_from();
         let attach = Attach {
             session: id,
             shard: self.shard,
             app: session.token.user.app().to_owned(),
             user: session.token.user.user().to_owned(),
             device: session.device.to_string(),
-            resume: resume(),
+            resume,
             window_entries: config.delivery_window,
             window_bytes: config.delivery_window_bytes,
+            attached,
+            nonce: session.nonce,
         };
         match link.try_send(gateway_frame::Frame::Attach(attach)) {
             Ok(()) => self.state = State::Asked { id, link, deadline: now + ANSWER_TIMEOUT },

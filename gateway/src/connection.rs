@@ -216,8 +216,8 @@ impl<S: Transport> Connection<S> {
         }
         let (core, guard, place, greeting) = (&self.core, &self.guard, &self.place, &self.greeting);
         self.attachment.drive(now, core, guard, || match greeting {
-            Some(greeting) => greeting.resume,
-            None => Some(place.resume()),
+            Some(greeting) => (greeting.resume, 0),
+            None => (Some(place.resume()), place.attached),
         });
         self.submit_due(now)
     }

@@ -72,6 +72,8 @@ struct Inbox {
 pub(crate) struct Session {
     /// Unique in the gateway for its lifetime.
     pub id: u64,
+    /// Tells this session from every other of the device, also on other gateways.
+    pub nonce: u64,
     /// The token it came with: app and user, expiry.
     pub token: Arc<TokenEntry>,
     /// Empty: a session that only sends.
@@ -95,6 +97,7 @@ impl Session {
     pub fn new(id: u64, token: Arc<TokenEntry>, device: &str) -> Self {
         Self {
             id,
+            nonce: rand::random(),
             token,
             device: device.into(),
             attachment: AtomicU64::new(0),

@@ -1,7 +1,9 @@
-//! What the system says about this process, as Prometheus text: CPU time, memory, open files, start, build.
+//! What the system says about this process, as Prometheus text: CPU time, memory, open files, build, and its clock.
 
 use std::fmt::Write as _;
 use std::path::Path;
+
+use crate::Clock;
 
 /// Clock ticks per second in `/proc/self/stat`: the kernel's `USER_HZ`, which is 100 on every architecture Linux runs
 /// Rust on (it is part of the kernel's interface, not of its configuration).
@@ -18,6 +20,8 @@ pub struct ProcessFigures {
     pub open_files: Option<u64>,
     /// The most file descriptors that may be open.
     pub open_files_limit: Option<u64>,
+    /// Its wall clock, in seconds of Unix time: nodes whose clocks differ are found by comparing it.
+    pub clock_seconds: Option<f64>,
 }
 
 impl ProcessFigures {
@@ -33,6 +37,7 @@ impl ProcessFigures {
             resident_memory_bytes: read("status").and_then(|status| resident_bytes(&status)),
             open_files: std::fs::read_dir(folder.join("fd")).ok().map(|entries| entries.count() as u64),
             open_files_limit: read("limits").and_then(|limits| open_files_limit(&limits)),
+            clock_seconds: Some(Clock::system().now_ms() as f64 / 1_000.0),
         }
     }
 
@@ -49,6 +54,7 @@ impl ProcessFigures {
         figure("process_resident_memory_bytes", "gauge", self.resident_memory_bytes.map(|bytes| bytes as f64));
         figure("process_open_fds", "gauge", self.open_files.map(|files| files as f64));
         figure("process_max_fds", "gauge", self.open_files_limit.map(|files| files as f64));
+        figure("tidings_node_clock_seconds", "gauge", self.clock_seconds);
         let version = env!("CARGO_PKG_VERSION");
         let _ = writeln!(text, "# TYPE tidings_build_info gauge\ntidings_build_info{{version=\"{version}\"}} 1");
         text
@@ -88,7 +94,9 @@ mod tests {
         assert!(ProcessFigures::measure().open_files.unwrap() >= 20);
         let text = before.render();
         assert!(
-            text.contains("\nprocess_resident_memory_bytes ") && text.contains("tidings_build_info{version="),
+            text.contains("\nprocess_resident_memory_bytes ")
+                && text.contains("\ntidings_node_clock_seconds ")
+                && text.contains("tidings_build_info{version="),
             "{text}"
         );
     }

@@ -2,16 +2,17 @@
 //! one the operator does, and the audit is the traffic and the verdict.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 use tidings_audit::faults::Class;
+use tidings_audit::people::Person;
 use tidings_audit::run::{Audit, Outcome as ClassOutcome, Report, SETTLE};
 use tidings_audit::workload::Workload;
 use tidings_audit::{Plan, Verdict, isolation, people, schedule, verdict};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::control::ControlOptions;
 use super::exit::{Exit, Failure, Outcome};
@@ -61,6 +62,9 @@ pub struct AuditCommand {
     /// Keep every history and log here; without it, those of a class that failed are kept in a temporary folder
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
+    /// Start this binary; without it, its own
+    #[arg(long, value_name = "FILE", requires = "local")]
+    binary: Option<PathBuf>,
     /// Control-plane nodes of the local cluster
     #[arg(long, default_value_t = 3, value_name = "NUMBER", requires = "local")]
     control_planes: usize,
@@ -83,22 +87,26 @@ const FOUND: Exit = Exit::Other;
 impl AuditCommand {
     /// Runs it.
     pub async fn run(self) -> Outcome {
-        if self.local { self.run_local().await } else { self.run_against().await }
-    }
-
-    /// In namespaces of its own, where this machine allows it: then the same command line was run again inside, and this
-    /// is how it ended. Before the runtime starts.
-    pub fn run_isolated(&self) -> Option<ExitCode> {
-        if !self.local || isolation::is_inside() || isolation::is_possible().is_err() {
-            return None;
+        if !self.local {
+            return self.run_against().await;
         }
-        Some(match isolation::run_again() {
-            Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
-            Err(error) => Failure::from(error).report(),
-        })
+        if !isolation::is_inside() && isolation::is_possible().is_ok() {
+            return self.run_isolated().await;
+        }
+        tokio::select! {
+            ended = self.run_local() => ended,
+            // The cluster goes with the future that owns it.
+            ended = interrupted() => ended.and(Err(Failure::new(Exit::Other, "interrupted"))),
+        }
     }
 
-    async fn run_local(self) -> Outcome {
+    /// The same command line again, in namespaces of its own: that one has said what there is to say.
+    async fn run_isolated(&self) -> Outcome {
+        let status = isolation::run_again().await?;
+        std::process::exit(status.code().unwrap_or(Exit::Other as i32));
+    }
+
+    async fn run_local(&self) -> Outcome {
         let seed = self.seed.unwrap_or_else(schedule::random_seed);
         let classes = if self.classes.is_empty() { Class::ALL.to_vec() } else { self.classes.clone() };
         let audit = Audit {
@@ -125,20 +133,25 @@ impl AuditCommand {
             return Ok(());
         }
         let names: Vec<_> = wrong.iter().map(|class| class.name()).collect();
-        let repeat = format!(
-            "tidings audit --local --classes {} --seconds {} --seed {seed} --rate {} --users {}",
-            names.join(","),
-            self.seconds,
-            self.rate,
-            self.users
-        );
+        let repeat = self.repeat(&names.join(","), seed);
         Err(Failure::new(FOUND, format!("not clean: {}; repeat with: {repeat}", names.join(", "))))
     }
 
+    /// The command line that repeats some classes of a run.
+    fn repeat(&self, classes: &str, seed: u64) -> String {
+        let Self { seconds, rate, users, control_planes, brokers, gateways, .. } = self;
+        let run = format!("--classes {classes} --seconds {seconds} --seed {seed} --rate {rate} --users {users}");
+        let cluster = format!("--control-planes {control_planes} --brokers {brokers} --gateways {gateways}");
+        format!("tidings audit --local {run} {cluster}")
+    }
+
     fn plan(&self) -> Outcome<Plan> {
-        let own = std::env::current_exe().context("finding the path of this program")?;
+        let binary = match &self.binary {
+            Some(named) => named.clone(),
+            None => std::env::current_exe().context("finding the path of this program")?,
+        };
         let (control_planes, brokers, gateways) = (self.control_planes, self.brokers, self.gateways);
-        let default = Plan::of(own);
+        let default = Plan::of(binary);
         let replication = default.replication.min(u32::try_from(brokers).unwrap_or(u32::MAX));
         Ok(Plan { control_planes, brokers, gateways, replication, ..default })
     }
@@ -173,22 +186,29 @@ impl AuditCommand {
         Ok(())
     }
 
-    async fn run_against(self) -> Outcome {
+    async fn run_against(&self) -> Outcome {
         let seed = self.seed.unwrap_or_else(schedule::random_seed);
         let (service, app) = (self.control.connect().await?, &self.control.app);
         let people = people::create(service.clone(), app, &format!("audit-{seed:016x}"), self.users).await?;
+        let ended = self.traffic(people.clone(), seed).await;
+        people::delete(service, app, &people).await?;
+        ended
+    }
+
+    /// Traffic until the time is over or the operator ends it, and the verdict.
+    async fn traffic(&self, people: Vec<Person>, seed: u64) -> Outcome {
         let stores = tempfile::Builder::new().prefix("tidings-audit-devices-").tempdir()?;
         let (gateways, rate) = (self.gateway.clone(), self.rate);
-        let workload = Workload { gateways, people: people.clone(), rate, stores: stores.path().to_owned(), seed };
+        let workload = Workload { gateways, people, rate, stores: stores.path().to_owned(), seed };
         let mut traffic = workload.start();
         let history = traffic.history().clone();
         let ended = tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(self.seconds)) => Ok(()),
-            signal = tokio::signal::ctrl_c() => signal.map_err(Into::into),
-            error = traffic.failed() => Err(error),
+            ended = interrupted() => ended,
+            error = traffic.failed() => Err(error.into()),
         };
         let ended = match ended {
-            Ok(()) => traffic.end(SETTLE).await.map(drop),
+            Ok(()) => traffic.end(SETTLE).await.map(drop).map_err(Failure::from),
             Err(error) => Err(error),
         };
         if let Some(folder) = &self.keep {
@@ -196,7 +216,6 @@ impl AuditCommand {
             history.keep(&folder.join("history.jsonl"))?;
         }
         let verdict = verdict::judge(&history.records());
-        people::delete(service, app, &people).await?;
         if self.control.json {
             output::json(&json!({ "verdict": verdict }))?;
         } else {
@@ -206,6 +225,16 @@ impl AuditCommand {
         ended?;
         if verdict.is_clean() { Ok(()) } else { Err(Failure::new(FOUND, "not clean")) }
     }
+}
+
+/// Ctrl-C, or a request to end.
+async fn interrupted() -> Outcome {
+    let mut request = signal(SignalKind::terminate())?;
+    tokio::select! {
+        signal = tokio::signal::ctrl_c() => signal?,
+        _ = request.recv() => {}
+    }
+    Ok(())
 }
 
 fn row(class: &str, faults: usize, verdict: &Verdict) -> Vec<String> {

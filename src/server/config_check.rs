@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use tidings_broker::BrokerConfig;
+use tidings_consensus::StorageConfig;
 use tidings_control_plane::ControlPlaneConfig;
 use tidings_gateway::GatewayConfig;
 use tidings_node::admin::AdminConfig;
@@ -38,6 +39,7 @@ fn check(config: &Config) -> Result<()> {
     section::<AdminConfig>(config, &mut names)?;
     section::<TlsConfig>(config, &mut names)?;
     section::<NodeTlsConfig>(config, &mut names)?;
+    section::<StorageConfig>(config, &mut names)?;
     section::<ControlPlaneConfig>(config, &mut names)?;
     section::<BrokerConfig>(config, &mut names)?;
     section::<GatewayConfig>(config, &mut names)?;
@@ -86,6 +88,7 @@ mod tests {
         is_complete::<AdminConfig>(&config);
         is_complete::<TlsConfig>(&config);
         is_complete::<NodeTlsConfig>(&config);
+        is_complete::<StorageConfig>(&config);
         is_complete::<ControlPlaneConfig>(&config);
         is_complete::<BrokerConfig>(&config);
         is_complete::<GatewayConfig>(&config);

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tidings_consensus::Engine;
 use tidings_control_plane::{
-    ControlPlane, ControlPlaneConfig, ControlPlaneOptions, Door, Founding, OperatorKey, Standing,
+    ControlPlane, ControlPlaneConfig, ControlPlaneOptions, Door, Founding, GROUP, OperatorKey, Standing,
 };
+use tidings_node::Shutdown;
 use tidings_proto::cluster::v1::NodeRole;
 
 use super::{Process, grpc, storage};
@@ -71,6 +72,7 @@ pub async fn open(
     standing: Standing,
 ) -> Result<()> {
     process.tasks.spawn("control plane", control_plane.clone().run());
+    process.tasks.spawn_fallible("registry watch", damaged(engine.clone(), process.services.clone()));
     // A node that joins is let in once it was heard of.
     let heartbeat = process.heartbeat(NodeRole::ControlPlane, process.advertised_address(), engine.store_id());
     process.tasks.spawn("control plane heartbeat", heartbeat.run_alone(process.services.clone()));
@@ -89,4 +91,17 @@ pub async fn open(
     }
     let listen = process.config.section::<ControlPlaneConfig>()?.listen;
     grpc::serve_backends(process, listen, control_plane.backend_routes()?, GRACE).await
+}
+
+/// Ends the process when the registry's replica is found damaged: the next start makes it anew from its peers.
+async fn damaged(engine: Engine, services: Shutdown) -> Result<()> {
+    let mut damaged = engine.damaged();
+    tokio::select! {
+        () = services.requested() => Ok(()),
+        found = damaged.wait_for(|damaged| damaged.contains_key(&GROUP)) => match found {
+            Ok(_) => bail!("the control plane's replica is damaged; start this node again to have it made anew"),
+            // The engine is gone with the process.
+            Err(_) => Ok(()),
+        },
+    }
 }

@@ -1,7 +1,7 @@
 //! The consensus engine of this process, and what its failure means for the process.
 
 use anyhow::{Context as _, Result};
-use tidings_consensus::{Engine, EngineOptions};
+use tidings_consensus::{Engine, EngineOptions, StorageConfig};
 use tidings_node::cluster::ClusterConfig;
 
 use super::Process;
@@ -17,6 +17,7 @@ pub async fn open(process: &mut Process) -> Result<Engine> {
         clock: process.clock.clone(),
         peer_secret: Some(process.membership.secret().expose().to_owned()),
         dialer: process.dialer.clone(),
+        tuning: process.config.section::<StorageConfig>()?.tuning(),
         ..engine_options(&process.cluster)
     };
     // After a crash, opening reads what was written last.

@@ -1,7 +1,7 @@
-//! The binary under test: named by `TIDINGS_BIN`, or built where this test was built.
+//! The binary under test: named by `TIDINGS_BIN`, or built where this test was built. And the last release's.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// The path of `tidings`.
@@ -11,6 +11,29 @@ pub fn tidings() -> &'static PathBuf {
         Some(path) => path.into(),
         None => build(),
     })
+}
+
+/// What `scripts/last-release` ends with where the history does not hold the release.
+const NO_HISTORY: i32 = 3;
+
+/// The path of the last release's `tidings`: named by `TIDINGS_LAST_RELEASE`, or built by `scripts/last-release`. `None`, and
+/// said so, in a copy of the source without its history: there is nothing to build it from.
+#[allow(clippy::print_stderr)] // Why a test tested nothing.
+pub fn last_release() -> Option<&'static PathBuf> {
+    static BINARY: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let binary = BINARY.get_or_init(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/last-release");
+        let output = Command::new(script).stderr(Stdio::inherit()).output().expect("the script can be started");
+        if output.status.code() == Some(NO_HISTORY) {
+            return None;
+        }
+        assert!(output.status.success(), "there is no binary of the last release");
+        Some(String::from_utf8(output.stdout).expect("a path").trim().into())
+    });
+    if binary.is_none() {
+        eprintln!("not tested: this copy has no history to build the last release from");
+    }
+    binary.as_ref()
 }
 
 fn build() -> PathBuf {

@@ -3,13 +3,14 @@
 //!
 //! - [`binary`]: where the binary is
 //! - [`node`]: a node that can be started, killed and measured
-//! - [`control`]: users and tokens over gRPC
+//! - [`control`]: users and tokens over gRPC; [`nodes`]: what nodes are told
 //! - [`raw`]: a WebSocket without the SDK, to say what no SDK would
 //! - [`proxy`]: connections that can be cut
 //! - [`certificates`]: a certificate authority
 //! - [`traffic`], [`recorder`]: numbered messages, and the account of who was told what
 //!
-//! `TIDINGS_BIN` names the binary; without it, it is built. `TIDINGS_SEED` repeats a run.
+//! `TIDINGS_BIN` names the binary, `TIDINGS_LAST_RELEASE` that of the last release; without them, they are built.
+//! `TIDINGS_SEED` repeats a run.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -18,6 +19,7 @@ pub mod binary;
 pub mod certificates;
 pub mod control;
 pub mod node;
+pub mod nodes;
 pub mod proxy;
 pub mod raw;
 pub mod recorder;
@@ -28,6 +30,7 @@ use std::time::Duration;
 
 pub use control::Control;
 pub use node::Node;
+pub use nodes::Nodes;
 pub use raw::RawClient;
 
 /// The longest that a step of a test may take, on a busy machine.

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -25,6 +25,7 @@ pub struct Node {
     address: SocketAddr,
     settings: Vec<String>,
     wrapper: Vec<String>,
+    binary: PathBuf,
     process: Option<Child>,
 }
 
@@ -53,7 +54,13 @@ impl Node {
         let path = folder.path().display().to_string();
         let wrapper = wrapper.iter().map(|part| part.replace("{folder}", &path)).collect();
         let settings = settings.iter().map(ToString::to_string).collect();
-        Self { folder, address: unused_address(), settings, wrapper, process: None }
+        let binary = binary::tidings().clone();
+        Self { folder, address: unused_address(), settings, wrapper, binary, process: None }
+    }
+
+    /// From the next launch on it is this binary, of another release.
+    pub fn run(&mut self, binary: &Path) {
+        binary.clone_into(&mut self.binary);
     }
 
     /// Starts the process, on the same ports and folder as before.
@@ -61,7 +68,7 @@ impl Node {
         assert!(self.process.is_none(), "the node is running");
         let log = File::options().create(true).append(true).open(self.log_path()).expect("the log can be written");
         let mut words = self.wrapper.clone();
-        words.push(binary::tidings().display().to_string());
+        words.push(self.binary.display().to_string());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg("standalone").arg("--data").arg(self.data());
         for (index, key) in LISTENERS.iter().enumerate() {

@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result, ensure};
 use super::member::run;
 use crate::isolation;
 
+/// Without extents no file can be given room ahead of its writes: on a full disk the next write fails.
+const FORMAT: [&str; 6] = ["-q", "-F", "-m", "0", "-O", "^extent,^64bit"];
 /// Takes the room when the disk is to be full.
 const BALLAST: &str = "ballast";
 /// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: from this moment nothing reaches the device, and what was not
@@ -33,7 +35,7 @@ impl FileSystem {
         let made = Self { image: folder.join("disk.image"), path: folder.join("disk") };
         fs::create_dir_all(&made.path)?;
         File::create(&made.image)?.set_len(mebibytes << 20)?;
-        run("mkfs.ext4", &["-q", "-F", "-m", "0", &made.image.display().to_string()])?;
+        run("mkfs.ext4", &[&FORMAT[..], &[&made.image.display().to_string()]].concat())?;
         made.mount()?;
         Ok(made)
     }
@@ -58,7 +60,9 @@ impl FileSystem {
 
     /// Gives the room back.
     pub fn free(&self) -> Result<()> {
-        fs::remove_file(self.path.join(BALLAST)).context("freeing the disk")
+        fs::remove_file(self.path.join(BALLAST)).context("freeing the disk")?;
+        // ext4 gives blocks out again when it has committed that they are free.
+        Ok(File::open(&self.path)?.sync_all()?)
     }
 
     /// Cuts the power: writes fail from now on, and what was not synced is lost with [`Self::remount`].
@@ -83,5 +87,39 @@ impl Drop for FileSystem {
         if let Err(error) = run("umount", &["--lazy", &self.path.display().to_string()]) {
             tracing::warn!(%error, "a file system of the audit stays mounted");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_takes_nothing_and_a_power_cut_leaves_what_was_synced() {
+        if !isolation::is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let disk = FileSystem::make(folder.path(), 32).unwrap();
+        let write = |name: &str| -> std::io::Result<File> {
+            let file = File::create(disk.path().join(name))?;
+            std::io::Write::write_all(&mut &file, &[1; 8192])?;
+            Ok(file)
+        };
+        write("synced").unwrap().sync_all().unwrap();
+        disk.fill().unwrap();
+        assert!(write("too much").and_then(|file| file.sync_all()).is_err());
+        disk.free().unwrap();
+        let unsynced = write("unsynced").unwrap();
+        disk.cut_power().unwrap();
+        assert!(unsynced.sync_all().is_err() && write("late").is_err());
+        drop(unsynced);
+        disk.remount().unwrap();
+        assert_eq!(fs::read(disk.path().join("synced")).unwrap(), [1; 8192]);
+        assert!(
+            fs::read(disk.path().join("unsynced")).is_ok_and(|bytes| bytes.is_empty())
+                || !disk.path().join("unsynced").exists()
+        );
+        write("afterwards").unwrap().sync_all().unwrap();
     }
 }

@@ -11,6 +11,13 @@ const FIRST_PORT: u16 = 7700;
 /// Ports of one process.
 const PORTS: u16 = 10;
 
+/// Where all processes listen that this program starts on loopback.
+pub fn loopback() -> IpAddr {
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    // The upper half: `tests` keeps single nodes in the lower one.
+    Ipv4Addr::new(127, a | 0x80, b, c).into()
+}
+
 /// One process's place.
 #[derive(Debug, Clone)]
 pub(super) struct Host {
@@ -25,10 +32,8 @@ impl Host {
     /// the same time cannot meet.
     pub(super) fn on_loopback() -> Self {
         static HOSTS: AtomicU16 = AtomicU16::new(0);
-        let [_, a, b, c] = std::process::id().to_be_bytes();
         let first_port = FIRST_PORT + PORTS * HOSTS.fetch_add(1, Ordering::Relaxed);
-        // The upper half: `tests` keeps single nodes in the lower one.
-        Self { address: Ipv4Addr::new(127, a | 0x80, b, c).into(), first_port, namespace: None }
+        Self { address: loopback(), first_port, namespace: None }
     }
 
     /// An address in a namespace, where all ports are free.

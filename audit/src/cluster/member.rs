@@ -34,7 +34,7 @@ pub struct Member {
     host: Host,
     folder: PathBuf,
     file_system: Option<FileSystem>,
-    binary: PathBuf,
+    binary: Mutex<PathBuf>,
     settings: Vec<String>,
     environment: Vec<(String, String)>,
     process: Mutex<Option<Child>>,
@@ -58,7 +58,8 @@ impl Member {
         for (_, value) in &mut environment {
             *value = value.replace("{folder}", &folder.display().to_string());
         }
-        Self { role, node, host, folder, file_system, binary, settings, environment, process: Mutex::new(None) }
+        let (binary, process) = (Mutex::new(binary), Mutex::new(None));
+        Self { role, node, host, folder, file_system, binary, settings, environment, process }
     }
 
     /// What it does.
@@ -120,6 +121,11 @@ impl Member {
         self.host.nodes()
     }
 
+    /// From the next start on it is this binary, of another release.
+    pub fn run(&self, binary: &Path) {
+        *self.binary.lock() = binary.to_owned();
+    }
+
     /// Starts the process, on the folder and the ports that it had before.
     pub fn launch(&self) -> Result<()> {
         let mut process = self.process.lock();
@@ -140,7 +146,7 @@ impl Member {
 
     /// The binary with this node's configuration.
     fn command(&self, subcommand: &str) -> Command {
-        let mut command = self.host.command(&self.binary);
+        let mut command = self.host.command(&self.binary.lock());
         command.arg(subcommand).arg("--data").arg(self.data());
         for setting in &self.settings {
             command.arg("--set").arg(setting);
@@ -221,6 +227,16 @@ impl Member {
     /// Whether `/readyz` says that it serves.
     pub async fn is_ready(&self) -> bool {
         self.get("/readyz").await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    }
+
+    /// Waits until `/healthz` says that the process will not serve again.
+    pub async fn unhealthy(&self) -> Result<()> {
+        let deadline = Instant::now() + DEADLINE;
+        while !self.get("/healthz").await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 503")) {
+            ensure!(Instant::now() < deadline, "{} noticed nothing within {DEADLINE:?}", self.name());
+            sleep(ASK_EVERY).await;
+        }
+        Ok(())
     }
 
     /// A counter or gauge of `/metrics`, summed over its labels; 0 where there is none.

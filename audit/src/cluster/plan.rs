@@ -61,6 +61,8 @@ pub enum Storage {
 pub struct Plan {
     /// The `tidings` binary.
     pub binary: PathBuf,
+    /// Another release's for all of a role; the last one of a role counts. Operators' commands are `binary`'s.
+    pub binaries: Vec<(Role, PathBuf)>,
     /// How many control-plane nodes.
     pub control_planes: usize,
     /// How many brokers.
@@ -79,6 +81,8 @@ pub struct Plan {
     pub settings: Vec<(Role, String)>,
     /// Environment variables of every process; `{folder}` stands for the node's folder.
     pub environment: Vec<(String, String)>,
+    /// Files that are in every node's folder before it starts: name and content.
+    pub files: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -86,6 +90,7 @@ impl Plan {
     pub fn of(binary: impl Into<PathBuf>) -> Self {
         Self {
             binary: binary.into(),
+            binaries: Vec::new(),
             control_planes: 3,
             brokers: 3,
             gateways: 2,
@@ -95,7 +100,14 @@ impl Plan {
             storage: Storage::default(),
             settings: Vec::new(),
             environment: Vec::new(),
+            files: Vec::new(),
         }
+    }
+
+    /// With another release's binary for all of a role.
+    pub fn run(mut self, role: Role, binary: impl Into<PathBuf>) -> Self {
+        self.binaries.push((role, binary.into()));
+        self
     }
 
     /// With a setting for all of a role.

@@ -1,4 +1,5 @@
-//! Bits of a stopped broker's files have changed: it finds out, serves nothing of it, and is made whole by its peers.
+//! Bits of a stopped broker's files have changed: it finds out, serves nothing of it, and is made whole by its peers; where it
+//! refuses to start, it is replaced, as it says.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -9,20 +10,22 @@ use anyhow::{Result, ensure};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use super::{Shape, Victim};
-use crate::cluster::{LocalCluster, Role};
+use super::Victim;
+use crate::cluster::{LocalCluster, Member, Role};
 
-/// Whose files, and where in them.
+/// Always the same broker's: damage that nobody has found yet must not meet damage of another replica.
+const VICTIM: Victim = Victim { role: Role::Broker, index: 0 };
+
+/// How many bits, and where.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BitFlip {
-    victim: Victim,
     flips: u32,
     seed: u64,
 }
 
 impl BitFlip {
-    pub(super) fn draw(rng: &mut SmallRng, shape: &Shape) -> Self {
-        Self { victim: shape.victim(rng, Role::Broker), flips: rng.random_range(1..=8), seed: rng.random() }
+    pub(super) fn draw(rng: &mut SmallRng) -> Self {
+        Self { flips: rng.random_range(1..=8), seed: rng.random() }
     }
 
     pub(super) fn length(&self) -> Duration {
@@ -30,7 +33,7 @@ impl BitFlip {
     }
 
     pub(super) async fn inflict(&self, cluster: &LocalCluster) -> Result<()> {
-        let victim = self.victim.of(cluster)?;
+        let victim = VICTIM.of(cluster)?;
         victim.kill9()?;
         let mut files = Vec::new();
         find_files(&victim.data(), &mut files)?;
@@ -40,8 +43,25 @@ impl BitFlip {
         for _ in 0..self.flips {
             flip(&files[rng.random_range(0..files.len())], &mut rng)?;
         }
-        victim.start().await
+        if victim.start().await.is_ok() {
+            return Ok(());
+        }
+        ensure!(!victim.is_running(), "{} neither serves nor refuses:\n{}", victim.name(), victim.tail());
+        ensure!(is_told(&victim.tail()), "{} does not say why it ends:\n{}", victim.name(), victim.tail());
+        replace(cluster, &victim).await
     }
+}
+
+/// Whether the last words of a process tell of damage.
+fn is_told(words: &str) -> bool {
+    let words = words.to_lowercase();
+    ["corrupt", "damage", "checksum"].iter().any(|word| words.contains(word))
+}
+
+async fn replace(cluster: &LocalCluster, broker: &Member) -> Result<()> {
+    cluster.add_broker().await?;
+    cluster.operate(&["cluster", "remove", &broker.node().to_string(), "--dead"]).await?;
+    cluster.forget(broker)
 }
 
 /// Tables and logs that are not empty.

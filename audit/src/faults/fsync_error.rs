@@ -10,9 +10,9 @@ use tokio::process::Command;
 use tokio::time::sleep;
 
 use super::{Shape, Victim, between, needs, needs_root};
-use crate::cluster::LocalCluster;
+use crate::cluster::{LocalCluster, Role};
 
-/// Whose disk, and how long the process is left alone with it.
+/// Whose disk (a broker's, whose next write comes soon), and how long the process is left alone with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FsyncError {
     victim: Victim,
@@ -27,7 +27,7 @@ pub(super) fn is_possible() -> Result<()> {
 
 impl FsyncError {
     pub(super) fn draw(rng: &mut SmallRng, shape: &Shape) -> Self {
-        Self { victim: shape.storing_victim(rng), length: between(rng, 1_000, 3_000) }
+        Self { victim: shape.victim(rng, Role::Broker), length: between(rng, 1_000, 3_000) }
     }
 
     pub(super) fn length(&self) -> Duration {
@@ -43,6 +43,7 @@ impl FsyncError {
             .kill_on_drop(true)
             .spawn()
             .context("starting strace")?;
+        victim.unhealthy().await?;
         sleep(self.length).await;
         victim.kill9()?;
         strace.kill().await?;

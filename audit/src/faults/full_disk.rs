@@ -40,6 +40,7 @@ impl FullDisk {
     pub(super) async fn inflict(&self, cluster: &LocalCluster) -> Result<()> {
         let victim = self.victim.of(cluster)?;
         victim.file_system()?.fill()?;
+        victim.unhealthy().await?;
         sleep(self.length).await;
         victim.file_system()?.free()?;
         victim.restart().await

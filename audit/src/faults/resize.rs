@@ -27,8 +27,8 @@ impl Resize {
         let leaving = self.leaving.of(cluster)?;
         cluster.add_broker().await?;
         let node = leaving.node().to_string();
-        cluster.operate(&["cluster", "drain", &node]).await?;
-        // Refused until the broker holds nothing more.
+        cluster.operate(&["cluster", "drain", &node, "--wait"]).await?;
+        leaving.terminate().await?;
         cluster.operate(&["cluster", "remove", &node]).await?;
         cluster.forget(&leaving)
     }

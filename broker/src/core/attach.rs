@@ -32,6 +32,16 @@ pub struct AttachedDevice {
     pub evicted_slot: Option<u32>,
 }
 
+/// A named device that comes, with what counts of what it brings.
+struct Arrival {
+    device: String,
+    /// 0: none that counts.
+    stream: u64,
+    cursor: Option<u64>,
+    attached: u64,
+    nonce: u64,
+}
+
 impl Applying<'_> {
     pub(super) fn attach_device(&mut self, attach: AttachDevice) -> Result<Reply, CoreError> {
         let Some(mailbox) = MailboxId::new(&attach.app, &attach.user) else {
@@ -39,6 +49,9 @@ impl Applying<'_> {
         };
         if !attach.device.is_empty() && !keys::is_id(&attach.device) {
             return refused(ErrorCode::InvalidArgument);
+        }
+        if attach.attached != 0 && self.was_attached_since(&mailbox, &attach)? {
+            return refused(ErrorCode::SessionSuperseded);
         }
         let mut shard: ShardRecord = self.load("shard", &keys::shard())?.unwrap_or_default();
         shard.count += 1;
@@ -50,20 +63,26 @@ impl Applying<'_> {
             return self.attach_ephemeral(&mailbox, record, stream, shard.count);
         }
         let cursor = attach.cursor.filter(|_| resumes);
-        self.attach_named(&mailbox, record, attach.device, stream, cursor, shard.count)
+        let arrival = Arrival { device: attach.device, stream, cursor, attached: shard.count, nonce: attach.nonce };
+        self.attach_named(&mailbox, record, arrival)
+    }
+
+    /// Whether the device was attached after the session that comes back now: that one must not push out the newer.
+    fn was_attached_since(&self, mailbox: &MailboxId, attach: &AttachDevice) -> Result<bool, CoreError> {
+        let devices = self.devices(mailbox)?.devices;
+        let is_newer = |known: &DeviceRecord| known.attached > attach.attached && known.nonce != attach.nonce;
+        Ok(devices.iter().any(|known| known.device == attach.device && is_newer(known)))
     }
 
     fn attach_named(
         &mut self,
         mailbox: &MailboxId,
         mut record: MailboxRecord,
-        device: String,
-        stream: u64,
-        client_cursor: Option<u64>,
-        attached: u64,
+        arrival: Arrival,
     ) -> Result<Reply, CoreError> {
+        let Arrival { device, stream, cursor, attached, nonce } = arrival;
         let mut devices = self.devices(mailbox)?;
-        let client_cursor = client_cursor.map(|cursor| cursor.min(record.last_seq));
+        let client_cursor = cursor.map(|cursor| cursor.min(record.last_seq));
         let new_stream = stream_id(attached, self.core.shard);
         let mut evicted_slot = None;
         let (slot, known_to) = match devices.devices.iter_mut().find(|known| known.device == device) {
@@ -71,13 +90,15 @@ impl Applying<'_> {
                 if known.stream != stream {
                     known.stream = new_stream;
                 }
-                known.attached = attached;
+                (known.attached, known.nonce) = (attached, nonce);
                 (known.slot, client_cursor.unwrap_or(known.cursor))
             }
             None => {
                 evicted_slot = make_room(&mut devices);
                 let known_to = client_cursor.unwrap_or(record.trimmed_to);
-                let slot = add_device(&mut devices, device, new_stream, record.trimmed_to, attached)?;
+                let cursor = record.trimmed_to;
+                let device = DeviceRecord { slot: 0, device, stream: new_stream, cursor, attached, nonce };
+                let slot = add_device(&mut devices, device)?;
                 (slot, known_to)
             }
         };
@@ -146,16 +167,11 @@ fn make_room(devices: &mut DevicesRecord) -> Option<u32> {
     Some(devices.devices.remove(place).slot)
 }
 
-fn add_device(
-    devices: &mut DevicesRecord,
-    device: String,
-    stream: u64,
-    cursor: u64,
-    attached: u64,
-) -> Result<u32, CoreError> {
+/// Adds a device in a slot that is free.
+fn add_device(devices: &mut DevicesRecord, device: DeviceRecord) -> Result<u32, CoreError> {
     let is_free = |slot: &u32| devices.devices.iter().all(|device| device.slot != *slot);
     let slot = (0..DEVICES).find(is_free).ok_or(CoreError::Contradiction("more devices than slots"))?;
-    devices.devices.push(DeviceRecord { slot, device, stream, cursor, attached });
+    devices.devices.push(DeviceRecord { slot, ..device });
     devices.devices.sort_by_key(|device| device.slot);
     Ok(slot)
 }

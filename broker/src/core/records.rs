@@ -111,7 +111,7 @@ mod tests {
             },
             b"\x01\x08\xac\x02\x10\x02\x18\x03\x20\x04\x28\x05\x30\x06\x38\x07\x40\x08\x48\x09\x50\x0a\x58\x0b\x60\x0c",
         );
-        let device = DeviceRecord { slot: 1, device: "d".to_owned(), stream: 2, cursor: 3, attached: 4 };
+        let device = DeviceRecord { slot: 1, device: "d".to_owned(), stream: 2, cursor: 3, attached: 4, nonce: 0 };
         golden(DevicesRecord { devices: vec![device] }, b"\x01\x0a\x0b\x08\x01\x12\x01d\x18\x02\x20\x03\x28\x04");
         golden(EphemeralRecord { streams: vec![0, 5], next: 1 }, b"\x01\x0a\x02\x00\x05\x10\x01");
         golden(

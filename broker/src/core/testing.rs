@@ -94,6 +94,7 @@ impl Shard {
             stream,
             mailbox_epoch,
             cursor: resume.map(|_| cursor),
+            ..AttachDevice::default()
         };
         match self.apply(Command::AttachDevice(attach)) {
             Reply::Attached(attached) => attached,

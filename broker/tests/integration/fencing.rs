@@ -30,12 +30,32 @@ async fn a_newer_session_replaces_the_older_and_its_late_end_does_not_touch_it()
     let ended = detached(&mut old_gateway).await;
     assert_eq!((ended.session, ended.code()), (old.number, ErrorCode::SessionSuperseded));
 
+    // The news was lost with a link, say: the older session that comes back does not push out the newer.
+    let (resume, attached) = (old.resume(0), old.attached.attached);
+    let again = old_gateway.attach_again("bob", "phone", resume, 0, attached, 7).await;
+    assert_eq!(again.attached.code(), ErrorCode::SessionSuperseded);
     old_gateway.detach(&old).await;
     old_gateway.ack(&old, 1).await;
     // The same link answers behind the two.
     let _carol = old_gateway.attach("bob", "tablet", None).await;
     assert_eq!(gateway.submit(gateway.message(&alice, "bob", 1)).await.code, 0);
     assert_eq!(text_of(&gateway.delivery(&new).await.envelope), "alice 1");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_asks_again_after_a_lost_answer_is_not_its_own_successor() {
+    let ground = Ground::new(1);
+    let node = ground.start().await;
+    let mut gateway = Gateway::connect(&ground, &node).await;
+    let first = gateway.attach_again("bob", "phone", None, 0, 0, 7).await;
+    let (resume, attached) = (first.resume(0), first.attached.attached);
+    // The answer to this one is lost, say: what it told is not known to the session when it asks again.
+    let mut other = Gateway::connect(&ground, &node).await;
+    let lost = other.attach_again("bob", "phone", resume, 0, attached, 7).await;
+    assert!(lost.attached.code == 0 && lost.attached.attached > attached);
+    let again = gateway.attach_again("bob", "phone", resume, 0, attached, 7).await;
+    assert_eq!(again.attached.code, 0);
     node.stop().await;
 }
 

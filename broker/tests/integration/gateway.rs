@@ -103,6 +103,19 @@ impl Gateway {
     }
 
     pub async fn try_attach(&mut self, user: &str, device: &str, resume: Option<Resume>, window: u32) -> Session {
+        self.attach_again(user, device, resume, window, 0, 0).await
+    }
+
+    /// Attaches a session that was attached before; the numbers say when, and which session it is.
+    pub async fn attach_again(
+        &mut self,
+        user: &str,
+        device: &str,
+        resume: Option<Resume>,
+        window: u32,
+        attached: u64,
+        nonce: u64,
+    ) -> Session {
         let (number, shard) = (self.next_session, shard_of(APP, user, self.shards));
         self.next_session += 1;
         let attach = Attach {
@@ -114,6 +127,8 @@ impl Gateway {
             resume,
             window_entries: window,
             window_bytes: 0,
+            attached,
+            nonce,
         };
         self.send([gateway_frame::Frame::Attach(attach)]).await;
         let attached = self

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn broker(id: u64, zone: u8) -> Broker {
-    Broker { id, zone: format!("z{zone}"), capacity: 100, is_alive: true, is_leaving: false, is_gone: false }
+    let zone = format!("z{zone}");
+    Broker { id, zone, capacity: 100, is_alive: true, knows_members: true, is_leaving: false, is_gone: false }
 }
 
 fn brokers(zones: &BTreeMap<u64, u8>) -> Vec<Broker> {
@@ -125,6 +126,21 @@ fn a_shard_is_not_born_with_too_few() {
     assert!(next(&[broker(1, 0), broker(2, 0)], &unborn(2), 3).is_empty());
     let asleep = Broker { is_alive: false, ..broker(3, 0) };
     assert!(next(&[broker(1, 0), broker(2, 0), asleep], &unborn(2), 3).is_empty());
+}
+
+#[test]
+fn a_broker_of_a_release_without_members_keeps_what_it_has_and_is_given_nothing() {
+    let old = Broker { knows_members: false, ..broker(2, 0) };
+    let (map, _) = carried_out(&[broker(1, 0)], unborn(6), 1);
+    assert!(next(&[broker(1, 0), old.clone()], &map, 1).is_empty(), "nothing moves to it");
+    assert!(next(std::slice::from_ref(&old), &unborn(2), 1).is_empty(), "nothing is born on it");
+    // It reports nothing of what it holds.
+    let held = vec![Shard { replicas: vec![2], ..Shard::default() }; 6];
+    assert!(next(&[broker(1, 0), old], &held, 1).is_empty());
+    let upgraded = held.into_iter().map(|shard| Shard { voters: Some(BTreeSet::from([2])), ..shard }).collect();
+    let both = [broker(1, 0), broker(2, 0)];
+    let (map, moved) = carried_out(&both, upgraded, 1);
+    assert_eq!((counts(&map, &both, |replicas, id| replicas.contains(&id)), moved), (vec![3, 3], 3));
 }
 
 #[test]

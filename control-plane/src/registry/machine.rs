@@ -8,10 +8,12 @@ use tokio::sync::watch;
 
 use super::changes::{self, Changes};
 use super::refusal::Refusal;
-use super::{api_keys, apps, cluster, sweep, tokens, users};
+use super::{api_keys, apps, cluster, format_1, sweep, tokens, users};
 
-/// The format of commands written by this build, and the only one so far.
-const COMMAND_FORMAT: u8 = 1;
+/// The format of commands written by this build. It says how a command is applied, besides how it is written: what a log
+/// leads to must not depend on the version that reads it (promise 7). See [`format_1`] for the other one.
+const COMMAND_FORMAT: u8 = 2;
+const FORMAT_1: u8 = 1;
 
 /// What a command led to.
 pub use tidings_proto::registry::v1::outcome::Outcome;
@@ -23,22 +25,40 @@ pub fn encode_command(command: command::Command) -> bytes::Bytes {
     bytes.into()
 }
 
-fn decode_command(bytes: &[u8]) -> Result<command::Command, Refusal> {
+fn decode_command(bytes: &[u8]) -> Result<(u8, command::Command), Refusal> {
     let unknown = |reason: String| Refusal::new(ErrorCode::Internal, reason);
-    let body = match bytes.split_first() {
-        Some((&COMMAND_FORMAT, body)) => body,
+    let (format, body) = match bytes.split_first() {
+        Some((&format @ (FORMAT_1 | COMMAND_FORMAT), body)) => (format, body),
         Some((format, _)) => return Err(unknown(format!("a command has the format {format}, which is not known"))),
         None => return Err(unknown("a command is empty".to_owned())),
     };
     let decoded = Command::decode(body).map_err(|error| unknown(format!("a command is damaged: {error}")))?;
-    decoded.command.ok_or_else(|| unknown("a command is of a kind that is not known".to_owned()))
+    let command = decoded.command.ok_or_else(|| unknown("a command is of a kind that is not known".to_owned()))?;
+    Ok((format, command))
 }
 
 /// Applies one command; nothing but its arguments matters.
 pub fn apply(context: &ApplyContext, command: &[u8], store: &mut dyn StateStore) -> (Result<Outcome, Refusal>, bool) {
     let mut changes = Changes::of(context);
-    let outcome = decode_command(command).and_then(|command| dispatch(context, command, store, &mut changes));
+    let outcome = decode_command(command).and_then(|(format, command)| match format {
+        FORMAT_1 => dispatch_format_1(context, command, store, &mut changes),
+        _ => dispatch(context, command, store, &mut changes),
+    });
     (outcome, changes.any())
+}
+
+fn dispatch_format_1(
+    context: &ApplyContext,
+    command: command::Command,
+    store: &mut dyn StateStore,
+    changes: &mut Changes<'_>,
+) -> Result<Outcome, Refusal> {
+    use command::Command as C;
+    match command {
+        C::Bootstrap(command) => Ok(Outcome::Settings(format_1::bootstrap(store, context, command, changes)?)),
+        C::RegisterNode(command) => Ok(Outcome::Node(format_1::register(store, context, command, changes)?)),
+        others => dispatch(context, others, store, changes),
+    }
 }
 
 fn dispatch(

@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 
 use super::answer;
 use super::auth::Scope;
-use crate::controller::Controller;
+use crate::controller::{Controller, knows_members};
 use crate::registry::cluster;
 use crate::registry::refusal::Refusal;
 use status::Overview;
@@ -102,6 +102,8 @@ impl ClusterService {
             Some(format!("broker {to} holds shard {shard} already"))
         } else if target.role() != NodeRole::Broker || target.phase() != NodePhase::Active {
             Some(format!("node {to} is no active broker"))
+        } else if !knows_members(&target) {
+            Some(format!("broker {to} is of release 0.1, which cannot take a replica; upgrade it first"))
         } else if !status.settled {
             Some(format!("shard {shard} has not finished its last change"))
         } else {

@@ -78,7 +78,7 @@ impl Directory for DirectoryService {
     ) -> Result<Response<ResolveTokenResponse>, Status> {
         answer("ResolveToken", async {
             let request = request.into_inner();
-            let mut answer = self.resolve(&self.replica.view(), &request)?;
+            let mut answer = self.resolve(&self.replica.recent()?, &request)?;
             if answer.refusal() == ErrorCode::TokenUnknown {
                 // Perhaps it was made a moment ago and this replica lags: no refusal without having made sure.
                 answer = self.resolve(&self.replica.current().await?, &request)?;
@@ -104,7 +104,7 @@ impl Directory for DirectoryService {
                     revision,
                 })
             };
-            let answer = resolve(&self.replica.view())?;
+            let answer = resolve(&self.replica.recent()?)?;
             if answer.exists {
                 return Ok(answer);
             }

@@ -104,7 +104,7 @@ impl Watcher {
     }
 
     fn page(&mut self) -> Result<WatchResponse, Status> {
-        match changes::after(&self.replica.view(), self.after, PAGE)? {
+        match changes::after(&self.replica.recent()?, self.after, PAGE)? {
             changes::Page::Reset { .. } => {
                 metrics::watch_reset();
                 self.reset()
@@ -120,7 +120,7 @@ impl Watcher {
     }
 
     fn reset(&mut self) -> Result<WatchResponse, Status> {
-        let view = self.replica.view();
+        let view = self.replica.recent()?;
         // The revision before the map: a change in between comes again.
         self.after = changes::state(&view)?.revision;
         self.more = false;

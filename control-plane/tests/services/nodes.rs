@@ -20,6 +20,7 @@ pub fn broker(id: u64, incarnation: u64) -> HeartbeatRequest {
         address: format!("127.0.0.1:{}", 7000 + id),
         version: "0.1.0".to_owned(),
         incarnation,
+        store: 1,
         ..Node::default()
     };
     HeartbeatRequest { node: Some(node), ..HeartbeatRequest::default() }
@@ -65,6 +66,34 @@ async fn a_broker_registers_gets_the_shards_and_renews_without_writing() {
     let mut nameless = broker(8, 1);
     nameless.node.as_mut().unwrap().address = "nowhere".to_owned();
     assert_eq!(code(nodes.heartbeat(nameless).await), ErrorCode::InvalidArgument);
+    running.stop().await;
+}
+
+/// It would found what it is given anew (promise 7).
+#[tokio::test]
+async fn a_broker_without_a_store_of_its_own_is_given_nothing() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::manual(1_000));
+    let running = Running::start(folder.path(), &clock).await;
+    let mut nodes = running.nodes();
+    running.placed(broker(7, 1)).await;
+    let mut of_0_1 = broker(8, 1);
+    of_0_1.node.as_mut().unwrap().store = 0;
+    let report = |shard| ShardReport { shard, term: 1, voters: vec![7], ..ShardReport::default() };
+    let holds_all = HeartbeatRequest { shards: (0..4).map(report).collect(), ..broker(7, 1) };
+    let moved = async {
+        loop {
+            nodes.heartbeat(of_0_1.clone()).await.unwrap();
+            nodes.heartbeat(holds_all.clone()).await.unwrap();
+            let map = nodes.heartbeat(broker(9, 1)).await.unwrap().into_inner().shard_map.unwrap();
+            let held = |id| map.shards.iter().filter(|shard| shard.replicas.contains(&id)).count();
+            assert_eq!(held(8), 0, "{map:?}");
+            if held(9) == 2 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, moved).await.expect("the other one gets its share");
     running.stop().await;
 }
 

@@ -151,6 +151,7 @@ impl<S: Transport> Connection<S> {
             mailbox_epoch: attached.mailbox_epoch,
             stream: attached.stream,
             slot: attached.slot,
+            attached: attached.attached,
             delivered: attached.cursor,
             reached: attached.cursor,
             acked: attached.cursor,

@@ -9,6 +9,8 @@ pub(super) struct Place {
     pub mailbox_epoch: u64,
     pub stream: u64,
     pub slot: u32,
+    /// Which attachment of the device this session had last.
+    pub attached: u64,
     /// The last entry that was handed to the client.
     pub delivered: u64,
     /// Up to here nothing is missing: handed on, or known to be gone with notice. Not below `delivered`.
@@ -45,7 +47,7 @@ impl Place {
         {
             return false;
         }
-        self.slot = attached.slot;
+        (self.slot, self.attached) = (attached.slot, attached.attached);
         self.ack_told = attached.cursor;
         self.reached = self.reached.max(attached.cursor);
         true

@@ -5,9 +5,12 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod control_plane;
+mod damage;
 mod failover;
 mod fencing;
+mod mixed_versions;
 mod quorum;
 mod recover;
 mod resize;
 mod support;
+mod tls;

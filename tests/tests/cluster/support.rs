@@ -64,7 +64,12 @@ pub async fn control(cluster: &LocalCluster, index: usize) -> Control {
 
 /// A client of the SDK that comes back quickly, to any gateway.
 pub fn client(cluster: &LocalCluster, token: &str, device: &str) -> Builder {
-    let (quickly, urls) = (Duration::from_millis(50), cluster.gateway_urls());
+    client_of(&cluster.gateway_urls(), token, device)
+}
+
+/// The same, to one of these gateways.
+fn client_of(urls: &[String], token: &str, device: &str) -> Builder {
+    let quickly = Duration::from_millis(50);
     let builder = Client::builder(urls[0].clone(), token).device(device).backoff(quickly, quickly * 4);
     urls[1..].iter().fold(builder, |builder, url| builder.gateway(url.clone()))
 }
@@ -77,16 +82,29 @@ pub struct Traffic {
 
 impl Traffic {
     pub async fn start(cluster: &LocalCluster, pairs: usize) -> Self {
+        let urls = cluster.gateway_urls();
+        Self::start_through(cluster, pairs, |_| [urls.clone(), urls.clone()]).await
+    }
+
+    /// As [`start`](Self::start), with each client at a certain one of two gateways: four pairs are all combinations.
+    pub async fn start_through_each(cluster: &LocalCluster, pairs: usize) -> Self {
+        let urls = cluster.gateway_urls();
+        let only = |gateway: usize| vec![urls[gateway % 2].clone()];
+        Self::start_through(cluster, pairs, |pair| [only(pair), only(pair / 2)]).await
+    }
+
+    async fn start_through(cluster: &LocalCluster, pairs: usize, gateways: impl Fn(usize) -> [Vec<String>; 2]) -> Self {
         let control = control(cluster, 0).await;
         let stop = Arc::new(AtomicBool::new(false));
         let mut started = Vec::new();
         for pair in 0..pairs {
             let (from, to) = (format!("sender-{pair}"), format!("recipient-{pair}"));
             let (sender_token, recipient_token) = (control.user(&from).await, control.user(&to).await);
+            let [senders, recipients] = gateways(pair);
             let (sender, sender_events) =
-                client(cluster, &sender_token, "phone").outbox_limit(50, 1 << 20).connect().unwrap();
+                client_of(&senders, &sender_token, "phone").outbox_limit(50, 1 << 20).connect().unwrap();
             drop(sender_events);
-            let (recipient, events) = client(cluster, &recipient_token, "phone").connect().unwrap();
+            let (recipient, events) = client_of(&recipients, &recipient_token, "phone").connect().unwrap();
             let recorder = Recorder::default();
             traffic::record(events, recorder.clone());
             let (stopping, recorded) = (stop.clone(), recorder.clone());

@@ -41,6 +41,8 @@ impl ShardActor {
             mailbox_epoch: resume.mailbox_epoch,
             // Without an epoch the cursor means nothing.
             cursor: Some(resume.cursor),
+            attached: attach.attached,
+            nonce: attach.nonce,
         }));
         let window = self.window(attach.window_entries, attach.window_bytes);
         let request = Attaching { key, outbox, mailbox, device: attach.device, window, reign };
@@ -94,6 +96,7 @@ impl ShardActor {
             cursor: device.cursor,
             tail: device.tail,
             unknown: device.unknown.map(|(from, to)| UnknownRange { from, to }),
+            attached: device.attached,
         }));
         // A session that only sends is not delivered to: there is nothing to remember of it.
         if !is_named {

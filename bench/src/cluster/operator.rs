@@ -1,0 +1,119 @@
+//! The operator of a cluster under measurement: makes its users, and watches where its shards are.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use futures_util::StreamExt as _;
+use tidings_audit::LocalCluster;
+use tidings_audit::people::Person;
+use tidings_proto::control::v1::cluster_client::ClusterClient;
+use tidings_proto::control::v1::tokens_client::TokensClient;
+use tidings_proto::control::v1::users_client::UsersClient;
+use tidings_proto::control::v1::{ClusterStatus, CreateTokenRequest, CreateUserRequest, GetClusterRequest};
+use tokio::time::{Instant, sleep};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+/// How long shards may take to settle.
+const LIMIT: Duration = Duration::from_secs(300);
+/// The cluster says where its shards are only when it is asked.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+/// Calls a control-plane node with the operator's key.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    users: UsersClient<Service>,
+    tokens: TokensClient<Service>,
+    cluster: ClusterClient<Service>,
+}
+
+type Service = InterceptedService<Channel, Key>;
+
+#[derive(Debug, Clone)]
+struct Key(MetadataValue<Ascii>);
+
+impl Interceptor for Key {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+impl Operator {
+    /// At one of the cluster's control-plane nodes.
+    pub async fn of(cluster: &LocalCluster, index: usize) -> Result<Self> {
+        let key = Key(format!("Bearer {}", cluster.operator_key()?).parse()?);
+        let endpoint = Endpoint::from_shared(cluster.control_plane(index).control_url())?;
+        let service = InterceptedService::new(endpoint.connect().await?, key);
+        Ok(Self {
+            users: UsersClient::new(service.clone()),
+            tokens: TokensClient::new(service.clone()),
+            cluster: ClusterClient::new(service),
+        })
+    }
+
+    /// A new user, and a token for it.
+    pub async fn person(&self, id: String) -> Result<Person> {
+        let user = CreateUserRequest { id: id.clone(), ..CreateUserRequest::default() };
+        self.users.clone().create_user(user).await.context("making a user")?;
+        let token = CreateTokenRequest { user: id.clone(), ..CreateTokenRequest::default() };
+        let token = self.tokens.clone().create_token(token).await.context("making a token")?.into_inner().secret;
+        Ok(Person { id, token })
+    }
+
+    /// Users named by a prefix and a number, made by so many calls at a time; `made` is told of each.
+    pub async fn people(
+        &self,
+        prefix: &str,
+        numbers: std::ops::Range<usize>,
+        at_once: usize,
+        mut made: impl FnMut(Person),
+    ) -> Result<()> {
+        let calls = futures_util::stream::iter(numbers.map(|number| self.person(format!("{prefix}-{number}"))));
+        let mut calls = calls.buffer_unordered(at_once);
+        while let Some(person) = calls.next().await {
+            made(person?);
+        }
+        Ok(())
+    }
+
+    /// What the cluster says of itself.
+    pub async fn status(&self) -> Result<ClusterStatus> {
+        Ok(self.cluster.clone().get_cluster(GetClusterRequest {}).await?.into_inner())
+    }
+
+    /// Waits until every shard is where it is wanted and led by the broker that it prefers.
+    pub async fn settled(&self) -> Result<ClusterStatus> {
+        self.until("the shards settle", |_| true).await
+    }
+
+    /// As [`settled`](Self::settled), and that the cluster says what is wanted.
+    pub async fn until(&self, what: &str, is_so: impl Fn(&ClusterStatus) -> bool) -> Result<ClusterStatus> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let asked = self.status().await;
+            if let Ok(status) = &asked
+                && is_settled(status)
+                && is_so(status)
+            {
+                return Ok(status.clone());
+            }
+            // A node that has just lost its leader refuses for a moment.
+            ensure!(Instant::now() < deadline, "not within {LIMIT:?}: {what}; the cluster says {asked:?}");
+            sleep(ASK_EVERY).await;
+        }
+    }
+}
+
+fn is_settled(status: &ClusterStatus) -> bool {
+    status.shards.iter().all(|shard| shard.settled && shard.wanted.first() == Some(&shard.leader))
+}
+
+/// The shards that a node leads.
+pub fn led_by(status: &ClusterStatus, node: u64) -> BTreeSet<u32> {
+    status.shards.iter().filter(|shard| shard.leader == node).map(|shard| shard.shard).collect()
+}
