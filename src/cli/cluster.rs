@@ -124,8 +124,11 @@ impl StatusCommand {
         }
         let unsettled: Vec<&ShardStatus> = status.shards.iter().filter(|shard| !shard.settled).collect();
         let leaderless = status.shards.iter().filter(|shard| shard.leader == 0).count();
+        // Where there are too few brokers a shard settles with what it can have.
+        let short = status.shards.iter().filter(|shard| shard.wanted.len() < status.replication as usize).count();
+        let short = if short == 0 { String::new() } else { format!(", {short} short of replicas") };
         output::line(&format!(
-            "{} shards with {} replicas each: {} settled, {} moving, {} without a leader; map epoch {}; node {} leads the control plane",
+            "{} shards with {} replicas each: {} settled, {} moving, {} without a leader{short}; map epoch {}; node {} leads the control plane",
             status.shards.len(),
             status.replication,
             status.shards.len() - unsettled.len(),
