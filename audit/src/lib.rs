@@ -5,13 +5,14 @@
 //! - [`history`]: what each client saw; [`verdict`]: whether it keeps the promises
 //! - [`faults`]: what is done to the cluster; [`schedule`]: and when
 //! - [`run`]: a class of faults from the cluster's start to the verdict
-//! - [`people`], [`workload`]: users, and the clients that they write with
+//! - [`people`], [`workload`]: users, and the clients that they write with; [`operator`]: who makes them
 //! - [`isolation`]: namespaces of the audit's own, so that nothing of it is left on the machine
 
 pub mod cluster;
 pub mod faults;
 pub mod history;
 pub mod isolation;
+pub mod operator;
 pub mod people;
 pub mod run;
 pub mod schedule;

@@ -8,13 +8,13 @@ use tidings_proto::control::v1::tokens_client::TokensClient;
 use tidings_proto::control::v1::users_client::UsersClient;
 use tidings_proto::control::v1::{CreateTokenRequest, CreateUserRequest, DeleteUserRequest};
 use tokio::time::{Instant, sleep};
-use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 use crate::cluster::{DEADLINE, LocalCluster};
+use crate::operator;
 
 /// A user, and the token that its client connects with.
 #[derive(Debug, Clone)]
@@ -25,23 +25,10 @@ pub struct Person {
     pub token: String,
 }
 
-/// Puts the operator's key into each call.
-#[derive(Debug, Clone)]
-struct Key(MetadataValue<Ascii>);
-
-impl Interceptor for Key {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
-
 /// Makes users in a cluster of this machine, through any of its control-plane nodes.
 pub async fn create_in(cluster: &LocalCluster, prefix: &str, count: u32) -> Result<Vec<Person>> {
-    let key = Key(format!("Bearer {}", cluster.operator_key()?).parse()?);
     let url = cluster.control_urls().into_iter().next().context("there is no control plane")?;
-    let channel = Endpoint::from_shared(url)?.connect().await?;
-    create(InterceptedService::new(channel, key), "", prefix, count).await
+    create(operator::connect(&url, &cluster.operator_key()?).await?, "", prefix, count).await
 }
 
 /// Makes users of an app (empty: the key's own), named by a prefix and a number.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tidings_node::Shutdown;
-use tidings_proto::cluster::v1::{Node, NodePhase, NodeRole, ShardMap, ShardPlacement};
+use tidings_proto::cluster::v1::{Node, NodePhase, NodeRole, ShardMap, ShardPlacement, ShardReport};
 use tidings_proto::registry::v1::{PlaceShards, SetNodePhase, command::Command};
 use tonic::Status;
 
@@ -139,12 +139,8 @@ impl Controller {
     }
 
     fn shard(&self, placement: &ShardPlacement) -> Shard {
-        let report = self.leases.report(placement.shard);
-        Shard {
-            replicas: placement.replicas.clone(),
-            is_changing: report.as_ref().is_some_and(|(_, report)| report.changing || !report.learners.is_empty()),
-            voters: report.map(|(_, report)| report.voters.into_iter().collect()),
-        }
+        let report = self.leases.report(placement.shard).map(|(_, report)| report);
+        shard_of(placement, report.as_ref())
     }
 
     /// Takes a control-plane node that registered into the group: first as a learner, then as a voter.
@@ -186,5 +182,14 @@ impl Controller {
             }
             Some(_) => group.drop_learners(BTreeSet::from([id])).await,
         }
+    }
+}
+
+/// A shard for the plan: what the map says of it, and what its leader reported last, if that still counts.
+pub fn shard_of(placement: &ShardPlacement, report: Option<&ShardReport>) -> Shard {
+    Shard {
+        replicas: placement.replicas.clone(),
+        is_changing: report.is_some_and(|report| report.changing || !report.learners.is_empty()),
+        voters: report.map(|report| report.voters.iter().copied().collect()),
     }
 }

@@ -65,7 +65,7 @@ impl Peers {
 
     /// What all nodes ask the leader.
     pub fn nodes(&self, address: &str) -> Result<NodesClient<Member>, Status> {
-        Ok(NodesClient::new(self.member(address)?).max_encoding_message_size(usize::MAX))
+        Ok(NodesClient::new(self.member(address)?))
     }
 
     /// What an operator asks; the caller passes the operator's own key on.

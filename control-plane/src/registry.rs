@@ -22,4 +22,6 @@ pub mod tokens;
 pub mod users;
 
 #[cfg(test)]
+mod cluster_tests;
+#[cfg(test)]
 mod property_tests;

@@ -232,9 +232,7 @@ impl LinkTask {
             self.context.metrics.transients_dropped.increment(1);
         }
     }
-}
 
-impl LinkTask {
     /// The node leads shards from now on: sessions that are elsewhere, or wait for an answer from elsewhere, come here.
     fn led(&self, link: u64, shards: &[LedShard]) {
         let news = shards.iter().filter(|led| self.context.leaders.announced(led.shard, self.node, led.term));

@@ -1,5 +1,6 @@
 //! Users, tokens and keys over the control plane's gRPC.
 
+use tidings_audit::operator::{self, Service};
 use tidings_proto::control::v1::api_keys_client::ApiKeysClient;
 use tidings_proto::control::v1::apps_client::AppsClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
@@ -7,25 +8,6 @@ use tidings_proto::control::v1::users_client::UsersClient;
 use tidings_proto::control::v1::{
     CreateTokenRequest, CreateUserRequest, RevokeTokenRequest, Token, UpdateUserRequest, User,
 };
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
-
-/// A channel that carries an API key.
-pub type Service = InterceptedService<Channel, Key>;
-
-/// Puts the key into each call.
-#[derive(Debug, Clone)]
-pub struct Key(MetadataValue<Ascii>);
-
-impl Interceptor for Key {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
 
 /// The control plane, called with one key.
 #[derive(Debug, Clone)]
@@ -43,9 +25,7 @@ pub struct Control {
 impl Control {
     /// Connects.
     pub async fn connect(url: &str, key: &str) -> Self {
-        let channel = Endpoint::from_shared(url.to_owned()).expect("a URL").connect().await.expect("the control plane");
-        let key = Key(format!("Bearer {key}").parse().expect("a key is ASCII"));
-        let service = InterceptedService::new(channel, key);
+        let service = operator::connect(url, key).await.expect("the control plane");
         Self {
             apps: AppsClient::new(service.clone()),
             users: UsersClient::new(service.clone()),

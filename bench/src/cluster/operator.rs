@@ -6,17 +6,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use futures_util::StreamExt as _;
 use tidings_audit::LocalCluster;
+use tidings_audit::operator::{self, Service};
 use tidings_audit::people::Person;
 use tidings_proto::control::v1::cluster_client::ClusterClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
 use tidings_proto::control::v1::users_client::UsersClient;
 use tidings_proto::control::v1::{ClusterStatus, CreateTokenRequest, CreateUserRequest, GetClusterRequest};
 use tokio::time::{Instant, sleep};
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
 
 /// How long shards may take to settle.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -31,24 +27,11 @@ pub struct Operator {
     cluster: ClusterClient<Service>,
 }
 
-type Service = InterceptedService<Channel, Key>;
-
-#[derive(Debug, Clone)]
-struct Key(MetadataValue<Ascii>);
-
-impl Interceptor for Key {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
-
 impl Operator {
     /// At one of the cluster's control-plane nodes.
     pub async fn of(cluster: &LocalCluster, index: usize) -> Result<Self> {
-        let key = Key(format!("Bearer {}", cluster.operator_key()?).parse()?);
-        let endpoint = Endpoint::from_shared(cluster.control_plane(index).control_url())?;
-        let service = InterceptedService::new(endpoint.connect().await?, key);
+        let url = cluster.control_plane(index).control_url();
+        let service = operator::connect(&url, &cluster.operator_key()?).await?;
         Ok(Self {
             users: UsersClient::new(service.clone()),
             tokens: TokensClient::new(service.clone()),

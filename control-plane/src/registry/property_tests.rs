@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tidings_consensus::{ApplyContext, MemoryStore, StateStore};
 use tidings_proto::ErrorCode;
-use tidings_proto::cluster::v1::{Node, NodePhase, NodeRole, ShardPlacement};
+use tidings_proto::cluster::v1::{Node, NodeRole, ShardPlacement};
 use tidings_proto::registry::v1::command::Command as C;
 use tidings_proto::registry::v1::{
     ApiKeyPointer, ApiKeyRecord, Attributes, Bootstrap, CreateApiKey, CreateApp, CreateToken, CreateUser, DeleteApp,
@@ -18,29 +18,34 @@ use tidings_proto::registry::v1::{
 use super::machine::{self, Outcome, encode_command};
 use super::read::Read;
 use super::refusal::Refusal;
-use super::{api_keys, changes, cluster, keys, sweep, tokens, users};
+use super::{api_keys, changes, keys, sweep, tokens, users};
 
 /// Applies commands as a log would.
 #[derive(Default)]
-struct Log {
+pub(super) struct Log {
     store: MemoryStore,
     index: u64,
     now_ms: i64,
 }
 
 impl Log {
-    fn apply(&mut self, command: C) -> Result<Outcome, Refusal> {
+    /// Empty, at a time.
+    pub(super) fn at(now_ms: i64) -> Self {
+        Self { now_ms, ..Self::default() }
+    }
+
+    pub(super) fn apply(&mut self, command: C) -> Result<Outcome, Refusal> {
         self.index += 1;
         let context = ApplyContext { now_ms: self.now_ms, index: self.index, ordinal: 0, term: 1 };
         machine::apply(&context, &encode_command(command), &mut self.store).0
     }
 
-    fn state(&self) -> &dyn StateStore {
+    pub(super) fn state(&self) -> &dyn StateStore {
         &self.store
     }
 
     fn with_user() -> Self {
-        let mut log = Self { now_ms: 1_000, ..Self::default() };
+        let mut log = Self::at(1_000);
         log.apply(C::Bootstrap(Bootstrap { shards: 4, replication: 1 })).unwrap();
         log.apply(create_user("alice", "")).unwrap();
         log
@@ -385,75 +390,4 @@ fn the_last_operator_key_stays_and_a_replaced_one_goes() {
     let revoke = C::RevokeApiKey(RevokeApiKey { id: second.id });
     assert_eq!(log.apply(revoke).unwrap_err().code, ErrorCode::FailedPrecondition);
     indexes_agree(log.state());
-}
-
-fn broker(id: u64, incarnation: u64, store: u64) -> C {
-    let (role, address) = (NodeRole::Broker as i32, format!("host{id}:7080"));
-    C::RegisterNode(RegisterNode { node: Some(Node { id, role, address, incarnation, store, ..Node::default() }) })
-}
-
-#[test]
-fn the_map_names_the_brokers_and_takes_plans_for_its_own_epoch_alone() {
-    let mut log = Log { now_ms: 1, ..Log::default() };
-    log.apply(C::Bootstrap(Bootstrap { shards: 6, replication: 2 })).unwrap();
-    log.apply(broker(1, 5, 0)).unwrap();
-    log.apply(broker(2, 1, 0)).unwrap();
-    let map = cluster::shard_map(log.state()).unwrap();
-    assert_eq!((map.shards.len(), map.nodes.len()), (6, 2));
-    assert!(map.shards.iter().all(|shard| shard.replicas.is_empty()), "placement is the leader's business");
-    log.apply(broker(2, 1, 0)).unwrap();
-    assert_eq!(cluster::shard_map(log.state()).unwrap().epoch, map.epoch, "nothing changed");
-    log.apply(broker(1, 6, 0)).unwrap();
-    assert_eq!(cluster::shard_map(log.state()).unwrap().epoch, map.epoch + 1, "a broker started anew");
-
-    let place = |epoch, shard| {
-        let placement = ShardPlacement { shard, replicas: vec![2, 1], founders: vec![2, 1] };
-        C::PlaceShards(PlaceShards { epoch, shards: vec![placement] })
-    };
-    assert_eq!(log.apply(place(map.epoch, 3)).unwrap_err().code, ErrorCode::FailedPrecondition, "an old plan");
-    assert_eq!(log.apply(place(map.epoch + 1, 6)).unwrap_err().code, ErrorCode::NotFound);
-    assert_eq!(log.apply(place(map.epoch + 1, 3)).unwrap(), Outcome::Placed(map.epoch + 2));
-    assert_eq!(cluster::shard_map(log.state()).unwrap().shards[3].replicas, [2, 1]);
-
-    let refusal = log.apply(C::Bootstrap(Bootstrap { shards: 8, replication: 2 })).unwrap_err();
-    assert!(refusal.message.contains("made with 6 shards"), "{refusal}");
-}
-
-#[test]
-fn a_node_that_lost_its_store_or_was_replaced_is_refused_until_it_was_removed() {
-    let mut log = Log { now_ms: 1, ..Log::default() };
-    log.apply(C::Bootstrap(Bootstrap { shards: 2, replication: 1 })).unwrap();
-    log.apply(broker(1, 5, 0)).unwrap();
-    log.apply(broker(1, 5, 70)).unwrap();
-    let precondition = |refused: Result<Outcome, Refusal>| {
-        let refusal = refused.unwrap_err();
-        assert_eq!(refusal.code, ErrorCode::FailedPrecondition);
-        refusal.message
-    };
-    assert!(precondition(log.apply(broker(1, 4, 70))).contains("started anew"));
-    assert!(precondition(log.apply(broker(1, 6, 71))).contains("cluster remove 1 --dead"));
-    let phase = |phase: NodePhase| SetNodePhase { role: NodeRole::Broker.into(), id: 1, phase: phase.into() };
-    let phase_now = |log: &Log| cluster::node(log.state(), NodeRole::Broker.into(), 1).unwrap().unwrap().phase();
-    log.apply(C::SetNodePhase(phase(NodePhase::Draining))).unwrap();
-    log.apply(broker(1, 7, 70)).unwrap();
-    assert_eq!(phase_now(&log), NodePhase::Draining, "a restart does not end a drain");
-    log.apply(C::SetNodePhase(phase(NodePhase::Gone))).unwrap();
-    log.apply(broker(1, 8, 70)).unwrap();
-    assert_eq!(phase_now(&log), NodePhase::Active, "whoever comes back is no longer gone");
-
-    let placement = |replicas: Vec<u64>| ShardPlacement { shard: 0, replicas, ..ShardPlacement::default() };
-    let place = |log: &mut Log, replicas| {
-        let epoch = cluster::shard_map(log.state()).unwrap().epoch;
-        log.apply(C::PlaceShards(PlaceShards { epoch, shards: vec![placement(replicas)] })).unwrap();
-    };
-    let remove = C::RemoveNode(RemoveNode { role: NodeRole::Broker.into(), id: 1 });
-    place(&mut log, vec![1]);
-    assert!(precondition(log.apply(remove.clone())).contains("still names"));
-    place(&mut log, vec![]);
-    log.apply(remove.clone()).unwrap();
-    assert!(cluster::nodes(log.state()).unwrap().is_empty());
-    assert_eq!(log.apply(remove).unwrap_err().code, ErrorCode::NotFound);
-    assert!(precondition(log.apply(broker(1, 9, 70))).contains("was removed"));
-    log.apply(broker(1, 1, 71)).unwrap();
-    assert_eq!(phase_now(&log), NodePhase::Active, "with a new store it begins anew");
 }

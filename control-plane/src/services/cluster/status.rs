@@ -3,7 +3,7 @@
 use tidings_proto::cluster::v1::{Node, NodePhase, NodeRole, ShardMap, ShardPlacement};
 use tidings_proto::control::v1::{ClusterStatus, NodeStatus, ShardStatus};
 
-use crate::controller::Controller;
+use crate::controller::{Controller, shard_of};
 use crate::leases::Leases;
 use crate::registry::cluster;
 use crate::registry::refusal::Refusal;
@@ -36,7 +36,7 @@ impl Overview {
 
     /// All of it.
     pub fn status(&self) -> ClusterStatus {
-        let shards: Vec<ShardStatus> = self.map.shards.iter().map(|placement| self.shard_status(placement)).collect();
+        let shards = self.shards();
         ClusterStatus {
             leader: self.me,
             map_epoch: self.map.epoch,
@@ -48,8 +48,12 @@ impl Overview {
 
     /// One node.
     pub fn node_status(&self, id: u64) -> Option<NodeStatus> {
-        let shards: Vec<ShardStatus> = self.map.shards.iter().map(|placement| self.shard_status(placement)).collect();
+        let shards = self.shards();
         self.nodes.iter().find(|node| node.id == id).map(|node| self.of_node(node, &shards))
+    }
+
+    fn shards(&self) -> Vec<ShardStatus> {
+        self.map.shards.iter().map(|placement| self.shard_status(placement)).collect()
     }
 
     /// One shard, of which the map says this.
@@ -58,15 +62,13 @@ impl Overview {
             let wanted = placement.replicas.clone();
             return ShardStatus { shard: placement.shard, wanted, ..ShardStatus::default() };
         };
-        let mut wanted = placement.replicas.clone();
-        wanted.sort_unstable();
         let lacks = report.progress.iter().map(|member| report.last_log.saturating_sub(member.matched));
         ShardStatus {
             shard: placement.shard,
             leader,
             term: report.term,
             wanted: placement.replicas.clone(),
-            settled: !report.changing && report.learners.is_empty() && report.voters == wanted,
+            settled: shard_of(placement, Some(&report)).is_settled(),
             behind: lacks.max().unwrap_or(0),
             voters: report.voters,
             learners: report.learners,
