@@ -71,6 +71,7 @@ pub struct Cluster {
     /// Submits are answered with this code instead, while it is not 0.
     pub refuse_with: AtomicU32,
     pub submits: AtomicU32,
+    last_submit: Mutex<Option<Submit>>,
 }
 
 impl Cluster {
@@ -91,7 +92,12 @@ impl Cluster {
             ignore_windows: AtomicBool::new(false),
             refuse_with: AtomicU32::new(0),
             submits: AtomicU32::new(0),
+            last_submit: Mutex::default(),
         })
+    }
+
+    pub fn last_submitted(&self) -> Submit {
+        self.last_submit.lock().clone().unwrap()
     }
 
     /// Another node leads all shards; sessions of the former leader are told.
@@ -174,6 +180,7 @@ impl Cluster {
 
     fn submit(&self, node: u64, frames: &mpsc::Sender<BrokerFrame>, submit: Submit) {
         self.submits.fetch_add(1, Ordering::SeqCst);
+        *self.last_submit.lock() = Some(submit.clone());
         let mut state = self.state.lock();
         let shard = shard_of(&submit.app, &submit.to, self.shards);
         assert_eq!((shard, submit.from_slot), (submit.shard, 7));
