@@ -272,7 +272,9 @@ impl Cluster {
             gateway_frame::Frame::Read(read) => {
                 let (session, from, id) = (read.session, read.from, read.id);
                 let code = if from == "nobody" { ErrorCode::NotFound as i32 } else { 0 };
-                send(frames, broker_frame::Frame::ReadRecorded(ReadRecorded { session, from, id, code }));
+                if !self.lose_answers.load(Ordering::SeqCst) {
+                    send(frames, broker_frame::Frame::ReadRecorded(ReadRecorded { session, from, id, code }));
+                }
             }
         }
     }
