@@ -6,7 +6,7 @@
 //! - `listener`, `http`, `admission`: the port, the upgrade, how many connections there may be
 //! - `websocket`, `socket`, `codec`: bytes to messages to frames
 //! - `handshake`, `connection`, `session`, `registry`: from `Hello` to the end of a session
-//! - `sends`, `attachment`, `rate`: a session's window, its place at the broker, its limits
+//! - `sends`, `requests`, `attachment`, `rate`: a session's windows, its place at the broker, its limits
 //! - `directory`, `control_plane`, `watch`: tokens, users and policies, cached and followed
 //! - `limits`: the rate limits of policies, shared by all gateways where there is Redis
 //! - `permission`: what else a policy says to a message
@@ -39,6 +39,7 @@ mod permission;
 mod pulse;
 mod rate;
 mod registry;
+mod requests;
 mod router;
 mod sends;
 mod session;

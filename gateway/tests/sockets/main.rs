@@ -10,5 +10,6 @@ mod links;
 mod memory;
 mod policies;
 mod protocol_page;
+mod requests;
 mod support;
 mod tls;
