@@ -9,6 +9,7 @@ mod damage;
 mod failover;
 mod fencing;
 mod mixed_versions;
+mod policies;
 mod quorum;
 mod recover;
 mod resize;
