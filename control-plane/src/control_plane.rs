@@ -30,6 +30,7 @@ use crate::peers::Peers;
 use crate::registry::machine::{Outcome, RegistryMachine, encode_command};
 use crate::registry::{api_keys, cluster, sweep};
 use crate::replica::Replica;
+use crate::rest::Rest;
 use crate::services::auth::{API_KEY_PREFIX, hash_of};
 use crate::services::nodes::{MAX_HEARTBEAT_BYTES, NodesService};
 use crate::services::{MAX_REQUEST_BYTES, api_keys::ApiKeysService, apps::AppsService, directory::DirectoryService};
@@ -175,7 +176,7 @@ impl ControlPlane {
         Ok(OperatorKey::Made)
     }
 
-    /// What backends and operators call: `tidings.control.v1`, gRPC health and reflection.
+    /// What backends and operators call: `tidings.control.v1` in gRPC and in REST/JSON, gRPC health and reflection.
     pub fn backend_routes(&self) -> Result<Routes, Error> {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(tidings_proto::DESCRIPTORS)
@@ -190,13 +191,14 @@ impl ControlPlane {
             .map_err(|error| Error::Reflection(error.to_string()))?;
         let replica = &self.replica;
         let limit = MAX_REQUEST_BYTES;
-        Ok(Routes::new(AppsServer::new(AppsService(replica.clone())).max_decoding_message_size(limit))
+        let services = Routes::new(AppsServer::new(AppsService(replica.clone())).max_decoding_message_size(limit))
             .add_service(UsersServer::new(UsersService(replica.clone())).max_decoding_message_size(limit))
             .add_service(TokensServer::new(TokensService(replica.clone())).max_decoding_message_size(limit))
             .add_service(ApiKeysServer::new(ApiKeysService(replica.clone())).max_decoding_message_size(limit))
             .add_service(ClusterServer::new(ClusterService(self.controller.clone())).max_decoding_message_size(limit))
             .add_service(self.health_service())
-            .add_service(reflection))
+            .add_service(reflection);
+        Rest::beside(services).map_err(Error::Rest)
     }
 
     /// What the other nodes of the cluster call: `tidings.cluster.v1`, for members of the cluster alone.

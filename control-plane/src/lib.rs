@@ -8,6 +8,7 @@
 //! - [`controller`]: what the leader does by itself; [`leases`]: whom it heard of; [`placement`]: which brokers hold which
 //!   shards
 //! - [`services`]: gRPC for backends (`tidings.control.v1`) and for nodes (`tidings.cluster.v1`)
+//! - [`rest`]: the former as REST/JSON
 //! - [`config`], [`error`], [`metrics`]: as in every service
 
 pub mod config;
@@ -21,6 +22,7 @@ pub mod peers;
 pub mod placement;
 pub mod registry;
 pub mod replica;
+pub mod rest;
 pub mod services;
 
 pub use config::ControlPlaneConfig;
