@@ -14,6 +14,7 @@ use tidings_proto::cluster::v1::registry_server::RegistryServer;
 use tidings_proto::control::v1::api_keys_server::ApiKeysServer;
 use tidings_proto::control::v1::apps_server::AppsServer;
 use tidings_proto::control::v1::cluster_server::ClusterServer;
+use tidings_proto::control::v1::messages_server::MessagesServer;
 use tidings_proto::control::v1::policies_server::PoliciesServer;
 use tidings_proto::control::v1::tokens_server::TokensServer;
 use tidings_proto::control::v1::users_server::UsersServer;
@@ -35,6 +36,7 @@ use crate::rest::Rest;
 use crate::services::auth::{API_KEY_PREFIX, hash_of};
 use crate::services::nodes::{MAX_HEARTBEAT_BYTES, NodesService};
 use crate::services::policies::PoliciesService;
+use crate::services::sending::{MAX_POST_BYTES, MessagesService};
 use crate::services::{MAX_REQUEST_BYTES, api_keys::ApiKeysService, apps::AppsService, directory::DirectoryService};
 use crate::services::{cluster::ClusterService, registry::RegistryService, tokens::TokensService, users::UsersService};
 use crate::{ControlPlaneConfig, Error, metrics};
@@ -188,6 +190,7 @@ impl ControlPlane {
             .with_service_name("tidings.control.v1.Tokens")
             .with_service_name("tidings.control.v1.Policies")
             .with_service_name("tidings.control.v1.ApiKeys")
+            .with_service_name("tidings.control.v1.Messages")
             .with_service_name("tidings.control.v1.Cluster")
             .with_service_name("grpc.health.v1.Health")
             .build_v1()
@@ -200,6 +203,9 @@ impl ControlPlane {
             .add_service(PoliciesServer::new(PoliciesService(replica.clone())).max_decoding_message_size(limit))
             .add_service(ApiKeysServer::new(ApiKeysService(replica.clone())).max_decoding_message_size(limit))
             .add_service(ClusterServer::new(ClusterService(self.controller.clone())).max_decoding_message_size(limit))
+            .add_service(
+                MessagesServer::new(MessagesService::new(replica.clone())).max_decoding_message_size(MAX_POST_BYTES),
+            )
             .add_service(self.health_service())
             .add_service(reflection);
         Rest::beside(services).map_err(Error::Rest)

@@ -3,6 +3,7 @@
 use tidings_audit::operator::{self, Service};
 use tidings_proto::control::v1::api_keys_client::ApiKeysClient;
 use tidings_proto::control::v1::apps_client::AppsClient;
+use tidings_proto::control::v1::messages_client::MessagesClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
 use tidings_proto::control::v1::users_client::UsersClient;
 use tidings_proto::control::v1::{
@@ -20,6 +21,8 @@ pub struct Control {
     pub tokens: TokensClient<Service>,
     /// Calls about keys.
     pub keys: ApiKeysClient<Service>,
+    /// Messages of backends.
+    pub messages: MessagesClient<Service>,
 }
 
 impl Control {
@@ -30,7 +33,8 @@ impl Control {
             apps: AppsClient::new(service.clone()),
             users: UsersClient::new(service.clone()),
             tokens: TokensClient::new(service.clone()),
-            keys: ApiKeysClient::new(service),
+            keys: ApiKeysClient::new(service.clone()),
+            messages: MessagesClient::new(service),
         }
     }
 
