@@ -6,6 +6,7 @@
 //! - [`shard`]: the leader's memory: sessions, windows, pushes, acknowledgements; the courier to other shards
 //! - [`link`]: the stream that a gateway holds for all its sessions
 //! - [`post`]: messages of backends, and where a message is
+//! - [`query`]: what a shard's state answers to its users' questions
 //! - [`relay`]: from shard to shard, in this process or over gRPC
 //! - [`broker`]: puts the parts of a node together; [`placer`] opens the shards that the shard map places on it
 //! - [`config`], [`error`], [`metrics`]
@@ -19,6 +20,7 @@ pub mod machine;
 pub mod metrics;
 pub mod placer;
 pub mod post;
+pub mod query;
 pub mod relay;
 pub mod shard;
 pub mod shards;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_proto::UserId;
+use tidings_proto::client::v1::request;
 use tidings_proto::message::v1::{Content, MessageId, ReceiptRequest};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::connection::Entry;
+use crate::connection::{Answer, Entry};
 use crate::error::{SendError, StopReason};
 use crate::events::{AckQueue, ConnectionState, Message};
 use crate::sending::{Sending, Slot};
@@ -60,6 +61,7 @@ impl From<String> for Body {
 pub(crate) enum Command {
     Send(Entry<Arc<Slot>>),
     Read { from: UserId, id: MessageId },
+    Request { request: request::Request, answer: oneshot::Sender<Answer> },
     Stop,
 }
 
@@ -104,7 +106,7 @@ impl Shared {
 #[derive(Debug, Clone)]
 pub struct Client {
     shared: Arc<Shared>,
-    commands: mpsc::Sender<Command>,
+    pub(crate) commands: mpsc::Sender<Command>,
     state: watch::Receiver<ConnectionState>,
 }
 
@@ -210,7 +212,7 @@ impl Client {
         SendError::Stopped(self.stop_reason())
     }
 
-    fn stop_reason(&self) -> StopReason {
+    pub(crate) fn stop_reason(&self) -> StopReason {
         match &*self.state.borrow() {
             ConnectionState::Stopped(reason) => reason.clone(),
             _ => StopReason::Closed,
