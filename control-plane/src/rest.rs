@@ -32,12 +32,12 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
 
-use crate::services::MAX_REQUEST_BYTES;
+use crate::services::groups;
 use failure::Failure;
 use rules::{Found, Rules};
 
 /// Bytes of a body, at most: in JSON a request is up to twice what it is in protobuf.
-pub const MAX_BODY_BYTES: usize = 2 * MAX_REQUEST_BYTES;
+pub const MAX_BODY_BYTES: usize = 2 * groups::MAX_REQUEST_BYTES;
 /// How long a body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where the description is; the only path that takes no key.

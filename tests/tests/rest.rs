@@ -128,7 +128,7 @@ async fn what_one_way_writes_the_other_reads() {
 async fn what_is_no_request_is_refused_by_name() {
     let node = Node::start().await;
     let large = node.scratch("large.json");
-    fs::write(&large, format!("{{\"id\":\"{}\"}}", "x".repeat(128 * 1024))).unwrap();
+    fs::write(&large, format!("{{\"id\":\"{}\"}}", "x".repeat(512 * 1024))).unwrap();
     let large = format!("@{}", large.display());
     let attributes = format!("{{\"id\":\"al\",\"attributes\":{{\"k\":\"{}\"}}}}", "v".repeat(4096));
     let users = "/v1/apps/default/users";
@@ -140,7 +140,7 @@ async fn what_is_no_request_is_refused_by_name() {
         ("POST", users, &["--data", r#"{"id":"al","admin":true}"#], 400, "INVALID_ARGUMENT", "admin"),
         ("POST", users, &["--data", r#"{"id":""}"#], 400, "INVALID_ARGUMENT", "id"),
         ("POST", users, &["--data", &attributes], 400, "INVALID_ARGUMENT", "attributes"),
-        ("POST", users, &["--data", &large], 413, "TOO_LARGE", "131072"),
+        ("POST", users, &["--data", &large], 413, "TOO_LARGE", "524288"),
         ("GET", "/v1/apps/default/users?pageSize=x", &[], 400, "INVALID_ARGUMENT", "pageSize"),
         ("GET", "/v1/apps/default/users/%ff", &[], 404, "NOT_FOUND", "path"),
         ("GET", users, &["--header", "Authorization:"], 401, "API_KEY_UNKNOWN", "authorization"),
