@@ -98,6 +98,7 @@ async fn where_a_message_is() {
     let (bob, mut events) = node.client(&bob, "phone").ack_mode(AckMode::Explicit).connect().unwrap();
     let (first, second) = (next_message(&mut events).await, next_message(&mut events).await);
     assert_eq!([first.id().to_string(), second.id().to_string()], [posted.clone(), own.clone()]);
+    first.ack();
     second.ack();
     becomes(&control, "alice", &posted, MessageState::Delivered).await;
     becomes(&control, "alice", &own, MessageState::Ended).await;

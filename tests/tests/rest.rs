@@ -135,7 +135,7 @@ async fn what_is_no_request_is_refused_by_name() {
     for (verb, path, more, status, code, named) in [
         ("GET", "/v1/nothing", &[][..], 404, "NOT_FOUND", "/openapi.json"),
         ("GET", "/", &[], 404, "NOT_FOUND", "/openapi.json"),
-        ("PUT", users, &[], 405, "INVALID_ARGUMENT", "GET, POST"),
+        ("PUT", users, &[], 405, "INVALID_ARGUMENT", "POST, GET"),
         ("POST", users, &["--data", "{"], 400, "INVALID_ARGUMENT", "not JSON"),
         ("POST", users, &["--data", r#"{"id":"al","admin":true}"#], 400, "INVALID_ARGUMENT", "admin"),
         ("POST", users, &["--data", r#"{"id":""}"#], 400, "INVALID_ARGUMENT", "id"),
