@@ -4,11 +4,13 @@
 //! - [`inbound`]: what the client says
 //! - [`outbound`]: what brokers say
 //! - [`requests`]: what the client wants to know or to have set
+//! - [`presence`]: whom the client watches, and what it is told of them
 //! - [`place`]: how far deliveries and acknowledgements are
 
 mod inbound;
 mod outbound;
 mod place;
+mod presence;
 mod requests;
 
 use std::collections::VecDeque;
@@ -98,6 +100,8 @@ pub(crate) struct Connection<S> {
     draining: Option<Box<(Close, Instant)>>,
     frames: Bucket,
     sent: Bucket,
+    watched: Bucket,
+    activity: Bucket,
     encoding: Encoding,
     missed_heartbeats: u8,
 }
@@ -131,6 +135,8 @@ impl<S: Transport> Connection<S> {
             draining: None,
             frames: Bucket::default(),
             sent: Bucket::default(),
+            watched: Bucket::default(),
+            activity: Bucket::default(),
             encoding,
             missed_heartbeats: 0,
             core,

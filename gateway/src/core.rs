@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::config::GatewayConfig;
 use crate::directory::Directory;
 use crate::metrics::Metrics;
+use crate::presence::Presence;
 use crate::rate::Rate;
 use crate::registry::Registry;
 use crate::requests;
@@ -23,9 +24,12 @@ pub(crate) struct Core {
     pub registry: Arc<Registry>,
     pub directory: Arc<Directory>,
     pub router: Arc<Router>,
+    pub presence: Arc<Presence>,
     pub metrics: Arc<Metrics>,
     pub frame_rate: Rate,
     pub send_rate: Rate,
+    pub watch_rate: Rate,
+    pub activity_rate: Rate,
     pub patience: Patience,
     /// The moment from which rate limiters count.
     pub started: Instant,
@@ -38,11 +42,27 @@ impl Core {
         registry: Arc<Registry>,
         directory: Arc<Directory>,
         router: Arc<Router>,
+        presence: Arc<Presence>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let patience = Patience { not_accepted: config.retry(), unknown: config.outcome_unknown() };
         let (frame_rate, send_rate, started) = (config.frame_rate(), config.send_rate(), Instant::now());
-        Arc::new(Self { config, clock, registry, directory, router, metrics, frame_rate, send_rate, patience, started })
+        let (watch_rate, activity_rate) = (config.watch_rate(), config.activity_rate());
+        Arc::new(Self {
+            config,
+            clock,
+            registry,
+            directory,
+            router,
+            presence,
+            metrics,
+            frame_rate,
+            send_rate,
+            watch_rate,
+            activity_rate,
+            patience,
+            started,
+        })
     }
 
     /// Time since the start, for rate limiters.

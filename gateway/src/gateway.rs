@@ -23,6 +23,7 @@ use crate::error::GatewayError;
 use crate::link::LinkContext;
 use crate::listener::{self, Door};
 use crate::metrics::Metrics;
+use crate::presence::{self, Presence};
 use crate::registry::Registry;
 use crate::router::Router;
 use crate::session::Close;
@@ -71,6 +72,7 @@ impl Gateway {
 
         let metrics = Arc::new(Metrics::new());
         let registry = Registry::new(config.max_connections_per_user as usize, metrics.clone());
+        let presence = Presence::new(&config);
         // Links outlive the request to stop: they carry the last answers.
         let links = Shutdown::new();
         let context = Arc::new(LinkContext {
@@ -78,6 +80,7 @@ impl Gateway {
             member: MemberClient::new(&membership),
             dialer,
             registry: registry.clone(),
+            presence: presence.clone(),
             leaders: Arc::default(),
             limits: inbox_limits(&config),
             metrics: metrics.clone(),
@@ -92,7 +95,7 @@ impl Gateway {
             config.max_connections_per_address as usize,
             metrics.clone(),
         );
-        let core = Core::new(config, clock, registry, directory, router, metrics);
+        let core = Core::new(config, clock, registry, directory, router, presence, metrics);
         let door = Arc::new(Door {
             core: core.clone(),
             admissions: admissions.clone(),
@@ -106,6 +109,7 @@ impl Gateway {
                 tokio::spawn(watch::follow(core.clone(), control_plane, links.clone())),
                 tokio::spawn(pulse::heartbeats(core.clone())),
                 tokio::spawn(pulse::expiries(core.clone())),
+                tokio::spawn(presence::run(core.clone())),
             ];
             let accepting = tokio::spawn(listener::accept(listener, door));
             tokio::select! {

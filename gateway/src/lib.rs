@@ -9,6 +9,7 @@
 //! - `sends`, `requests`, `attachment`, `rate`: a session's windows, its place at the broker, its limits
 //! - `directory`, `control_plane`, `watch`: tokens and users, cached and followed
 //! - `router`, `leaders`, `link`: the way to a shard
+//! - `presence`: who watches whom, and what is known of them
 //! - `pulse`: heartbeats and expiry
 //! - `metrics`: everything that is counted
 
@@ -30,6 +31,7 @@ mod leaders;
 mod link;
 mod listener;
 mod metrics;
+mod presence;
 mod pulse;
 mod rate;
 mod registry;
