@@ -63,8 +63,6 @@ pub struct GatewayConfig {
     pub presence_lease_ms: u32,
     /// What is told of presence comes to a client in frames so far apart at least.
     pub presence_interval_ms: u32,
-    /// When a user was last seen is told rounded down to a multiple of this.
-    pub last_seen_round_ms: u32,
     /// Activities (typing and the like) per second that one connection may send before they are dropped; 0 is no limit.
     pub activities_per_second: u32,
     /// How many of them at once.
@@ -101,7 +99,6 @@ impl Default for GatewayConfig {
             presence_watched: 200_000,
             presence_lease_ms: 120_000,
             presence_interval_ms: 500,
-            last_seen_round_ms: 60_000,
             activities_per_second: 5,
             activities_burst: 20,
             drain_reconnect_within_ms: 5_000,
@@ -123,7 +120,6 @@ impl Section for GatewayConfig {
             ("cache_entries", self.cache_entries),
             ("presence_watched", self.presence_watched),
             ("activities_burst", self.activities_burst),
-            ("last_seen_round_ms", self.last_seen_round_ms),
         ];
         if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err(format!("{key} must be 1 or more"));
@@ -212,7 +208,6 @@ impl GatewayConfig {
             users: self.presence_watched as usize,
             interval: millis(self.presence_interval_ms),
             lease: millis(self.presence_lease_ms),
-            round_last_seen_ms: self.last_seen_round_ms.into(),
         }
     }
 }

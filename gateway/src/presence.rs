@@ -10,10 +10,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{self as broker, PresenceChanged, gateway_frame};
 use tidings_proto::client::v1::{UserPresence, user_presence};
+use tidings_proto::policy::v1::Audience;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -22,15 +24,20 @@ use crate::config::GatewayConfig;
 use crate::core::{Core, inbox_limits};
 use crate::directory::UserKey;
 use crate::session::Event;
-use watches::{Asked, SHARD_LEASE, UserState, Watches};
+use watches::{Asked, SHARD_LEASE, UserState, View, Watches};
 pub(crate) use watches::{Target, TooManyWatched, WatchLimits};
 
 /// Users that one frame to a broker asks for.
 const USERS_PER_FRAME: usize = 256;
 /// A shard that could not be asked is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
-/// As long as that while a shard takes no more.
+/// A shard that takes no more users is asked again.
 const OVERLOADED_AGAIN: Duration = Duration::from_secs(5);
+
+/// Users whose policies are looked up at the same time.
+const CONCURRENT_LOOKUPS: usize = 32;
+/// One that could not be looked up is tried again.
+const LOOK_UP_AGAIN: Duration = Duration::from_secs(2);
 
 /// The watches of a gateway, shared by everything in it.
 #[derive(Debug)]
@@ -87,6 +94,12 @@ impl Presence {
         self.work.notify_one();
     }
 
+    /// Policies may have changed: of one user, or of all users of an app.
+    pub fn policies_changed(&self, app: &str, user: Option<&str>) {
+        self.watches.lock().policies_changed(app, user);
+        self.work.notify_one();
+    }
+
     /// A link is gone, and what was asked on it.
     pub fn link_lost(&self) {
         self.watches.lock().ask_all_again(Instant::now() + backoff::spread(ASK_AGAIN));
@@ -117,10 +130,47 @@ pub(crate) async fn run(core: Arc<Core>) {
         for (session, users) in work.tells {
             tell(&core, session, users);
         }
+        if !work.look_up.is_empty() {
+            tokio::spawn(look_up(core.clone(), work.look_up));
+        }
         tokio::select! {
             () = presence.work.notified() => {}
             () = sleep_until(next) => {}
         }
+    }
+}
+
+/// Finds out what the policies of users let others see. One that cannot be found out is tried again later.
+async fn look_up(core: Arc<Core>, targets: Vec<Target>) {
+    let lookups = targets.into_iter().map(|target| {
+        let core = core.clone();
+        async move {
+            let found = core.directory.user(target.user.app(), target.user.user()).await;
+            (target, found)
+        }
+    });
+    let mut lookups = futures_util::stream::iter(lookups).buffer_unordered(CONCURRENT_LOOKUPS);
+    let mut failed = Vec::new();
+    while let Some((target, found)) = lookups.next().await {
+        match found {
+            Ok(found) => {
+                let policy = found.map(|policy| policy.effective()).unwrap_or_default();
+                let view = View {
+                    is_visible: policy.presence_audience != Audience::Nobody,
+                    round_ms: i64::from(policy.last_seen_round_seconds) * 1_000,
+                };
+                core.presence.watches.lock().viewed(&target, view, Instant::now());
+            }
+            Err(_) => failed.push(target),
+        }
+    }
+    core.presence.work.notify_one();
+    if !failed.is_empty() {
+        tokio::time::sleep(LOOK_UP_AGAIN + backoff::spread(LOOK_UP_AGAIN)).await;
+        let mut watches = core.presence.watches.lock();
+        failed.into_iter().for_each(|target| watches.not_viewed(target));
+        drop(watches);
+        core.presence.work.notify_one();
     }
 }
 

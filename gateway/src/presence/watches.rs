@@ -27,8 +27,15 @@ pub(crate) struct WatchLimits {
     pub interval: Duration,
     /// How long a client's watch holds.
     pub lease: Duration,
-    /// When a user was last seen is told rounded down to a multiple of it; 1 ms or more.
-    pub round_last_seen_ms: i64,
+}
+
+/// What a user's policy lets others see. Until it is known, nothing is told of the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Otherwise others are told that nothing is known of the user, once.
+    pub is_visible: bool,
+    /// When the user was last seen is told rounded down to a multiple of it; 1 ms or more.
+    pub round_ms: i64,
 }
 
 /// A user, and the shard that knows of them.
@@ -60,6 +67,8 @@ pub(crate) struct Asked {
 pub(crate) struct Work {
     /// Shards to be asked, and for whom.
     pub asks: Vec<(u32, Vec<Asked>)>,
+    /// Users whose policy has to be looked up; the answer goes to [`Watches::viewed`].
+    pub look_up: Vec<Target>,
     /// Sessions to be told.
     pub tells: Vec<(u64, Vec<UserPresence>)>,
 }
@@ -77,6 +86,8 @@ pub(crate) struct Watches {
     sessions: HashMap<u64, Watcher>,
     /// When each session is looked at next: told something, or forgotten.
     timers: BTreeSet<(Instant, u64)>,
+    /// Whose policy has to be looked up.
+    to_look_up: HashSet<Target>,
 }
 
 #[derive(Debug)]
@@ -90,6 +101,7 @@ struct Shard {
 #[derive(Debug, Default)]
 struct Watched {
     state: Option<UserState>,
+    view: Option<View>,
     is_asked: bool,
     watchers: HashSet<u64>,
 }
@@ -108,7 +120,7 @@ struct Watcher {
 impl Watches {
     pub fn new(limits: WatchLimits) -> Self {
         let (shards, sessions, timers) = (BTreeMap::new(), HashMap::new(), BTreeSet::new());
-        Self { limits, shards, users: 0, sessions, timers }
+        Self { limits, shards, users: 0, sessions, timers, to_look_up: HashSet::new() }
     }
 
     /// A session watches these users from now on, instead of others; the same ones again prolong it. Either all of them are
@@ -152,9 +164,33 @@ impl Watches {
             return;
         }
         watched.state = Some(state);
-        let watchers: Vec<u64> = watched.watchers.iter().copied().collect();
-        for session in watchers {
-            self.to_tell(session, [target.clone()], now);
+        // That something is told at all would be told of a user who hides.
+        if watched.view.is_some_and(|view| view.is_visible) {
+            self.tell_watchers(target, now);
+        }
+    }
+
+    /// What a user's policy says now.
+    pub fn viewed(&mut self, target: &Target, view: View, now: Instant) {
+        let Some(watched) = self.watched_mut(target) else { return };
+        if watched.view.replace(view) != Some(view) {
+            self.tell_watchers(target, now);
+        }
+    }
+
+    /// Policies may have changed: of one user, or of all of an app's. They are looked up again.
+    pub fn policies_changed(&mut self, app: &str, user: Option<&str>) {
+        let is_meant = |key: &UserKey| key.app() == app && user.is_none_or(|user| key.user() == user);
+        for (number, shard) in &self.shards {
+            let meant = shard.users.keys().filter(|key| is_meant(key));
+            self.to_look_up.extend(meant.map(|key| Target { shard: *number, user: key.clone() }));
+        }
+    }
+
+    /// A policy could not be looked up: it is tried again with the next work.
+    pub fn not_viewed(&mut self, target: Target) {
+        if self.watched(&target).is_some() {
+            self.to_look_up.insert(target);
         }
     }
 
@@ -196,6 +232,7 @@ impl Watches {
         for number in self.shards.keys().copied().collect::<Vec<_>>() {
             self.shard_due(number, now, &is_live, &mut work);
         }
+        work.look_up = std::mem::take(&mut self.to_look_up).into_iter().collect();
         work
     }
 
@@ -219,13 +256,21 @@ impl Watches {
         let shard = self.shards.entry(target.shard).or_insert_with(new_shard);
         let watched = shard.users.entry(target.user.clone()).or_insert_with(|| {
             self.users += 1;
+            self.to_look_up.insert(target.clone());
             Watched::default()
         });
         watched.watchers.insert(session);
         if !watched.is_asked {
             shard.ask_at = Some(shard.ask_at.map_or(now, |at| at.min(now)));
         }
-        watched.state.is_some()
+        watched.state.is_some() || watched.view.is_some_and(|view| !view.is_visible)
+    }
+
+    fn tell_watchers(&mut self, target: &Target, now: Instant) {
+        let watchers = self.watched(target).map(|watched| watched.watchers.iter().copied().collect::<Vec<_>>());
+        for session in watchers.unwrap_or_default() {
+            self.to_tell(session, [target.clone()], now);
+        }
     }
 
     fn take(&mut self, session: u64) -> Option<Watcher> {
@@ -272,11 +317,13 @@ impl Watches {
     }
 
     fn presence_of(&self, target: &Target) -> Option<UserPresence> {
-        let (state, last_seen_ms) = match self.watched(target)?.state? {
-            UserState::Online => (user_presence::State::Online, 0),
-            UserState::Offline { last_seen_ms } => {
-                let rounded = last_seen_ms - last_seen_ms.rem_euclid(self.limits.round_last_seen_ms.max(1));
-                (user_presence::State::Offline, rounded)
+        let Watched { state, view, .. } = self.watched(target)?;
+        let (state, last_seen_ms) = match (view.as_ref()?, state) {
+            (View { is_visible: false, .. }, _) => (user_presence::State::Unknown, 0),
+            (_, None) => return None,
+            (_, Some(UserState::Online)) => (user_presence::State::Online, 0),
+            (View { round_ms, .. }, Some(UserState::Offline { last_seen_ms })) => {
+                (user_presence::State::Offline, last_seen_ms - last_seen_ms.rem_euclid((*round_ms).max(1)))
             }
         };
         Some(UserPresence { user: target.user.user().to_owned(), state: state.into(), last_seen_ms })

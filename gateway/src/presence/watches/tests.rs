@@ -7,7 +7,17 @@ const LEASE: Duration = Duration::from_secs(120);
 const MINUTE_MS: i64 = 60_000;
 
 fn limits(users: usize) -> WatchLimits {
-    WatchLimits { users, interval: INTERVAL, lease: LEASE, round_last_seen_ms: MINUTE_MS }
+    WatchLimits { users, interval: INTERVAL, lease: LEASE }
+}
+
+const SEEN_BY_ALL: View = View { is_visible: true, round_ms: MINUTE_MS };
+const HIDDEN: View = View { is_visible: false, round_ms: MINUTE_MS };
+
+/// Does what is due, with every policy looked up at once.
+fn due(watches: &mut Watches, now: Instant) -> Work {
+    let work = watches.due(now, |_| true);
+    work.look_up.iter().for_each(|target| watches.viewed(target, SEEN_BY_ALL, now));
+    work
 }
 
 fn target(number: u32) -> Target {
@@ -35,17 +45,17 @@ fn however_many_watch_a_user_the_shard_is_asked_once_and_each_is_told_once() {
     for session in 1..=100 {
         watches.watch(session, targets([0]), now).unwrap();
     }
-    let work = watches.due(now, |_| true);
+    let work = due(&mut watches, now);
     assert_eq!((asked(&work), told(&work)), (vec![(0, 1)], vec![]));
     for _ in 0..3 {
         watches.changed(&target(0), UserState::Online, now);
     }
-    let work = watches.due(now + GATHER, |_| true);
+    let work = due(&mut watches, now + GATHER);
     assert_eq!(work.tells.len(), 100);
-    assert!(watches.due(now + INTERVAL, |_| true).tells.is_empty());
+    assert!(due(&mut watches, now + INTERVAL).tells.is_empty());
     // Another one learns what is known, without a question.
     watches.watch(101, targets([0]), now).unwrap();
-    let work = watches.due(now + GATHER, |_| true);
+    let work = due(&mut watches, now + GATHER);
     assert_eq!((asked(&work), told(&work)), (vec![], vec![(101, "user-0".to_owned(), true)]));
 }
 
@@ -53,14 +63,14 @@ fn however_many_watch_a_user_the_shard_is_asked_once_and_each_is_told_once() {
 fn a_storm_costs_a_client_one_frame_in_an_interval() {
     let (mut watches, start) = (Watches::new(limits(200)), Instant::now());
     watches.watch(1, targets(0..200), start).unwrap();
-    watches.due(start, |_| true);
+    due(&mut watches, start);
     let (mut frames, mut now) = (0, start);
     while now < start + INTERVAL * 10 {
         for number in 0..200 {
             let state = if frames % 2 == 0 { UserState::Online } else { UserState::Offline { last_seen_ms: 0 } };
             watches.changed(&target(number), state, now);
         }
-        frames += watches.due(now, |_| true).tells.len();
+        frames += due(&mut watches, now).tells.len();
         now += Duration::from_millis(10);
     }
     assert_eq!(frames, 10);
@@ -72,7 +82,7 @@ fn the_time_of_leaving_is_rounded_down_and_not_invented() {
     watches.watch(1, targets([0, 2]), now).unwrap();
     watches.changed(&target(0), UserState::Offline { last_seen_ms: 3 * MINUTE_MS - 1 }, now);
     watches.changed(&target(2), UserState::Offline { last_seen_ms: 0 }, now);
-    let work = watches.due(now + GATHER, |_| true);
+    let work = due(&mut watches, now + GATHER);
     let times: Vec<_> = work.tells[0].1.iter().map(|user| user.last_seen_ms).collect();
     assert_eq!(times, [2 * MINUTE_MS, 0]);
 }
@@ -85,7 +95,7 @@ fn at_the_limit_a_watch_with_a_further_user_is_refused_as_a_whole() {
     assert_eq!(watches.watch(3, targets([0, 3]), now), Err(TooManyWatched));
     assert_eq!(watches.len(), (3, 2));
     watches.changed(&target(0), UserState::Online, now);
-    assert_eq!(told(&watches.due(now + GATHER, |_| true)).len(), 2);
+    assert_eq!(told(&due(&mut watches, now + GATHER)).len(), 2);
 }
 
 #[test]
@@ -93,11 +103,11 @@ fn users_whom_nobody_watches_any_more_are_not_asked_for_again() {
     let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
     watches.watch(1, targets([0, 2]), now).unwrap();
     watches.watch(2, targets([4]), now).unwrap();
-    assert_eq!(asked(&watches.due(now, |_| true)), [(0, 3)]);
+    assert_eq!(asked(&due(&mut watches, now)), [(0, 3)]);
     watches.watch(1, targets([2]), now).unwrap();
     let work = watches.due(now + RENEWAL, |session| session != 2);
     assert_eq!(work.asks[0].1.iter().map(|asked| asked.user.user()).collect::<Vec<_>>(), ["user-2"]);
-    let work = watches.due(now + LEASE, |_| true);
+    let work = due(&mut watches, now + LEASE);
     assert_eq!((asked(&work), watches.len()), (vec![], (0, 0)), "the client did not prolong it");
     assert_eq!(watches.next_due(), None);
 }
@@ -106,17 +116,45 @@ fn users_whom_nobody_watches_any_more_are_not_asked_for_again() {
 fn another_leader_is_asked_for_all_and_what_is_known_already_is_not_told_again() {
     let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
     watches.watch(1, targets([0, 2, 3]), now).unwrap();
-    watches.due(now, |_| true);
+    due(&mut watches, now);
     watches.changed(&target(0), UserState::Online, now);
-    watches.due(now + GATHER, |_| true);
+    due(&mut watches, now + GATHER);
     watches.ask_again(0, now + INTERVAL);
-    assert!(watches.due(now + GATHER, |_| true).asks.is_empty());
-    let work = watches.due(now + INTERVAL, |_| true);
+    assert!(due(&mut watches, now + GATHER).asks.is_empty());
+    let work = due(&mut watches, now + INTERVAL);
     assert_eq!(asked(&work), [(0, 2)]);
     let known: Vec<_> = work.asks[0].1.iter().filter_map(|asked| asked.known).collect();
     assert_eq!(known, [UserState::Online]);
     watches.changed(&target(0), UserState::Online, now + INTERVAL);
+    assert!(due(&mut watches, now + INTERVAL * 2).tells.is_empty());
+}
+
+#[test]
+fn of_a_user_who_hides_one_word_is_told_however_they_come_and_go() {
+    let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
+    watches.watch(1, targets([0]), now).unwrap();
+    let work = watches.due(now, |_| true);
+    assert_eq!((work.look_up.len(), work.asks.len()), (1, 1));
+    watches.changed(&target(0), UserState::Online, now);
+    assert!(watches.due(now + GATHER, |_| true).tells.is_empty(), "the policy is not known yet");
+    watches.viewed(&target(0), HIDDEN, now + GATHER);
+    let work = watches.due(now + GATHER * 2, |_| true);
+    assert_eq!(work.tells[0].1[0].state(), user_presence::State::Unknown);
+    watches.changed(&target(0), UserState::Offline { last_seen_ms: 1 }, now + INTERVAL);
     assert!(watches.due(now + INTERVAL * 2, |_| true).tells.is_empty());
+    watches.watch(2, targets([0]), now + INTERVAL * 2).unwrap();
+    let work = watches.due(now + INTERVAL * 2 + GATHER, |_| true);
+    assert_eq!((work.tells[0].0, work.tells[0].1[0].state()), (2, user_presence::State::Unknown));
+
+    // Another policy, of the user and of all: what was hidden is told, and the other way round.
+    watches.policies_changed("app", Some("user-1"));
+    assert!(watches.due(now + INTERVAL * 3, |_| true).look_up.is_empty());
+    watches.policies_changed("app", None);
+    assert_eq!(watches.due(now + INTERVAL * 3, |_| true).look_up, [target(0)]);
+    watches.viewed(&target(0), SEEN_BY_ALL, now + INTERVAL * 3);
+    let work = watches.due(now + INTERVAL * 4, |_| true);
+    assert!(work.tells.iter().all(|(_, users)| users[0].state() == user_presence::State::Offline));
+    assert_eq!(work.tells.len(), 2);
 }
 
 #[derive(Debug, Clone)]
@@ -188,6 +226,9 @@ impl Model {
             self.now = self.now.max(due);
             let clients = &self.clients;
             let work = self.watches.due(self.now, |session| clients.contains_key(&session));
+            for target in &work.look_up {
+                self.watches.viewed(target, SEEN_BY_ALL, self.now);
+            }
             for asked in work.asks.iter().flat_map(|(_, asked)| asked) {
                 let user: u32 = asked.user.user()["user-".len()..].parse().unwrap();
                 self.watches.changed(&target(user), state_of(self.truth[user as usize]), self.now);
