@@ -25,6 +25,8 @@ pub mod users;
 #[cfg(test)]
 mod cluster_tests;
 #[cfg(test)]
+mod limit_tests;
+#[cfg(test)]
 mod policy_tests;
 #[cfg(test)]
 mod property_tests;

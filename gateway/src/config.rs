@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tidings_node::Section;
 use tidings_proto::frame::{DEFAULT_MAX_CONTENT_BYTES, FRAME_OVERHEAD_BYTES};
 
+use crate::limits::check_url;
 use crate::presence::WatchLimits;
 use crate::rate::Rate;
 
@@ -53,7 +54,7 @@ pub struct GatewayConfig {
     pub retry_ms: u32,
     /// How long a message whose fate is unknown (a broken link, no answer) is tried again before it is refused.
     pub outcome_unknown_ms: u32,
-    /// Undelivered entries that a recipient's mailbox may hold; 0 is the broker's default.
+    /// Undelivered entries that a recipient's mailbox may hold, whatever its policy says; 0: what its policy says.
     pub inbox_limit: u32,
     /// Tokens, and as many users, whose state is remembered.
     pub cache_entries: u32,
@@ -67,6 +68,11 @@ pub struct GatewayConfig {
     pub activities_per_second: u32,
     /// How many of them at once.
     pub activities_burst: u32,
+    /// A Redis server (`redis://`, `rediss://`) in which all gateways count what rate limits of policies allow; empty: each
+    /// gateway counts for itself.
+    pub redis_url: String,
+    /// An answer of Redis that takes longer is none: the gateway goes by its own counts until it answers again.
+    pub redis_timeout_ms: u32,
     /// A draining gateway asks its clients to come back within a random time up to this.
     pub drain_reconnect_within_ms: u32,
     /// How long a draining gateway waits for answers that clients wait for, and for clients to go.
@@ -101,6 +107,8 @@ impl Default for GatewayConfig {
             presence_interval_ms: 500,
             activities_per_second: 5,
             activities_burst: 20,
+            redis_url: String::new(),
+            redis_timeout_ms: 200,
             drain_reconnect_within_ms: 5_000,
             drain_timeout_ms: 5_000,
         }
@@ -134,6 +142,12 @@ impl Section for GatewayConfig {
         }
         if !(10_000..=3_600_000).contains(&self.presence_lease_ms) {
             return Err("presence_lease_ms must be 10000 (10 s) to 3600000 (an hour)".to_owned());
+        }
+        if !(1..=10_000).contains(&self.redis_timeout_ms) {
+            return Err("redis_timeout_ms must be 1 to 10000".to_owned());
+        }
+        if !self.redis_url.is_empty() {
+            check_url(&self.redis_url)?;
         }
         if !(1..=MAX_SEND_WINDOW).contains(&self.send_window) {
             return Err(format!("send_window must be 1 to {MAX_SEND_WINDOW}, the width of the duplicate window"));
@@ -180,6 +194,15 @@ impl GatewayConfig {
 
     pub(crate) fn outcome_unknown(&self) -> Duration {
         millis(self.outcome_unknown_ms)
+    }
+
+    /// Undelivered entries that the mailbox of a recipient may hold whose policy allows so many.
+    pub(crate) fn inbox_limit(&self, policy: u32) -> u32 {
+        if self.inbox_limit == 0 { policy } else { policy.min(self.inbox_limit) }
+    }
+
+    pub(crate) fn redis_timeout(&self) -> Duration {
+        millis(self.redis_timeout_ms)
     }
 
     pub(crate) fn drain_timeout(&self) -> Duration {
@@ -232,5 +255,7 @@ mod tests {
         assert!(refused(|config| config.heartbeat_ms = 0).contains("heartbeat_ms"));
         assert!(refused(|config| config.delivery_window_bytes = 10).contains("delivery_window_bytes"));
         assert!(refused(|config| config.cache_entries = 0).contains("cache_entries"));
+        assert!(refused(|config| config.redis_timeout_ms = 0).contains("redis_timeout_ms"));
+        assert!(refused(|config| config.redis_url = "localhost:6379".to_owned()).contains("redis://"));
     }
 }

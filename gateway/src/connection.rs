@@ -29,7 +29,8 @@ use crate::admission::ConnectionPermit;
 use crate::attachment::Attachment;
 use crate::codec::Encoding;
 use crate::core::Core;
-use crate::directory::Refusal;
+use crate::directory::{Found, Refusal};
+use crate::limits::{Limited, Meters};
 use crate::rate::Bucket;
 use crate::registry::SessionGuard;
 use crate::requests::Requests;
@@ -67,8 +68,10 @@ impl From<Close> for End {
 
 /// What a connection that reads nothing for now waits for.
 enum Unblocked {
-    /// Whether the recipient of this send exists.
-    Recipient { send: Box<Send>, exists: Result<bool, Refusal> },
+    /// Whether this send may be sent now, by limits that all gateways share.
+    Counted { send: Box<Send>, limited: Option<Limited> },
+    /// What the recipient of this send goes by, if there is one.
+    Recipient { send: Box<Send>, found: Result<Found, Refusal> },
     /// A frame found its place in a link's queue, or the link is gone; the send that it was, if it was one.
     Queued { sent: bool, seq: Option<u64>, link: u64 },
 }
@@ -102,6 +105,8 @@ pub(crate) struct Connection<S> {
     sent: Bucket,
     watched: Bucket,
     activity: Bucket,
+    /// Of the user and the app; absent until the first send.
+    meters: Option<Arc<Meters>>,
     encoding: Encoding,
     missed_heartbeats: u8,
 }
@@ -137,6 +142,7 @@ impl<S: Transport> Connection<S> {
             sent: Bucket::default(),
             watched: Bucket::default(),
             activity: Bucket::default(),
+            meters: None,
             encoding,
             missed_heartbeats: 0,
             core,

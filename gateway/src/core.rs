@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::config::GatewayConfig;
 use crate::directory::Directory;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::presence::Presence;
 use crate::rate::Rate;
@@ -25,6 +26,7 @@ pub(crate) struct Core {
     pub directory: Arc<Directory>,
     pub router: Arc<Router>,
     pub presence: Arc<Presence>,
+    pub limits: Arc<Limits>,
     pub metrics: Arc<Metrics>,
     pub frame_rate: Rate,
     pub send_rate: Rate,
@@ -43,6 +45,7 @@ impl Core {
         directory: Arc<Directory>,
         router: Arc<Router>,
         presence: Arc<Presence>,
+        limits: Arc<Limits>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let patience = Patience { not_accepted: config.retry(), unknown: config.outcome_unknown() };
@@ -55,6 +58,7 @@ impl Core {
             directory,
             router,
             presence,
+            limits,
             metrics,
             frame_rate,
             send_rate,

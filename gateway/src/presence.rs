@@ -94,9 +94,9 @@ impl Presence {
         self.work.notify_one();
     }
 
-    /// Policies may have changed: of one user, or of all users of an app.
-    pub fn policies_changed(&self, app: &str, user: Option<&str>) {
-        self.watches.lock().policies_changed(app, user);
+    /// Policies of these users may have changed.
+    pub fn policies_changed(&self, is_meant: impl Fn(&UserKey) -> bool) {
+        self.watches.lock().policies_changed(is_meant);
         self.work.notify_one();
     }
 

@@ -12,6 +12,7 @@ use tidings_proto::client::v1::{
     PresenceUpdate, Request, Response, WatchPresence, client_frame, request, server_frame,
 };
 use tidings_proto::message::v1::{Activity, Envelope, activity, envelope};
+use tidings_proto::policy::v1::{Audience, Policy};
 use tidings_sdk::{ErrorCode, Event, Events, UserPresence};
 use tidings_tests::raw::Came;
 use tidings_tests::{DEADLINE, Node, RawClient, within};
@@ -19,6 +20,8 @@ use tidings_tests::{DEADLINE, Node, RawClient, within};
 /// Users go offline soon.
 const QUICKLY: [&str; 2] = ["broker.presence_grace_ms=300", "broker.presence_interval_ms=100"];
 const MOST_WATCHED: usize = 200;
+/// A second, and what a busy machine may add to it.
+const AT_ONCE: Duration = Duration::from_secs(3);
 
 #[tokio::test]
 async fn a_watcher_sees_users_come_go_and_type() {
@@ -49,6 +52,33 @@ async fn a_watcher_sees_users_come_go_and_type() {
     let offline = presence(&mut events).await;
     assert_eq!((offline.user.as_str(), offline.state()), ("bob", State::Offline));
     assert!(offline.last_seen_ms > 0);
+}
+
+#[tokio::test]
+async fn a_policy_hides_its_users_within_a_second_and_says_how_finely_others_are_seen() {
+    let node = Node::start_with(&QUICKLY).await;
+    let control = node.control().await;
+    let (alice, bob) = (control.user("alice").await, control.user("bob").await);
+    let (alice, mut events) = node.client(&alice, "phone").connect().unwrap();
+    let (bob, _bob_events) = node.client(&bob, "phone").connect().unwrap();
+    bob.online().await.unwrap();
+    alice.watch_presence(["bob"]).await.unwrap();
+    assert_eq!(presence(&mut events).await.state(), State::Online);
+
+    let shy = Policy { id: "shy".into(), presence_audience: Audience::Nobody.into(), ..Policy::default() };
+    control.create_policy(shy.clone()).await;
+    control.assign_policy("bob", "shy").await;
+    let hidden = within(AT_ONCE, "bob is hidden", presence(&mut events)).await;
+    assert_eq!((hidden.user.as_str(), hidden.state(), hidden.last_seen_ms), ("bob", State::Unknown, 0));
+    bob.close().await;
+    let by_hours = Policy { presence_audience: Audience::All.into(), last_seen_round_seconds: Some(3_600), ..shy };
+    // Long enough to count as offline; that he went is told to nobody.
+    let quiet = tokio::time::timeout(Duration::from_secs(1), next_told(&mut events)).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    control.set_policy(by_hours, &["presence_audience", "last_seen_round_seconds"]).await;
+    let seen = within(AT_ONCE, "bob is seen again", presence(&mut events)).await;
+    assert_eq!((seen.state(), seen.last_seen_ms % 3_600_000), (State::Offline, 0));
+    assert!(seen.last_seen_ms > 0);
 }
 
 #[tokio::test]

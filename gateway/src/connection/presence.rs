@@ -8,6 +8,7 @@ use tidings_proto::client::v1::{
 };
 use tidings_proto::frame::{MAX_ACTIVITY_BYTES, MAX_WATCHED_USERS};
 use tidings_proto::message::v1::Activity;
+use tidings_proto::policy::v1::Audience;
 use tidings_proto::{ErrorCode, UserId};
 use tokio::time::Instant;
 
@@ -54,13 +55,15 @@ impl<S: Transport> Connection<S> {
         self.tell(server_frame::Frame::Presence(PresenceUpdate { users: users.to_vec() }))
     }
 
-    /// Not answered: what is too much, or finds no way, is dropped.
+    /// Not answered: what is too much, of a user who may not send messages, or finds no way, is dropped.
     pub(super) fn on_activity(&mut self, activity: Activity, now: Instant) -> Result<(), Close> {
         if UserId::new(&activity.to).is_err() || activity.data.len() > MAX_ACTIVITY_BYTES {
             let message = format!("Activity.to is a user, and Activity.data has at most {MAX_ACTIVITY_BYTES} bytes");
             return Err(Close::new(ErrorCode::FrameMalformed, message));
         }
-        let is_allowed = self.activity.take(&self.core.activity_rate, self.core.uptime(now)).is_ok();
+        let policy = self.session().policy().effective();
+        let may_tell = policy.messages && policy.audience != Audience::Nobody;
+        let is_allowed = may_tell && self.activity.take(&self.core.activity_rate, self.core.uptime(now)).is_ok();
         if !(is_allowed && self.hand_on(activity)) {
             self.core.metrics.activities_dropped.increment(1);
         }

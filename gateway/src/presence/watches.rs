@@ -178,9 +178,8 @@ impl Watches {
         }
     }
 
-    /// Policies may have changed: of one user, or of all of an app's. They are looked up again.
-    pub fn policies_changed(&mut self, app: &str, user: Option<&str>) {
-        let is_meant = |key: &UserKey| key.app() == app && user.is_none_or(|user| key.user() == user);
+    /// Policies of these users may have changed: they are looked up again.
+    pub fn policies_changed(&mut self, is_meant: impl Fn(&UserKey) -> bool) {
         for (number, shard) in &self.shards {
             let meant = shard.users.keys().filter(|key| is_meant(key));
             self.to_look_up.extend(meant.map(|key| Target { shard: *number, user: key.clone() }));

@@ -147,9 +147,9 @@ fn of_a_user_who_hides_one_word_is_told_however_they_come_and_go() {
     assert_eq!((work.tells[0].0, work.tells[0].1[0].state()), (2, user_presence::State::Unknown));
 
     // Another policy, of the user and of all: what was hidden is told, and the other way round.
-    watches.policies_changed("app", Some("user-1"));
+    watches.policies_changed(|key| key.user() == "user-1");
     assert!(watches.due(now + INTERVAL * 3, |_| true).look_up.is_empty());
-    watches.policies_changed("app", None);
+    watches.policies_changed(|key| key.app() == "app");
     assert_eq!(watches.due(now + INTERVAL * 3, |_| true).look_up, [target(0)]);
     watches.viewed(&target(0), SEEN_BY_ALL, now + INTERVAL * 3);
     let work = watches.due(now + INTERVAL * 4, |_| true);
