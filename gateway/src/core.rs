@@ -44,7 +44,6 @@ impl Core {
         registry: Arc<Registry>,
         directory: Arc<Directory>,
         router: Arc<Router>,
-        presence: Arc<Presence>,
         limits: Arc<Limits>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
@@ -56,8 +55,8 @@ impl Core {
             clock,
             registry,
             directory,
+            presence: router.presence().clone(),
             router,
-            presence,
             limits,
             metrics,
             frame_rate,

@@ -76,7 +76,6 @@ impl Gateway {
 
         let metrics = Arc::new(Metrics::new());
         let registry = Registry::new(config.max_connections_per_user as usize, metrics.clone());
-        let presence = Presence::new(&config);
         // Links outlive the request to stop: they carry the last answers.
         let links = Shutdown::new();
         let context = Arc::new(LinkContext {
@@ -84,7 +83,7 @@ impl Gateway {
             member: MemberClient::new(&membership),
             dialer,
             registry: registry.clone(),
-            presence: presence.clone(),
+            presence: Presence::new(&config),
             leaders: Arc::default(),
             limits: inbox_limits(&config),
             metrics: metrics.clone(),
@@ -100,7 +99,7 @@ impl Gateway {
             metrics.clone(),
         );
         let limits = limits(&config, &cluster, &metrics)?;
-        let core = Core::new(config, clock, registry, directory, router, presence, limits, metrics);
+        let core = Core::new(config, clock, registry, directory, router, limits, metrics);
         let door = Arc::new(Door {
             core: core.clone(),
             admissions: admissions.clone(),

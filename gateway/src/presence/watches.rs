@@ -211,7 +211,7 @@ impl Watches {
         let Some(watcher) = self.sessions.get(&session) else { return };
         let is_told = |target: &&Target| told.iter().any(|one| one.user == target.user.user());
         let again: Vec<Target> = watcher.targets.iter().filter(is_told).cloned().collect();
-        self.to_tell(session, again, now);
+        self.note_untold(session, again, now);
     }
 
     /// When there is something to do, at the earliest.
@@ -268,7 +268,7 @@ impl Watches {
     fn tell_watchers(&mut self, target: &Target, now: Instant) {
         let watchers = self.watched(target).map(|watched| watched.watchers.iter().copied().collect::<Vec<_>>());
         for session in watchers.unwrap_or_default() {
-            self.to_tell(session, [target.clone()], now);
+            self.note_untold(session, [target.clone()], now);
         }
     }
 
@@ -286,7 +286,7 @@ impl Watches {
         self.sessions.insert(session, watcher);
     }
 
-    fn to_tell(&mut self, session: u64, targets: impl IntoIterator<Item = Target>, now: Instant) {
+    fn note_untold(&mut self, session: u64, targets: impl IntoIterator<Item = Target>, now: Instant) {
         let Some(watcher) = self.sessions.get_mut(&session) else { return };
         let was_silent = watcher.untold.is_empty();
         watcher.untold.extend(targets);

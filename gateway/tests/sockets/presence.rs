@@ -7,6 +7,7 @@ use tidings_gateway::GatewayConfig;
 use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::user_presence::State;
 use tidings_proto::client::v1::{Request, Response, UserPresence, WatchPresence, client_frame, request, server_frame};
+use tidings_proto::policy::v1::{Audience, Policy};
 
 use crate::support::{Client, World, config, until};
 
@@ -88,4 +89,19 @@ async fn a_gateway_at_its_limit_of_watched_users_refuses_further_ones() {
     assert_eq!(refused.code(), ErrorCode::Overloaded);
     assert!(refused.retry_after_ms.is_some());
     assert_eq!(watch(&mut alice, &["carol"], &mut told).await.code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_hides_a_user_holds_for_those_who_watch_already() {
+    let world = World::start().await;
+    let _bob = world.session("bob", "phone").await;
+    let mut alice = world.session("alice", "phone").await;
+    assert_eq!(watch(&mut alice, &["bob"], &mut Vec::new()).await.code, 0);
+    assert_eq!(told(&mut alice, 1).await[0].state(), State::Online);
+    let hidden = Policy { presence_audience: Audience::Nobody as i32, ..Policy::default() };
+    world.directory.set_policy("shy", hidden);
+    world.directory.assign("bob", "shy");
+    assert_eq!(told(&mut alice, 1).await[0].state(), State::Unknown);
+    world.directory.set_policy("shy", Policy::default());
+    assert_eq!(told(&mut alice, 1).await[0].state(), State::Online);
 }

@@ -80,6 +80,7 @@ fn a_storm_costs_a_client_one_frame_in_an_interval() {
 fn the_time_of_leaving_is_rounded_down_and_not_invented() {
     let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
     watches.watch(1, targets([0, 2]), now).unwrap();
+    due(&mut watches, now);
     watches.changed(&target(0), UserState::Offline { last_seen_ms: 3 * MINUTE_MS - 1 }, now);
     watches.changed(&target(2), UserState::Offline { last_seen_ms: 0 }, now);
     let work = due(&mut watches, now + GATHER);
@@ -94,6 +95,7 @@ fn at_the_limit_a_watch_with_a_further_user_is_refused_as_a_whole() {
     watches.watch(2, targets([0, 2]), now).unwrap();
     assert_eq!(watches.watch(3, targets([0, 3]), now), Err(TooManyWatched));
     assert_eq!(watches.len(), (3, 2));
+    due(&mut watches, now);
     watches.changed(&target(0), UserState::Online, now);
     assert_eq!(told(&due(&mut watches, now + GATHER)).len(), 2);
 }

@@ -74,12 +74,12 @@ pub struct Cluster {
     pub submits: AtomicU32,
     /// Frames of presence and activity that gateways sent.
     pub presence_frames: AtomicU32,
+    last_submit: Mutex<Option<Submit>>,
     /// What new links are told that the brokers understand.
     pub level: AtomicU32,
     /// Requests are kept unanswered, and answered with their own user's devices otherwise.
     pub hold_requests: AtomicBool,
     pub requests: AtomicU32,
-    last_submit: Mutex<Option<Submit>>,
 }
 
 impl Cluster {
@@ -101,10 +101,10 @@ impl Cluster {
             refuse_with: AtomicU32::new(0),
             submits: AtomicU32::new(0),
             presence_frames: AtomicU32::new(0),
+            last_submit: Mutex::default(),
             level: AtomicU32::new(1),
             hold_requests: AtomicBool::new(false),
             requests: AtomicU32::new(0),
-            last_submit: Mutex::default(),
         })
     }
 
