@@ -10,6 +10,7 @@ const ZERO_COPY: &[&str] = &[
     ".tidings.broker.v1.Deliver.envelope",
     ".tidings.broker.v1.Transient.envelope",
     ".tidings.message.v1.Content.data",
+    ".tidings.message.v1.Activity.data",
     ".tidings.mailbox.v1",
     ".tidings.raft.v1",
 ];

@@ -10,6 +10,7 @@ mod damage;
 mod failover;
 mod fencing;
 mod mixed_versions;
+mod presence;
 mod quorum;
 mod recover;
 mod resize;
