@@ -5,6 +5,7 @@
 //! - [`attach`]: a device gets its slot and its stream, or takes up the ones it has (promise 5)
 //! - [`cursor`]: acknowledgements, delivered receipts, and when entries go
 //! - [`read`]: read receipts
+//! - [`post`]: a backend's message; [`locate`]: where a message is
 //! - [`channel`]: what one shard owes the mailboxes of another, exactly once
 //! - [`expiry`]: entries whose time has passed, and mailboxes that want upkeep
 //! - [`keys`], [`records`], [`envelope`], [`window`], [`limits`]: how and how much is stored
@@ -17,7 +18,9 @@ pub mod envelope;
 pub mod expiry;
 pub mod keys;
 pub mod limits;
+pub mod locate;
 pub mod mailbox;
+pub mod post;
 pub mod read;
 pub mod records;
 pub mod window;
@@ -33,6 +36,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{Command, command};
+use tidings_proto::message::v1::MessageId;
 
 pub use attach::AttachedDevice;
 pub use keys::MailboxId;
@@ -49,6 +53,8 @@ pub enum Reply {
     /// To `AppendMessage`: it is in the mailbox, now or since an earlier attempt. The time of a duplicate is that of the
     /// sender device's newest message in the mailbox: exact when it is that one, else an upper bound.
     Appended { sent_at_ms: i64, duplicate: bool },
+    /// To `PostMessage`: it is in the mailbox under this id, now or since an earlier attempt.
+    Posted { id: MessageId, sent_at_ms: i64, duplicate: bool },
     /// To `MoveCursor`: where the device's cursor stands now. Below what was asked, ask again.
     CursorMoved { cursor: u64 },
     /// To `MarkRead`.
@@ -113,6 +119,7 @@ impl Core {
             command::Command::ChannelDeliver(deliver) => applying.channel_deliver(deliver),
             command::Command::ChannelTrim(trim) => applying.channel_trim(trim),
             command::Command::ExpireDue(due) => applying.expire_due(due.limit),
+            command::Command::PostMessage(post) => applying.post_message(post),
         }
     }
 }

@@ -15,6 +15,7 @@ const UPKEEP: u8 = 0x08;
 const CHANNEL_OUT: u8 = 0x09;
 const CHANNEL_ITEM: u8 = 0x0a;
 const CHANNEL_IN: u8 = 0x0b;
+const POSTED: u8 = 0x40;
 
 /// The longest key: a sender's of the longest ids.
 pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + MAX_ID_BYTES + 2;
@@ -199,6 +200,11 @@ pub fn channel_in(source: u32) -> Vec<u8> {
     key(CHANNEL_IN, &[&source.to_be_bytes()])
 }
 
+/// What backends sent to a mailbox last.
+pub fn posted(mailbox: &MailboxId) -> Vec<u8> {
+    key(POSTED, &[&mailbox.0])
+}
+
 /// Times before 1970 sort as 1970.
 fn time(at_ms: i64) -> [u8; 8] {
     u64::try_from(at_ms).unwrap_or(0).to_be_bytes()
@@ -227,6 +233,7 @@ mod tests {
         assert_eq!(channel_out(3), [9, 0, 0, 0, 3]);
         assert_eq!(channel_item(3, 258), [&[10, 0, 0, 0, 3], &seq[..]].concat());
         assert_eq!(channel_in(3), [11, 0, 0, 0, 3]);
+        assert_eq!(posted(&alice), [&[0x40], &name[..]].concat());
     }
 
     #[test]

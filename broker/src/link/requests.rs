@@ -70,6 +70,8 @@ async fn ask(
         request::Request::ListDevices(_) => {
             read(shard, move |view| query::devices(view, &mailbox)).await.map(response::Response::Devices)
         }
+        // Gateways answer it.
+        request::Request::WatchPresence(_) => Err(ErrorCode::InvalidArgument.into()),
     }
 }
 

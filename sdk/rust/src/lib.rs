@@ -32,6 +32,7 @@ mod driver;
 mod error;
 mod events;
 mod gateways;
+mod presence;
 mod receipts;
 mod requests;
 mod sending;
@@ -50,5 +51,7 @@ pub use store::{FileStore, MemoryStore, Store, StoreError};
 pub use token::TokenSource;
 
 pub use tidings_proto::ErrorCode;
-pub use tidings_proto::client::v1::{Device, Devices, Durability};
-pub use tidings_proto::message::v1::{Content, Failure, MessageId, Receipt, ReceiptRequest, receipt};
+pub use tidings_proto::client::v1::{Device, Devices, Durability, UserPresence, user_presence};
+pub use tidings_proto::message::v1::{
+    Activity, Content, Failure, MessageId, Receipt, ReceiptRequest, activity, receipt,
+};
