@@ -3,6 +3,7 @@
 use tidings_audit::operator::{self, Service};
 use tidings_proto::control::v1::api_keys_client::ApiKeysClient;
 use tidings_proto::control::v1::apps_client::AppsClient;
+use tidings_proto::control::v1::groups_client::GroupsClient;
 use tidings_proto::control::v1::messages_client::MessagesClient;
 use tidings_proto::control::v1::policies_client::PoliciesClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
@@ -20,6 +21,8 @@ pub struct Control {
     pub apps: AppsClient<Service>,
     /// Calls about users.
     pub users: UsersClient<Service>,
+    /// Calls about groups.
+    pub groups: GroupsClient<Service>,
     /// Calls about tokens.
     pub tokens: TokensClient<Service>,
     /// Calls about keys.
@@ -37,6 +40,7 @@ impl Control {
         Self {
             apps: AppsClient::new(service.clone()),
             users: UsersClient::new(service.clone()),
+            groups: GroupsClient::new(service.clone()),
             tokens: TokensClient::new(service.clone()),
             keys: ApiKeysClient::new(service.clone()),
             messages: MessagesClient::new(service.clone()),
