@@ -83,9 +83,10 @@ impl<'a> Changes<'a> {
         log.revision = revision;
         log.length += 1;
         if let Some(surplus) = log.length.checked_sub(MAX_CHANGES).filter(|surplus| *surplus > 0) {
-            let from = keys::single(keys::CHANGE);
+            // Not from the beginning: what was trimmed before leaves marks there, and a scan passes over each of them.
+            let from = keys::changes_of(log.trimmed_to);
             let limit = TRIM_STEP.min(usize::try_from(surplus).unwrap_or(TRIM_STEP));
-            for (key, _) in store.scan(&from, &keys::end_of(&from), limit) {
+            for (key, _) in store.scan(&from, &keys::end_of(&keys::single(keys::CHANGE)), limit) {
                 log.trimmed_to = keys::revision_of_change(&key).unwrap_or(log.trimmed_to);
                 log.length -= 1;
                 store.delete(&key);

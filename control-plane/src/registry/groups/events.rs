@@ -48,8 +48,10 @@ pub fn put(
 }
 
 fn trim(store: &mut dyn StateStore, record: &mut GroupRecord, group: &Group) {
-    let from = keys::texts(keys::GROUP_EVENT, &[&group.app, &group.id]);
-    if let Some((oldest, _)) = store.scan(&from, &keys::end_of(&from), 1).pop() {
+    // Not from the beginning: what was trimmed before leaves marks there, and a scan passes over each of them.
+    let from = keys::revision(keys::GROUP_EVENT, &[&group.app, &group.id], record.trimmed_to.saturating_add(1));
+    let end = keys::end_of(&keys::texts(keys::GROUP_EVENT, &[&group.app, &group.id]));
+    if let Some((oldest, _)) = store.scan(&from, &end, 1).pop() {
         record.trimmed_to = keys::last_revision(&oldest).unwrap_or(record.trimmed_to);
         record.events -= 1;
         store.delete(&oldest);
