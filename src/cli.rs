@@ -19,6 +19,7 @@ mod recover;
 mod send;
 mod token;
 mod user;
+mod wording;
 
 use std::process::ExitCode;
 

@@ -14,7 +14,9 @@ pub(crate) struct Pending {
     pub after: u64,
     /// The recipient's shard.
     pub shard: u32,
+    /// The recipient, a user or a group.
     pub to: Box<str>,
+    pub is_group: bool,
     /// Encoded `Content`.
     pub content: Bytes,
     pub ttl_ms: Option<u64>,
@@ -238,6 +240,7 @@ mod tests {
             after: 0,
             shard: 0,
             to: "bob".into(),
+            is_group: false,
             content: Bytes::from_static(b"12345"),
             ttl_ms: None,
             receipts: 0,

@@ -102,6 +102,12 @@ id!(
     |c| !c.is_control()
 );
 id!(
+    /// A group of an app. 1 to 63 bytes of UTF-8 without control characters.
+    GroupId,
+    "group",
+    |c| !c.is_control()
+);
+id!(
     /// A device of a user. 1 to 63 bytes of UTF-8 without control characters.
     DeviceId,
     "device",

@@ -14,7 +14,7 @@ pub mod message_id;
 pub mod shard;
 
 pub use errors::v1::ErrorCode;
-pub use ids::{AppId, DeviceId, InvalidId, UserId};
+pub use ids::{AppId, DeviceId, GroupId, InvalidId, UserId};
 
 /// The protocol version that this build speaks (`Hello.version`).
 pub const PROTOCOL_VERSION: u32 = 1;

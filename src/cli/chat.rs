@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tidings_sdk::{Client, ConnectionState, Event, Sending, Status};
+use tidings_sdk::{Client, ConnectionState, Event, Outgoing, Sending, Status};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -16,6 +16,7 @@ use super::duration;
 use super::exit::{EXIT_CODES, Outcome};
 use super::gateway::GatewayOptions;
 use super::output::printable;
+use super::wording;
 
 /// Messages whose status is shown as it changes; of older ones it is not.
 const WATCHED: usize = 256;
@@ -24,6 +25,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(30);
 
 const HELP: &str = "\
 @bob hi   sends `hi` to bob
+#team hi  sends `hi` to all members of the group team
 hi        sends to the last one, or to who wrote first
 /help     this
 /quit     ends, as the end of the input does
@@ -54,6 +56,7 @@ struct Watched {
 struct Chat {
     client: Client,
     screen: Screen,
+    /// With `@` or `#` in front: a user or a group.
     peer: Option<String>,
     watched: VecDeque<Watched>,
     changed: Arc<Notify>,
@@ -114,19 +117,22 @@ impl Chat {
     }
 
     async fn say(&mut self, line: &str) -> Outcome {
-        let text = match line.strip_prefix('@') {
-            Some(addressed) => {
-                let (peer, text) = addressed.split_once(char::is_whitespace).unwrap_or((addressed, ""));
-                self.talk_to(peer);
-                text.trim()
-            }
-            None => line,
+        let text = if line.starts_with(['@', '#']) {
+            let (peer, text) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            self.talk_to(peer);
+            text.trim()
+        } else {
+            line
         };
-        let Some(peer) = &self.peer else { return Ok(self.screen.show("— to whom? @bob hi")?) };
+        let Some(peer) = &self.peer else { return Ok(self.screen.show("— to whom? @bob hi, or #team hi")?) };
         if text.is_empty() {
             return Ok(());
         }
-        match self.client.send(peer, text).await {
+        let outgoing = match peer.strip_prefix('#') {
+            Some(group) => Outgoing::to_group(group, text),
+            None => Outgoing::new(&peer[1..], text),
+        };
+        match self.client.send_message(outgoing).await {
             Ok(sending) => self.watch(sending, text.to_owned()),
             Err(error) => self.screen.show(&format!("✗ not sent ({error}): {text}"))?,
         }
@@ -135,7 +141,7 @@ impl Chat {
 
     fn talk_to(&mut self, peer: &str) {
         self.peer = Some(peer.to_owned());
-        self.screen.prompt = format!("@{peer}> ");
+        self.screen.prompt = format!("{peer}> ");
     }
 
     fn watch(&mut self, sending: Sending, text: String) {
@@ -182,11 +188,14 @@ impl Chat {
 
     async fn event(&mut self, event: Event) -> Outcome {
         match event {
+            // What was said here stands there already.
+            Event::Message(message) if message.is_echo() => return Ok(()),
             Event::Message(message) => {
                 if self.peer.is_none() {
-                    self.talk_to(message.from());
+                    let peer = message.group().map_or(format!("@{}", message.from()), |group| format!("#{group}"));
+                    self.talk_to(&peer);
                 }
-                self.screen.show(&format!("{}: {}", message.from(), message.text()))?;
+                self.screen.show(&format!("{}: {}", wording::sender(message.as_proto()), message.text()))?;
                 self.client.mark_read(&message).await?;
             }
             Event::Transient(message) => {
@@ -200,6 +209,7 @@ impl Chat {
                 let seconds = retry_in.as_secs_f64();
                 self.screen.show(&format!("— offline, next attempt in {seconds:.1} s: {reason}"))?;
             }
+            Event::GroupEvent(event) => self.screen.show(&format!("— {}", wording::group_event(&event)))?,
             Event::UnknownRange { from, to } => {
                 self.screen.show(&format!("— entries {from} to {to} of the mailbox are lost"))?;
             }

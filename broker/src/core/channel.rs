@@ -5,13 +5,13 @@
 use bytes::Bytes;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{
-    ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, MailboxRecord, channel_item,
+    ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, GroupItem, MailboxRecord, channel_item,
 };
 use tidings_proto::message::v1::{Failure, Receipt};
 use tidings_proto::shard::shard_of;
 
-use super::envelope::Entry;
-use super::keys::{self, MailboxId};
+use super::envelope::{Entry, peek};
+use super::keys::{self, GroupName, MailboxId};
 use super::limits::{HARD_INBOX_ENTRIES, INBOX_BYTES, PAGE};
 use super::records::{self, CoreError};
 use super::{Applying, Effect, Reply, refused};
@@ -21,6 +21,12 @@ use super::{Applying, Effect, Reply, refused};
 pub(super) enum Owed {
     Receipt(Receipt),
     Failure(Failure),
+}
+
+/// An item that came, checked.
+enum Arrived {
+    Owed(MailboxId, Owed),
+    Group(GroupName, GroupItem),
 }
 
 impl Applying<'_> {
@@ -47,22 +53,27 @@ impl Applying<'_> {
             let target = MailboxId::new(app, user).ok_or(CoreError::Contradiction("a sender has no id"))?;
             return self.receive_here(&target, owed);
         }
-        let key = keys::channel_out(shard);
-        let mut end: ChannelOutRecord = self.load("channel", &key)?.unwrap_or_default();
-        end.last_seq += 1;
-        let item = ChannelItem {
-            app: app.to_owned(),
-            user: user.to_owned(),
-            item: Some(match owed {
-                Owed::Receipt(receipt) => channel_item::Item::Receipt(receipt),
-                Owed::Failure(failure) => channel_item::Item::Failure(failure),
-            }),
-            seq: 0,
+        let item = match owed {
+            Owed::Receipt(receipt) => channel_item::Item::Receipt(receipt),
+            Owed::Failure(failure) => channel_item::Item::Failure(failure),
         };
-        self.store.put(keys::channel_item(shard, end.last_seq), records::seal(&item));
+        let item = ChannelItem { app: app.to_owned(), user: user.to_owned(), item: Some(item), seq: 0 };
+        self.push_item(shard, &item)
+    }
+
+    /// Puts an item into the channel to another shard.
+    pub(super) fn push_item(&mut self, target: u32, item: &ChannelItem) -> Result<(), CoreError> {
+        let key = keys::channel_out(target);
+        let mut end = self.channel_end(target)?;
+        end.last_seq += 1;
+        self.store.put(keys::channel_item(target, end.last_seq), records::seal(item));
         self.store.put(key, records::seal(&end));
-        self.effects.push(Effect::Owed { target: shard });
+        self.effects.push(Effect::Owed { target });
         Ok(())
+    }
+
+    pub(super) fn channel_end(&self, target: u32) -> Result<ChannelOutRecord, CoreError> {
+        Ok(self.load("channel", &keys::channel_out(target))?.unwrap_or_default())
     }
 
     /// Puts what was owed into a mailbox of this shard.
@@ -87,12 +98,7 @@ impl Applying<'_> {
             Owed::Failure(failure) => Entry::of_failure(failure),
         };
         if record.pending_entries >= HARD_INBOX_ENTRIES || record.pending_bytes > 2 * INBOX_BYTES {
-            record.last_seq += 1;
-            if record.lost_to <= record.delivered_to {
-                record.lost_from = record.last_seq;
-            }
-            record.lost_to = record.last_seq;
-            self.effects.push(Effect::Lost { mailbox: mailbox.clone() });
+            self.lose_entry(mailbox, record);
             return;
         }
         self.push_entry(mailbox, record, entry, 0);
@@ -106,12 +112,11 @@ impl Applying<'_> {
         }
         let mut items = Vec::with_capacity(deliver.items.len());
         for item in deliver.items {
-            let mailbox = MailboxId::new(&item.app, &item.user);
-            let is_ours = shard_of(&item.app, &item.user, self.core.shards) == self.core.shard;
-            let (Some(mailbox), true, Some(owed)) = (mailbox, is_ours, item.item) else {
-                return refused(ErrorCode::InvalidArgument);
-            };
-            items.push((item.seq, mailbox, owed));
+            let seq = item.seq;
+            match self.arrived(deliver.source_shard, item) {
+                Some(item) => items.push((seq, item)),
+                None => return refused(ErrorCode::InvalidArgument),
+            }
         }
 
         let key = keys::channel_in(deliver.source_shard);
@@ -120,16 +125,33 @@ impl Applying<'_> {
         if has_gap || deliver.last_seq <= came.last_seq {
             return Ok(Reply::ChannelDelivered { up_to: came.last_seq });
         }
-        for (_, mailbox, owed) in items.into_iter().filter(|(seq, ..)| *seq > came.last_seq) {
-            let owed = match owed {
-                channel_item::Item::Receipt(receipt) => Owed::Receipt(receipt),
-                channel_item::Item::Failure(failure) => Owed::Failure(failure),
-            };
-            self.receive_here(&mailbox, owed)?;
+        for (_, item) in items.into_iter().filter(|(seq, _)| *seq > came.last_seq) {
+            match item {
+                Arrived::Owed(mailbox, owed) => self.receive_here(&mailbox, owed)?,
+                Arrived::Group(group, item) => self.take_group_item(&group, item)?,
+            }
         }
         came.last_seq = deliver.last_seq;
         self.store.put(key, records::seal(&came));
         Ok(Reply::ChannelDelivered { up_to: came.last_seq })
+    }
+
+    /// An item, when it belongs into this shard and comes from where it should.
+    fn arrived(&self, source: u32, item: ChannelItem) -> Option<Arrived> {
+        let shard = |name: &str| shard_of(&item.app, name, self.core.shards);
+        let owed = match item.item? {
+            channel_item::Item::Group(group) => {
+                let name = GroupName::new(&item.app, &group.group)?;
+                let put = group.put.iter().map(|member| member.user.as_str());
+                let mut named = put.chain(group.removed.iter().chain(&group.some).map(String::as_str));
+                let is_valid = group.group_seq != 0 && named.all(keys::is_id) && peek(group.body.get(1..)?).is_ok();
+                return (is_valid && shard(&group.group) == source).then_some(Arrived::Group(name, group));
+            }
+            channel_item::Item::Receipt(receipt) => Owed::Receipt(receipt),
+            channel_item::Item::Failure(failure) => Owed::Failure(failure),
+        };
+        let mailbox = MailboxId::new(&item.app, &item.user)?;
+        (shard(&item.user) == self.core.shard).then_some(Arrived::Owed(mailbox, owed))
     }
 
     pub(super) fn channel_trim(&mut self, trim: ChannelTrim) -> Result<Reply, CoreError> {
@@ -139,8 +161,24 @@ impl Applying<'_> {
         if up_to <= end.trimmed_to {
             return Ok(Reply::ChannelTrimmed);
         }
-        for seq in end.trimmed_to + 1..=up_to {
-            self.store.delete(&keys::channel_item(trim.target_shard, seq));
+        let mut first = end.trimmed_to + 1;
+        while first <= up_to {
+            let (from, to) =
+                (keys::channel_item(trim.target_shard, first), keys::channel_item(trim.target_shard, up_to + 1));
+            let page = self.store.scan(&from, &to, PAGE);
+            if page.is_empty() {
+                return Err(CoreError::Contradiction("a channel has lost items that it owes"));
+            }
+            first += page.len() as u64;
+            for (key, stored) in page {
+                let item: ChannelItem = records::open("channel item", stored)?;
+                if let Some(channel_item::Item::Group(group)) = item.item {
+                    let name = GroupName::new(&item.app, &group.group);
+                    let name = name.ok_or(CoreError::Contradiction("an item is of no group"))?;
+                    self.release_body(&name, group.group_seq, 1)?;
+                }
+                self.store.delete(&key);
+            }
         }
         end.trimmed_to = up_to;
         self.store.put(key, records::seal(&end));

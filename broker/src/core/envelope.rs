@@ -3,12 +3,13 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len};
-use tidings_proto::message::v1::{Envelope, Failure, Receipt, envelope};
+use tidings_proto::mailbox::v1::{GroupPointer, PointerEntry};
+use tidings_proto::message::v1::{Envelope, Failure, GroupEvent, Receipt, envelope};
 
 use super::records::{CoreError, FORMAT};
 
 /// The parts of a message around its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MessageHead<'a> {
     pub stream: u64,
     pub seq: u64,
@@ -20,6 +21,21 @@ pub struct MessageHead<'a> {
     /// A `ReceiptRequest`.
     pub receipts: i32,
     pub from_slot: u32,
+    /// Empty: to a user.
+    pub group: &'a str,
+    pub group_seq: u64,
+}
+
+/// What stands in a mailbox for an envelope that is stored elsewhere in the shard, once for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PointerHead<'a> {
+    pub group: &'a str,
+    pub group_seq: u64,
+    pub at_ms: i64,
+    /// 0: never.
+    pub expires_at_ms: i64,
+    /// A message, not an event.
+    pub is_message: bool,
 }
 
 /// Field numbers of message.proto.
@@ -27,6 +43,14 @@ mod field {
     pub const ENVELOPE_MESSAGE: u32 = 1;
     pub const ENVELOPE_RECEIPT: u32 = 2;
     pub const ENVELOPE_FAILURE: u32 = 3;
+    pub const ENVELOPE_GROUP_EVENT: u32 = 5;
+    pub const GROUP_EVENT_AT_MS: u32 = 6;
+    pub const GROUP_POINTER: u32 = 100;
+    pub const POINTER_GROUP: u32 = 1;
+    pub const POINTER_SEQ: u32 = 2;
+    pub const POINTER_AT_MS: u32 = 3;
+    pub const POINTER_EXPIRES_AT_MS: u32 = 4;
+    pub const POINTER_IS_MESSAGE: u32 = 5;
     pub const RECEIPT_AT_MS: u32 = 5;
     pub const FAILURE_AT_MS: u32 = 4;
     pub const ID: u32 = 1;
@@ -39,6 +63,8 @@ mod field {
     pub const CONTENT: u32 = 6;
     pub const RECEIPTS: u32 = 7;
     pub const FROM_SLOT: u32 = 8;
+    pub const GROUP: u32 = 9;
+    pub const GROUP_SEQ: u32 = 10;
 }
 
 /// An entry as it is stored: the format byte, then the envelope.
@@ -63,6 +89,16 @@ impl Entry {
         Self::of_event(envelope::Event::Failure(failure))
     }
 
+    /// An entry of something that changed in a group.
+    pub fn of_group_event(event: GroupEvent) -> Self {
+        Self::of_event(envelope::Event::GroupEvent(event))
+    }
+
+    /// An entry that stands for an envelope stored elsewhere in the shard.
+    pub fn of_pointer(pointer: GroupPointer) -> Self {
+        Self { stored: super::records::seal(&PointerEntry { group: Some(pointer) }) }
+    }
+
     fn of_event(event: envelope::Event) -> Self {
         Self { stored: super::records::seal(&Envelope { event: Some(event) }) }
     }
@@ -75,11 +111,14 @@ impl Entry {
             (field::EXPIRES_AT_MS, head.expires_at_ms.cast_unsigned()),
             (field::RECEIPTS, u64::from(head.receipts.cast_unsigned())),
             (field::FROM_SLOT, u64::from(head.from_slot)),
+            (field::GROUP_SEQ, head.group_seq),
         ];
+        let group = if head.group.is_empty() { 0 } else { delimited_len(field::GROUP, head.group.len()) };
         let message = delimited_len(field::ID, id)
             + delimited_len(field::FROM, head.from.len())
             + delimited_len(field::TO, head.to.len())
             + delimited_len(field::CONTENT, content.len())
+            + group
             + numbers.iter().map(|(tag, value)| varint_len(*tag, *value)).sum::<usize>();
         let mut buffer = BytesMut::with_capacity(1 + delimited_len(field::ENVELOPE_MESSAGE, message));
         buffer.put_u8(FORMAT);
@@ -95,6 +134,10 @@ impl Entry {
         buffer.put_slice(content);
         put_varint(field::RECEIPTS, numbers[2].1, &mut buffer);
         put_varint(field::FROM_SLOT, numbers[3].1, &mut buffer);
+        if group > 0 {
+            put_text(field::GROUP, head.group, &mut buffer);
+        }
+        put_varint(field::GROUP_SEQ, numbers[4].1, &mut buffer);
         Self { stored: buffer.freeze() }
     }
 }
@@ -128,7 +171,9 @@ fn put_text(tag: u32, text: &str, buffer: &mut BytesMut) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peeked<'a> {
     Message(MessageHead<'a>),
-    /// A receipt, a failure, or what a newer version puts here.
+    /// An envelope that is stored elsewhere in the shard.
+    Pointer(PointerHead<'a>),
+    /// A receipt, a failure, an event of a group, or what a newer version puts here.
     Event {
         at_ms: i64,
     },
@@ -139,6 +184,7 @@ impl Peeked<'_> {
     pub fn expires_at_ms(&self) -> i64 {
         match self {
             Self::Message(head) => head.expires_at_ms,
+            Self::Pointer(head) => head.expires_at_ms,
             Self::Event { .. } => 0,
         }
     }
@@ -147,6 +193,7 @@ impl Peeked<'_> {
     pub fn at_ms(&self) -> i64 {
         match self {
             Self::Message(head) => head.sent_at_ms,
+            Self::Pointer(head) => head.at_ms,
             Self::Event { at_ms } => *at_ms,
         }
     }
@@ -162,9 +209,26 @@ fn peek_envelope(mut envelope: &[u8]) -> Option<Peeked<'_>> {
         (field::ENVELOPE_MESSAGE, Value::Bytes(message)) => peek_message(message).map(Peeked::Message),
         (field::ENVELOPE_RECEIPT, Value::Bytes(receipt)) => peek_event(receipt, field::RECEIPT_AT_MS),
         (field::ENVELOPE_FAILURE, Value::Bytes(failure)) => peek_event(failure, field::FAILURE_AT_MS),
+        (field::ENVELOPE_GROUP_EVENT, Value::Bytes(event)) => peek_event(event, field::GROUP_EVENT_AT_MS),
+        (field::GROUP_POINTER, Value::Bytes(pointer)) => peek_pointer(pointer).map(Peeked::Pointer),
         (_, Value::Bytes(_)) => Some(Peeked::Event { at_ms: 0 }),
         _ => None,
     }
+}
+
+fn peek_pointer(mut pointer: &[u8]) -> Option<PointerHead<'_>> {
+    let mut head = PointerHead { group: "", group_seq: 0, at_ms: 0, expires_at_ms: 0, is_message: false };
+    while !pointer.is_empty() {
+        match next_field(&mut pointer)? {
+            (field::POINTER_GROUP, Value::Bytes(group)) => head.group = std::str::from_utf8(group).ok()?,
+            (field::POINTER_SEQ, Value::Number(seq)) => head.group_seq = seq,
+            (field::POINTER_AT_MS, Value::Number(at)) => head.at_ms = at.cast_signed(),
+            (field::POINTER_EXPIRES_AT_MS, Value::Number(at)) => head.expires_at_ms = at.cast_signed(),
+            (field::POINTER_IS_MESSAGE, Value::Number(is_message)) => head.is_message = is_message != 0,
+            _ => {}
+        }
+    }
+    Some(head)
 }
 
 fn peek_event(mut event: &[u8], at_field: u32) -> Option<Peeked<'_>> {
@@ -179,8 +243,7 @@ fn peek_event(mut event: &[u8], at_field: u32) -> Option<Peeked<'_>> {
 }
 
 fn peek_message(mut message: &[u8]) -> Option<MessageHead<'_>> {
-    let mut head =
-        MessageHead { stream: 0, seq: 0, from: "", to: "", sent_at_ms: 0, expires_at_ms: 0, receipts: 0, from_slot: 0 };
+    let mut head = MessageHead::default();
     while !message.is_empty() {
         match next_field(&mut message)? {
             (field::ID, Value::Bytes(mut id)) => {
@@ -198,6 +261,8 @@ fn peek_message(mut message: &[u8]) -> Option<MessageHead<'_>> {
             (field::EXPIRES_AT_MS, Value::Number(at)) => head.expires_at_ms = at.cast_signed(),
             (field::RECEIPTS, Value::Number(receipts)) => head.receipts = i32::try_from(receipts).ok()?,
             (field::FROM_SLOT, Value::Number(slot)) => head.from_slot = u32::try_from(slot).ok()?,
+            (field::GROUP, Value::Bytes(group)) => head.group = std::str::from_utf8(group).ok()?,
+            (field::GROUP_SEQ, Value::Number(seq)) => head.group_seq = seq,
             _ => {}
         }
     }
@@ -247,11 +312,12 @@ mod tests {
         #[test]
         fn an_envelope_is_what_protobuf_would_write(
             stream: u64, seq: u64, from in "[a-z]{0,9}", to in "[a-zé]{0,9}", sent_at_ms: i64, expires_at_ms: i64,
-            receipts in 0i32..4, from_slot in 0u32..256, text in ".{0,200}",
+            receipts in 0i32..4, from_slot in 0u32..256, text in ".{0,200}", group in "[a-z]{0,9}", group_seq: u64,
         ) {
             let content = Content { text, ..Content::default() };
             let head = MessageHead {
-                stream, seq, from: &from, to: &to, sent_at_ms, expires_at_ms, receipts, from_slot,
+                stream, seq, from: &from, to: &to, sent_at_ms, expires_at_ms, receipts, from_slot, group: &group,
+                group_seq,
             };
             let entry = Entry::of_message(&head, &content.encode_to_vec());
             let message = Message {
@@ -263,6 +329,8 @@ mod tests {
                 content: Some(content),
                 receipts,
                 from_slot,
+                group: group.clone(),
+                group_seq,
             };
             let envelope = entry.envelope();
             let decoded = Envelope::decode(envelope.clone()).unwrap();
@@ -282,6 +350,19 @@ mod tests {
         assert_eq!(peek(&receipt.envelope()), Ok(Peeked::Event { at_ms: 4 }));
         let failure = Entry::of_failure(Failure { at_ms: 5, to: "bob".to_owned(), ..Failure::default() });
         assert_eq!(peek(&failure.envelope()), Ok(Peeked::Event { at_ms: 5 }));
+        let joined = Entry::of_group_event(GroupEvent { at_ms: 6, group: "team".to_owned(), ..GroupEvent::default() });
+        assert_eq!(peek(&joined.envelope()), Ok(Peeked::Event { at_ms: 6 }));
         assert!(peek(&[]).is_err());
+    }
+
+    /// Never change these bytes: they are stored.
+    #[test]
+    fn golden_pointer() {
+        let group = "team".to_owned();
+        let pointer = GroupPointer { group, group_seq: 300, at_ms: 4, expires_at_ms: 5, is_message: true };
+        let entry = Entry::of_pointer(pointer);
+        assert_eq!(&entry.stored[..], b"\x01\xa2\x06\x0f\x0a\x04team\x10\xac\x02\x18\x04\x20\x05\x28\x01");
+        let head = PointerHead { group: "team", group_seq: 300, at_ms: 4, expires_at_ms: 5, is_message: true };
+        assert_eq!(peek(&entry.envelope()), Ok(Peeked::Pointer(head)));
     }
 }

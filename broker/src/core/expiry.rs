@@ -50,13 +50,14 @@ impl Applying<'_> {
         };
         let mut record =
             self.mailbox(mailbox)?.ok_or(CoreError::Contradiction("an entry that expires has no mailbox"))?;
-        self.store.delete(&keys::entry(mailbox, seq));
+        self.remove_entry(mailbox, seq, &envelope)?;
         if seq <= record.delivered_to {
             subtract(&mut record.retained_entries, 1)?;
             subtract(&mut record.retained_bytes, bytes)?;
         } else {
             subtract(&mut record.pending_entries, 1)?;
             subtract(&mut record.pending_bytes, bytes)?;
+            // Of a group's message the sender is told how many have it, not who has not.
             if let Peeked::Message(head) = peek(&envelope)? {
                 let failure = Failure {
                     id: Some(MessageId { stream: head.stream, seq: head.seq }),

@@ -15,6 +15,16 @@ const UPKEEP: u8 = 0x08;
 const CHANNEL_OUT: u8 = 0x09;
 const CHANNEL_ITEM: u8 = 0x0a;
 const CHANNEL_IN: u8 = 0x0b;
+const GROUP: u8 = 0x20;
+const GROUP_MEMBER: u8 = 0x21;
+const GROUP_TARGETS: u8 = 0x22;
+const GROUP_SENDER: u8 = 0x23;
+const GROUP_BODY: u8 = 0x24;
+const GROUP_BODY_USES: u8 = 0x25;
+const LOCAL_GROUP: u8 = 0x26;
+const LOCAL_MEMBER: u8 = 0x27;
+const LOCAL_ITEM: u8 = 0x28;
+const EXPANDING: u8 = 0x29;
 
 /// The longest key: a sender's of the longest ids.
 pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + MAX_ID_BYTES + 2;
@@ -60,6 +70,31 @@ impl MailboxId {
     /// The user that the mailbox belongs to.
     pub fn user(&self) -> &str {
         self.parts().map_or("", |parts| parts.1)
+    }
+}
+
+/// Names a group in keys: app, zero, group, zero. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupName(MailboxId);
+
+impl GroupName {
+    /// `None` as for [`MailboxId::new`].
+    pub fn new(app: &str, group: &str) -> Option<Self> {
+        MailboxId::new(app, group).map(Self)
+    }
+
+    /// The app that the group belongs to.
+    pub fn app(&self) -> &str {
+        self.0.app()
+    }
+
+    /// The group's id.
+    pub fn group(&self) -> &str {
+        self.0.user()
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.0.0
     }
 }
 
@@ -199,6 +234,101 @@ pub fn channel_in(source: u32) -> Vec<u8> {
     key(CHANNEL_IN, &[&source.to_be_bytes()])
 }
 
+/// A group, in its home.
+pub fn group(group: &GroupName) -> Vec<u8> {
+    key(GROUP, &[group.bytes()])
+}
+
+/// A member of a group, in its home.
+pub fn group_member(group: &GroupName, user: &str) -> Vec<u8> {
+    key(GROUP_MEMBER, &[group.bytes(), user.as_bytes(), &[0]])
+}
+
+/// The members of a group behind one of them (or all, behind the empty text), as the ends of a scan.
+pub fn group_members(group: &GroupName, after: &str) -> (Vec<u8>, Vec<u8>) {
+    users_after(GROUP_MEMBER, group, after)
+}
+
+/// The shards in which a group has members.
+pub fn group_targets(group: &GroupName) -> Vec<u8> {
+    key(GROUP_TARGETS, &[group.bytes()])
+}
+
+/// What a group's home keeps of one sender device.
+pub fn group_sender(group: &GroupName, from: &str, slot: u8) -> Vec<u8> {
+    key(GROUP_SENDER, &[group.bytes(), from.as_bytes(), &[0, slot]])
+}
+
+/// What stands at a place of a group's order.
+pub fn group_body(group: &GroupName, seq: u64) -> Vec<u8> {
+    key(GROUP_BODY, &[group.bytes(), &seq.to_be_bytes()])
+}
+
+/// How often a body is referred to.
+pub fn group_body_uses(group: &GroupName, seq: u64) -> Vec<u8> {
+    key(GROUP_BODY_USES, &[group.bytes(), &seq.to_be_bytes()])
+}
+
+/// A group, where members of it live.
+pub fn local_group(group: &GroupName) -> Vec<u8> {
+    key(LOCAL_GROUP, &[group.bytes()])
+}
+
+/// A member of a group who lives in this shard.
+pub fn local_member(group: &GroupName, user: &str) -> Vec<u8> {
+    key(LOCAL_MEMBER, &[group.bytes(), user.as_bytes(), &[0]])
+}
+
+/// The members of a group who live in this shard, behind one of them, as the ends of a scan.
+pub fn local_members(group: &GroupName, after: &str) -> (Vec<u8>, Vec<u8>) {
+    users_after(LOCAL_MEMBER, group, after)
+}
+
+/// A place of a group that its members in this shard do not have yet.
+pub fn local_item(group: &GroupName, seq: u64) -> Vec<u8> {
+    key(LOCAL_ITEM, &[group.bytes(), &seq.to_be_bytes()])
+}
+
+/// Places of a group that its members do not have, behind one, as the ends of a scan.
+pub fn local_items(group: &GroupName, after: u64) -> (Vec<u8>, Vec<u8>) {
+    let end = [local_item(group, u64::MAX), vec![0]].concat();
+    (local_item(group, after.saturating_add(1)), end)
+}
+
+/// A group of which something waits to be expanded.
+pub fn expanding(group: &GroupName) -> Vec<u8> {
+    key(EXPANDING, &[group.bytes()])
+}
+
+/// Every group that waits to be expanded, as the ends of a scan.
+pub fn all_expanding() -> (Vec<u8>, Vec<u8>) {
+    (key(EXPANDING, &[]), key(EXPANDING + 1, &[]))
+}
+
+/// The group in such a key.
+pub fn expanding_group(key: &[u8]) -> Option<GroupName> {
+    let (kind, rest) = key.split_first()?;
+    if *kind == EXPANDING { MailboxId::from_key(rest).map(GroupName) } else { None }
+}
+
+/// The user in the key of a member.
+pub fn member_user(key: &[u8]) -> Option<&str> {
+    let (kind, rest) = key.split_first()?;
+    let user = rest.strip_suffix(&[0])?.rsplit(|byte| *byte == 0).next()?;
+    let is_member = matches!(*kind, GROUP_MEMBER | LOCAL_MEMBER);
+    std::str::from_utf8(user).ok().filter(|user| is_member && is_id(user))
+}
+
+fn users_after(kind: u8, group: &GroupName, after: &str) -> (Vec<u8>, Vec<u8>) {
+    // Behind the zero byte that ends the user's id stands nothing: one more makes it the next key.
+    let from = if after.is_empty() {
+        key(kind, &[group.bytes(), &[1]])
+    } else {
+        key(kind, &[group.bytes(), after.as_bytes(), &[0, 0]])
+    };
+    (from, key(kind, &[group.bytes(), &[u8::MAX]]))
+}
+
 /// Times before 1970 sort as 1970.
 fn time(at_ms: i64) -> [u8; 8] {
     u64::try_from(at_ms).unwrap_or(0).to_be_bytes()
@@ -227,6 +357,44 @@ mod tests {
         assert_eq!(channel_out(3), [9, 0, 0, 0, 3]);
         assert_eq!(channel_item(3, 258), [&[10, 0, 0, 0, 3], &seq[..]].concat());
         assert_eq!(channel_in(3), [11, 0, 0, 0, 3]);
+    }
+
+    #[test]
+    fn golden_keys_of_groups() {
+        let team = GroupName::new("a", "team").unwrap();
+        let (name, seq) = (b"a\0team\0", [0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(group(&team), [&[0x20], &name[..]].concat());
+        assert_eq!(group_member(&team, "bob"), [&[0x21], &name[..], b"bob\0"].concat());
+        assert_eq!(group_targets(&team), [&[0x22], &name[..]].concat());
+        assert_eq!(group_sender(&team, "bob", 9), [&[0x23], &name[..], b"bob\0\x09"].concat());
+        assert_eq!(group_body(&team, 258), [&[0x24], &name[..], &seq].concat());
+        assert_eq!(group_body_uses(&team, 258), [&[0x25], &name[..], &seq].concat());
+        assert_eq!(local_group(&team), [&[0x26], &name[..]].concat());
+        assert_eq!(local_member(&team, "bob"), [&[0x27], &name[..], b"bob\0"].concat());
+        assert_eq!(local_item(&team, 258), [&[0x28], &name[..], &seq].concat());
+        assert_eq!(expanding(&team), [&[0x29], &name[..]].concat());
+        assert_eq!(expanding_group(&expanding(&team)), Some(team.clone()));
+        assert_eq!(member_user(&local_member(&team, "bob")), Some("bob"));
+        assert_eq!(member_user(&expanding(&team)), None);
+    }
+
+    #[test]
+    fn members_are_found_behind_one_of_them() {
+        let team = GroupName::new("a", "team").unwrap();
+        let names = ["\u{1}", "a", "b", "bo", "bob", "\u{10ffff}"];
+        for (place, after) in names.iter().enumerate() {
+            let (from, to) = group_members(&team, after);
+            for (other, name) in names.iter().enumerate() {
+                assert_eq!((from.clone()..to.clone()).contains(&group_member(&team, name)), other > place);
+            }
+        }
+        let (from, to) = group_members(&team, "");
+        assert!(names.iter().all(|name| (from.clone()..to.clone()).contains(&group_member(&team, name))));
+        assert!(!(from..to).contains(&group_member(&GroupName::new("a", "team2").unwrap(), "a")));
+        let (from, to) = local_items(&team, 3);
+        assert!(!(from.clone()..to.clone()).contains(&local_item(&team, 3)));
+        assert!((from.clone()..to.clone()).contains(&local_item(&team, 4)));
+        assert!((from..to).contains(&local_item(&team, u64::MAX)));
     }
 
     #[test]

@@ -32,3 +32,13 @@ pub const REMOVED_PER_COMMAND: usize = 4096;
 pub const PAGE: usize = 256;
 /// Earlier streams of a sender device that a mailbox remembers.
 pub const PAST_STREAMS: usize = 4;
+
+/// Places in mailboxes that one command gives to what stands in groups; the rest takes further commands.
+pub const EXPANDED_PER_COMMAND: usize = 2048;
+/// Users that one change of a group's members may name.
+pub const USERS_PER_UPDATE: usize = 1000;
+/// What may wait in the channel to a shard, or for the members in one, before messages to a group with members there are
+/// refused with OVERLOADED.
+pub const GROUP_BACKLOG: u64 = 100_000;
+/// Members of a hunt group that are looked at to find whose turn it is.
+pub const HUNTED_PER_COMMAND: usize = 256;

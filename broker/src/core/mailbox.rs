@@ -5,7 +5,7 @@ use prost::Message;
 use tidings_proto::mailbox::v1::{DevicesRecord, MailboxRecord, SenderRecord};
 
 use super::envelope::{Entry, Peeked, peek};
-use super::keys::{self, MailboxId};
+use super::keys::{self, GroupName, MailboxId};
 use super::records::{self, CoreError};
 use super::{Applying, Effect};
 
@@ -52,6 +52,19 @@ impl Applying<'_> {
         entry: Entry,
         expires_at_ms: i64,
     ) {
+        let envelope = entry.envelope();
+        self.push_entry_as(mailbox, record, entry, envelope, expires_at_ms);
+    }
+
+    /// Puts an entry behind the last one that stands for this envelope.
+    pub(super) fn push_entry_as(
+        &mut self,
+        mailbox: &MailboxId,
+        record: &mut MailboxRecord,
+        entry: Entry,
+        envelope: Bytes,
+        expires_at_ms: i64,
+    ) {
         record.last_seq += 1;
         record.pending_entries += 1;
         record.pending_bytes += entry.stored.len() as u64;
@@ -59,17 +72,31 @@ impl Applying<'_> {
         if expires_at_ms != 0 {
             self.store.put(keys::expiry(expires_at_ms, mailbox, seq), Bytes::new());
         }
-        let envelope = entry.envelope();
         self.store.put(keys::entry(mailbox, seq), entry.stored);
         self.effects.push(Effect::Appended { mailbox: mailbox.clone(), seq, envelope, expires_at_ms });
     }
 
-    /// Takes an entry out of the store, with its place in the expiry index. The caller keeps the counts.
+    /// Gives the next number to something for which there is no room: the loss is recorded (promise 4).
+    pub(super) fn lose_entry(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord) {
+        record.last_seq += 1;
+        if record.lost_to <= record.delivered_to {
+            record.lost_from = record.last_seq;
+        }
+        record.lost_to = record.last_seq;
+        self.effects.push(Effect::Lost { mailbox: mailbox.clone() });
+    }
+
+    /// Takes an entry out of the store, with its place in the expiry index and its part in a shared body. The caller keeps
+    /// the counts.
     pub(super) fn remove_entry(&mut self, mailbox: &MailboxId, seq: u64, envelope: &[u8]) -> Result<(), CoreError> {
-        if let Peeked::Message(head) = peek(envelope)?
-            && head.expires_at_ms != 0
-        {
-            self.store.delete(&keys::expiry(head.expires_at_ms, mailbox, seq));
+        let peeked = peek(envelope)?;
+        if peeked.expires_at_ms() != 0 {
+            self.store.delete(&keys::expiry(peeked.expires_at_ms(), mailbox, seq));
+        }
+        if let Peeked::Pointer(pointer) = peeked {
+            let group = GroupName::new(mailbox.app(), pointer.group);
+            let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
+            self.release_body(&group, pointer.group_seq, 1)?;
         }
         self.store.delete(&keys::entry(mailbox, seq));
         Ok(())

@@ -9,7 +9,9 @@ use tidings_proto::mailbox::v1::{
 };
 use tidings_proto::message::v1::{Envelope, Failure, Message, Receipt, envelope};
 
-use super::{AttachedDevice, Core, Effect, MailboxId, Reply, encode, keys, records};
+use super::envelope::{Peeked, peek};
+use super::group::fan_out::fill_bodies;
+use super::{AttachedDevice, Core, CoreError, Effect, GroupName, MailboxId, Reply, encode, keys, records};
 use tidings_consensus::{ApplyContext, MemoryStore, StateStore};
 
 pub const APP: &str = "app";
@@ -21,6 +23,8 @@ pub struct Shard {
     /// Of the last command.
     pub effects: Vec<Effect>,
     pub now_ms: i64,
+    /// As [`Core::apply_within`] takes it.
+    pub places: usize,
     index: u64,
     log: Vec<(i64, u64, Bytes)>,
 }
@@ -49,6 +53,7 @@ impl Shard {
             store: MemoryStore::default(),
             effects: Vec::new(),
             now_ms: 1_700_000_000_000,
+            places: super::limits::EXPANDED_PER_COMMAND,
             index: 0,
             log: Vec::new(),
         }
@@ -66,7 +71,8 @@ impl Shard {
         let before = self.store.dump();
         self.effects.clear();
         let context = ApplyContext { now_ms: self.now_ms, index: self.index, ordinal: 0, term: 1 };
-        let reply = self.core.apply(&context, &command, &mut self.store, &mut self.effects).unwrap();
+        let reply =
+            self.core.apply_within(self.places, &context, &command, &mut self.store, &mut self.effects).unwrap();
         let changes_nothing = matches!(reply, Reply::Refused(_) | Reply::Appended { duplicate: true, .. });
         if changes_nothing {
             assert_eq!(self.store.dump(), before, "{reply:?} changed something");
@@ -80,7 +86,7 @@ impl Shard {
         let mut store = MemoryStore::default();
         for (now_ms, index, command) in &self.log {
             let context = ApplyContext { now_ms: *now_ms, index: *index, ordinal: 0, term: 7 };
-            self.core.apply(&context, command, &mut store, &mut Vec::new()).unwrap();
+            self.core.apply_within(self.places, &context, command, &mut store, &mut Vec::new()).unwrap();
         }
         store
     }
@@ -131,7 +137,12 @@ impl Shard {
     pub fn page(&self, target: u32, after: u64, limit: usize) -> Option<ChannelDeliver> {
         let (from, to) = (keys::channel_item(target, after + 1), keys::channel_item(target, u64::MAX));
         let page = self.store.scan(&from, &to, limit);
-        super::channel::page_of_channel(self.core.shard, after, page).unwrap()
+        let mut page = super::channel::page_of_channel(self.core.shard, after, page).unwrap();
+        if let Some(page) = &mut page {
+            let read = |group: &GroupName, seq| Ok::<_, CoreError>(self.store.get(&keys::group_body(group, seq)));
+            fill_bodies(page, 1 << 20, read).unwrap();
+        }
+        page
     }
 
     pub fn record(&self, user: &str) -> MailboxRecord {
@@ -143,10 +154,18 @@ impl Shard {
     pub fn entries(&self, user: &str, after: u64) -> Vec<(u64, Envelope)> {
         let (from, to) = keys::entries(&mailbox_of(user), after + 1, u64::MAX);
         let entry = |(key, stored): (Bytes, Bytes)| {
-            let envelope = records::open_bytes("entry", stored).unwrap();
+            let envelope = self.resolve(records::open_bytes("entry", stored).unwrap());
             (keys::entry_seq(&key).unwrap(), Envelope::decode(envelope).unwrap())
         };
         self.store.scan(&from, &to, usize::MAX).into_iter().map(entry).collect()
+    }
+
+    /// What an entry stands for.
+    fn resolve(&self, envelope: Bytes) -> Bytes {
+        let Peeked::Pointer(pointer) = peek(&envelope).unwrap() else { return envelope };
+        let group = GroupName::new(APP, pointer.group).unwrap();
+        let body = self.store.get(&keys::group_body(&group, pointer.group_seq)).expect("a body that is referred to");
+        records::open_bytes("group body", body).unwrap()
     }
 
     pub fn messages(&self, user: &str) -> Vec<Message> {
@@ -170,9 +189,10 @@ impl Shard {
         for user in users {
             let record = self.record(user);
             let (mut pending, mut retained, mut bytes) = (0, 0, 0);
+            let (from, to) = keys::entries(&mailbox_of(user), 1, u64::MAX);
+            bytes += self.store.scan(&from, &to, usize::MAX).iter().map(|(_, stored)| stored.len() as u64).sum::<u64>();
             for (seq, envelope) in self.entries(user, 0) {
                 assert!(seq > record.trimmed_to && seq <= record.last_seq, "{user}: {seq} of {record:?}");
-                bytes += envelope.encoded_len() as u64 + 1;
                 if seq > record.delivered_to {
                     pending += 1
                 } else {

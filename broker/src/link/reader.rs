@@ -193,21 +193,24 @@ impl Reader {
     }
 
     fn try_submit(&mut self, submit: Submit) -> Result<(), (ErrorCode, u64)> {
-        let mailbox = self.mailbox(submit.shard, &submit.app, &submit.to).map_err(|code| (code, 0))?;
+        let to_group = !submit.group.is_empty();
+        let to = if to_group { &submit.group } else { &submit.to };
+        // A group's id is as a user's, and finds its home as a user's finds the mailbox.
+        let mailbox = self.mailbox(submit.shard, &submit.app, to).map_err(|code| (code, 0))?;
         UserId::new(&submit.from).map_err(|_| (ErrorCode::InvalidArgument, 0))?;
         let now_ms = self.context.clock.now_ms();
         let lane = self.lane(submit.shard)?;
         // The place first: nothing is proposed that could not be answered.
         let place = lane.pending.try_reserve().map_err(|_| (ErrorCode::Overloaded, 0))?;
         let (session, seq) = (submit.session, submit.seq);
-        if submit.ttl_ms == Some(0) {
+        if submit.ttl_ms == Some(0) && !to_group {
             let envelope = transient_envelope(&submit, now_ms);
             place.send(Pending::Transient { session, seq, mailbox, envelope, sent_at_ms: now_ms });
             return Ok(());
         }
-        let command = encode(Command::AppendMessage(AppendMessage {
+        let append = AppendMessage {
             app: submit.app,
-            to: submit.to,
+            to: if to_group { submit.group } else { submit.to },
             from: submit.from,
             from_slot: submit.from_slot,
             stream: submit.stream,
@@ -217,8 +220,9 @@ impl Reader {
             receipts: submit.receipts,
             content: submit.content,
             inbox_limit: submit.inbox_limit,
-        }));
-        place.send(Pending::Append { session, seq, outcome: Box::pin(lane.shard.propose(command)) });
+        };
+        let command = if to_group { Command::AppendToGroup(append) } else { Command::AppendMessage(append) };
+        place.send(Pending::Append { session, seq, outcome: Box::pin(lane.shard.propose(encode(command))) });
         Ok(())
     }
 
@@ -278,6 +282,7 @@ fn transient_envelope(submit: &Submit, now_ms: i64) -> Bytes {
         expires_at_ms: 0,
         receipts: submit.receipts,
         from_slot: submit.from_slot,
+        ..MessageHead::default()
     };
     Entry::of_message(&head, &submit.content).envelope()
 }

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use prost::Message as _;
 use tidings_proto::broker::v1::{Ack as BrokerAck, Submit, gateway_frame};
 use tidings_proto::client::v1::{Ack, Pong, Read, ReadRecorded, Refused, Send, client_frame, server_frame};
-use tidings_proto::{ErrorCode, UserId};
+use tidings_proto::{ErrorCode, GroupId, UserId};
 use tokio::time::Instant;
 
 use super::outbound::UnansweredRead;
@@ -54,8 +54,8 @@ impl<S: Transport> Connection<S> {
             let retry_after = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1);
             return self.refuse(send.seq, ErrorCode::RateLimited, "too many messages per second", Some(retry_after));
         }
-        if let Err(error) = UserId::new(&send.to) {
-            return self.refuse(send.seq, ErrorCode::InvalidArgument, &error.to_string(), None);
+        if let Err(reason) = valid_recipient(&send) {
+            return self.refuse(send.seq, ErrorCode::InvalidArgument, &reason, None);
         }
         let Some(content) = &send.content else {
             return self.refuse(send.seq, ErrorCode::InvalidArgument, "Send.content is missing", None);
@@ -67,6 +67,10 @@ impl<S: Transport> Connection<S> {
                 self.core.config.max_content_bytes
             );
             return self.refuse(send.seq, ErrorCode::TooLarge, &message, None);
+        }
+        if !send.group.is_empty() {
+            // Whether there is such a group, and who is a member, its home knows.
+            return self.take_send(send, now);
         }
         let app = self.session().token.user.app();
         match self.core.directory.user_cached(&UserKey::text(app, &send.to)) {
@@ -108,14 +112,21 @@ impl<S: Transport> Connection<S> {
         if !exists {
             return self.refuse(send.seq, ErrorCode::RecipientUnknown, "there is no such user", None);
         }
-        let Some(shard) = self.core.router.shard(self.session().token.user.app(), &send.to) else {
+        self.take_send(send, now)
+    }
+
+    fn take_send(&mut self, send: Send, now: Instant) -> Result<(), Close> {
+        let is_group = !send.group.is_empty();
+        let to = if is_group { send.group } else { send.to };
+        let Some(shard) = self.core.router.shard(self.session().token.user.app(), &to) else {
             return self.refuse(send.seq, ErrorCode::Unavailable, "no shard map is known", Some(RETRY_AFTER_MS));
         };
         let pending = Pending {
             seq: send.seq,
             after: send.after,
             shard,
-            to: send.to.into_boxed_str(),
+            to: to.into_boxed_str(),
+            is_group,
             content: send.content.unwrap_or_default().encode_to_vec().into(),
             ttl_ms: send.ttl_ms,
             receipts: send.receipts,
@@ -152,6 +163,10 @@ impl<S: Transport> Connection<S> {
 
     pub(super) fn submit_frame(&self, pending: &Pending) -> gateway_frame::Frame {
         let session = self.session();
+        let (to, group) = match pending.is_group {
+            true => (String::new(), pending.to.to_string()),
+            false => (pending.to.to_string(), String::new()),
+        };
         gateway_frame::Frame::Submit(Submit {
             session: session.id,
             shard: pending.shard,
@@ -161,7 +176,8 @@ impl<S: Transport> Connection<S> {
             stream: self.place.stream,
             seq: pending.seq,
             after: pending.after,
-            to: pending.to.to_string(),
+            to,
+            group,
             content: pending.content.clone(),
             ttl_ms: pending.ttl_ms,
             receipts: pending.receipts,
@@ -227,4 +243,18 @@ impl<S: Transport> Connection<S> {
             self.queue(link.clone(), gateway_frame::Frame::Read(read), None, now);
         }
     }
+}
+
+/// A send goes to a user or to a group; what it says why it does not is for people.
+fn valid_recipient(send: &Send) -> Result<(), String> {
+    if send.group.is_empty() {
+        return UserId::new(&send.to).map(drop).map_err(|error| error.to_string());
+    }
+    if !send.to.is_empty() {
+        return Err("a send names a user or a group, not both".to_owned());
+    }
+    if send.ttl_ms == Some(0) {
+        return Err("a message to a group is stored: its ttl cannot be 0".to_owned());
+    }
+    GroupId::new(&send.group).map(drop).map_err(|error| error.to_string())
 }

@@ -5,20 +5,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use tidings_proto::UserId;
 use tidings_proto::message::v1::{Content, MessageId, ReceiptRequest};
+use tidings_proto::{GroupId, UserId};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::connection::Entry;
 use crate::error::{SendError, StopReason};
 use crate::events::{AckQueue, ConnectionState, Message};
+use crate::recipient::Recipient;
 use crate::sending::{Sending, Slot};
 
 /// A message to send.
 #[derive(Debug, Clone, Default)]
 pub struct Outgoing {
-    /// The recipient's user id.
+    /// The recipient's user id; empty for a group.
     pub to: String,
+    /// The group, in the place of `to`.
+    pub group: String,
     /// What it says.
     pub content: Content,
     /// From acceptance to the last moment of delivery. `None`: no end but the retention; zero: only to devices that are
@@ -32,6 +35,11 @@ impl Outgoing {
     /// A message with the defaults.
     pub fn new(to: impl Into<String>, content: impl Into<Body>) -> Self {
         Self { to: to.into(), content: content.into().0, ..Self::default() }
+    }
+
+    /// A message to all members of a group, with the defaults.
+    pub fn to_group(group: impl Into<String>, content: impl Into<Body>) -> Self {
+        Self { group: group.into(), content: content.into().0, ..Self::default() }
     }
 }
 
@@ -129,6 +137,16 @@ impl Client {
         self.send_message(Outgoing::new(to, content)).await
     }
 
+    /// As [`Self::send`], to all members of a group. Each gets it at the same place of the group's order; so does this
+    /// device, as a [`Message`] that [`is_echo`](Message::is_echo).
+    pub async fn send_to_group(
+        &self,
+        group: impl Into<String>,
+        content: impl Into<Body>,
+    ) -> Result<Sending, SendError> {
+        self.send_message(Outgoing::to_group(group, content)).await
+    }
+
     /// As [`Self::send`], with everything that a message can say.
     pub async fn send_message(&self, outgoing: Outgoing) -> Result<Sending, SendError> {
         let (entry, slot) = entry(outgoing)?;
@@ -162,8 +180,11 @@ impl Client {
     }
 
     /// Tells the sender that this message, and everything before it in its stream, was read. Kept in memory until the
-    /// server has recorded it.
+    /// server has recorded it. Of a group's message nobody is told so far.
     pub async fn mark_read(&self, message: &Message) -> Result<(), StopReason> {
+        if message.group().is_some() {
+            return Ok(());
+        }
         let Ok(from) = UserId::new(message.from()) else {
             return Ok(());
         };
@@ -219,7 +240,10 @@ impl Client {
 }
 
 fn entry(outgoing: Outgoing) -> Result<(Entry<Arc<Slot>>, Arc<Slot>), SendError> {
-    let to = UserId::new(&outgoing.to)?;
+    let to = match outgoing.group.as_str() {
+        "" => Recipient::User(UserId::new(&outgoing.to)?),
+        group => Recipient::Group(GroupId::new(group)?),
+    };
     let content = Bytes::from(outgoing.content.encode_to_vec());
     let ttl_ms = outgoing.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
     let slot = Slot::new();

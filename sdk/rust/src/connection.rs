@@ -24,6 +24,7 @@ use tidings_proto::message::v1::{Envelope, MessageId};
 use tidings_proto::{ErrorCode, UserId};
 
 use crate::error::{SendError, StopReason};
+use crate::recipient::Recipient;
 use crate::store::{Change, Identity, State};
 use backoff::Backoff;
 use inbox::Inbox;
@@ -161,7 +162,7 @@ pub struct Settled<T> {
     /// Its id.
     pub id: MessageId,
     /// Its recipient.
-    pub to: UserId,
+    pub to: Recipient,
     /// As in `Send.receipts`.
     pub receipts: i32,
     /// Bytes of the encoded content.

@@ -20,6 +20,7 @@ use crate::error::{SendError, StopReason};
 use crate::events::{ConnectionState, Event, Message, Queued, Ticket};
 use crate::gateways::Gateways;
 use crate::receipts::AwaitedReceipts;
+use crate::recipient::Recipient;
 use crate::sending::Slot;
 use crate::socket::{Address, Heard, Socket};
 use crate::store::{Change, Store, StoreError};
@@ -301,7 +302,7 @@ impl Driver {
         self.shared.release(content_bytes);
         let accepted = result.is_ok();
         slot.settled(result);
-        if accepted {
+        if let (true, Recipient::User(to)) = (accepted, to) {
             self.awaited_receipts.accepted(&to, id, receipts, slot);
         }
     }
@@ -329,8 +330,10 @@ impl Driver {
     fn delivery(&mut self, ticket: Ticket, event: Option<envelope::Event>) {
         let event = match event {
             Some(envelope::Event::Message(message)) => {
-                Event::Message(Message::new(message, ticket, self.shared.acks.clone()))
+                let is_echo = message.id.is_some_and(|id| self.awaited_receipts.is_of_stream(id));
+                Event::Message(Message::new(message, ticket, self.shared.acks.clone(), is_echo))
             }
+            Some(envelope::Event::GroupEvent(event)) => Event::GroupEvent(event),
             Some(envelope::Event::Receipt(receipt)) => {
                 self.awaited_receipts.receipt(&receipt);
                 Event::Receipt(receipt)

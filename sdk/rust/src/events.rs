@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use parking_lot::Mutex;
-use tidings_proto::message::v1::{self, Content, Failure, MessageId, Receipt};
+use tidings_proto::message::v1::{self, Content, Failure, GroupEvent, MessageId, Receipt};
 use tokio::sync::{Notify, mpsc};
 
 use crate::connection::Sent;
@@ -26,6 +26,8 @@ pub enum Event {
     Receipt(Receipt),
     /// A message that this user's device had sent will not be delivered.
     Failure(Failure),
+    /// Something changed in a group of this user, at this place of the group's order.
+    GroupEvent(GroupEvent),
     /// A message that nobody keeps: at most once, nothing to acknowledge.
     Transient(v1::Message),
     /// Entries of the mailbox from the first to the second number were lost to this device (promise 4).
@@ -79,11 +81,12 @@ pub struct Message {
     ticket: Ticket,
     acks: Arc<AckQueue>,
     acknowledged: AtomicBool,
+    is_echo: bool,
 }
 
 impl Message {
-    pub(crate) fn new(message: v1::Message, ticket: Ticket, acks: Arc<AckQueue>) -> Self {
-        Self { message: Box::new(message), ticket, acks, acknowledged: AtomicBool::new(false) }
+    pub(crate) fn new(message: v1::Message, ticket: Ticket, acks: Arc<AckQueue>, is_echo: bool) -> Self {
+        Self { message: Box::new(message), ticket, acks, acknowledged: AtomicBool::new(false), is_echo }
     }
 
     /// The message's name.
@@ -94,6 +97,21 @@ impl Message {
     /// The user who sent it.
     pub fn from(&self) -> &str {
         &self.message.from
+    }
+
+    /// The group that it was sent to; none when it was sent to this user.
+    pub fn group(&self) -> Option<&str> {
+        Some(self.message.group.as_str()).filter(|group| !group.is_empty())
+    }
+
+    /// Its place in the group's order, the same for every member; 0 when it was sent to this user.
+    pub fn group_seq(&self) -> u64 {
+        self.message.group_seq
+    }
+
+    /// This device sent it to a group, and gets it back with its place in the group's order.
+    pub fn is_echo(&self) -> bool {
+        self.is_echo
     }
 
     /// What it says; empty when the content has no text.

@@ -33,6 +33,7 @@ mod error;
 mod events;
 mod gateways;
 mod receipts;
+mod recipient;
 mod sending;
 mod socket;
 pub mod store;
@@ -44,10 +45,13 @@ pub use client::{Body, Client, Outgoing};
 pub use connection::Sent;
 pub use error::{ConnectError, SendError, StopReason};
 pub use events::{AckMode, ConnectionState, Event, Events, Message};
+pub use recipient::Recipient;
 pub use sending::{Sending, Status};
 pub use store::{FileStore, MemoryStore, Store, StoreError};
 pub use token::TokenSource;
 
 pub use tidings_proto::ErrorCode;
 pub use tidings_proto::client::v1::Durability;
-pub use tidings_proto::message::v1::{Content, Failure, MessageId, Receipt, ReceiptRequest, receipt};
+pub use tidings_proto::message::v1::{
+    Content, Failure, GroupEvent, MessageId, Receipt, ReceiptRequest, group_event, receipt,
+};

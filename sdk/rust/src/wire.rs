@@ -11,6 +11,7 @@ const TO: u32 = 3;
 const CONTENT: u32 = 4;
 const TTL_MS: u32 = 5;
 const RECEIPTS: u32 = 6;
+const GROUP: u32 = 7;
 
 /// A `Send` whose content is encoded already.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct SendFrame<'a> {
     pub ttl_ms: Option<u64>,
     /// As in `Send`.
     pub receipts: i32,
+    /// As in `Send`.
+    pub group: &'a str,
 }
 
 impl SendFrame<'_> {
@@ -55,15 +58,19 @@ impl SendFrame<'_> {
         if self.receipts != 0 {
             put_number(RECEIPTS, self.receipts as u64, buffer);
         }
+        if !self.group.is_empty() {
+            put_delimited(GROUP, self.group.as_bytes(), buffer);
+        }
     }
 
     fn body_len(&self) -> usize {
         let number = |tag, value| key_len(tag) + encoded_len_varint(value);
         let set_number = |tag, value| if value == 0 { 0 } else { number(tag, value) };
-        let to = if self.to.is_empty() { 0 } else { delimited_len(TO, self.to.len()) };
+        let text = |tag, text: &str| if text.is_empty() { 0 } else { delimited_len(tag, text.len()) };
         set_number(SEQ, self.seq)
             + set_number(AFTER, self.after)
-            + to
+            + text(TO, self.to)
+            + text(GROUP, self.group)
             + delimited_len(CONTENT, self.content.len())
             + self.ttl_ms.map_or(0, |ttl_ms| number(TTL_MS, ttl_ms))
             + set_number(RECEIPTS, self.receipts as u64)
@@ -98,14 +105,16 @@ mod tests {
         #[test]
         fn equals_the_generated_encoding(
             seq: u64, after: u64, to in ".{0,20}", text in ".{0,300}", ttl_ms: Option<u64>, receipts in 0..4i32,
+            group in ".{0,20}",
         ) {
             let content = Content { text, ..Content::default() };
             let encoded = content.encode_to_vec();
-            let frame = SendFrame { seq, after, to: &to, content: &encoded, ttl_ms, receipts };
+            let frame = SendFrame { seq, after, to: &to, content: &encoded, ttl_ms, receipts, group: &group };
             let mut buffer = BytesMut::new();
             frame.encode(&mut buffer);
             prop_assert_eq!(buffer.len(), frame.encoded_len());
-            let generated = Send { seq, after, to: to.clone(), content: Some(content), ttl_ms, receipts };
+            let (to, group) = (to.clone(), group.clone());
+            let generated = Send { seq, after, to, content: Some(content), ttl_ms, receipts, group };
             prop_assert_eq!(buffer.freeze(), encode_client(client_frame::Frame::Send(generated)));
         }
     }

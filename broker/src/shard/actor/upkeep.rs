@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use tidings_consensus::ProposeError;
-use tidings_proto::mailbox::v1::{ExpireDue, command::Command};
+use tidings_proto::mailbox::v1::{ExpandGroups, ExpireDue, command::Command};
 
 use super::{Done, EXPIRED_AT_ONCE, ShardActor};
 use crate::core::{Reply, encode, keys};
@@ -17,6 +17,46 @@ impl ShardActor {
         self.metrics.lagging(self.core.shard, self.lagging);
         self.count_voters();
         self.expire();
+        self.expand_groups();
+    }
+
+    /// Goes on bringing what stands in groups to their members here, one command at a time.
+    pub(super) fn expand_groups(&mut self) {
+        if self.reign.is_none() {
+            return;
+        }
+        if self.is_expanding {
+            self.expands_again = true;
+            return;
+        }
+        (self.is_expanding, self.expands_again) = (true, false);
+        let group = self.group.clone();
+        self.running.push(Box::pin(async move {
+            let view = group.view();
+            let waits = tokio::task::spawn_blocking(move || {
+                let (from, to) = keys::all_expanding();
+                Ok::<_, Error>(!view.scan(&from, &to, 1)?.is_empty())
+            });
+            match waits.await {
+                Ok(Ok(true)) => {
+                    let command = encode(Command::ExpandGroups(ExpandGroups {}));
+                    Done::Expanded { answer: Some(group.propose_when_ready(command).await) }
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "what waits in groups could not be read");
+                    Done::Expanded { answer: None }
+                }
+                Ok(Ok(false)) | Err(_) => Done::Expanded { answer: None },
+            }
+        }));
+    }
+
+    /// A command that failed is tried again by the clock, or by the next leader.
+    pub(super) fn expanded(&mut self, answer: Option<Result<Reply, ProposeError>>) {
+        self.is_expanding = false;
+        if self.expands_again || matches!(answer, Some(Ok(Reply::GroupsExpanded { more: true }))) {
+            self.expand_groups();
+        }
     }
 
     pub(super) fn count_voters(&self) {
