@@ -8,7 +8,7 @@ use tidings_node::membership::{MemberClient, MemberServer, Membership};
 use tidings_node::{Clock, Dialer, Health, Shutdown};
 use tidings_proto::broker::v1::broker_server::BrokerServer;
 use tidings_proto::cluster::v1::{MemberProgress, ShardMap, ShardReport};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
@@ -64,6 +64,7 @@ impl Broker {
             clock: options.clock.clone(),
             metrics: metrics.clone(),
             shutdown: options.shutdown.clone(),
+            requests: Arc::new(Semaphore::new(config.requests_in_flight)),
         });
         let member = MemberClient::new(&options.membership);
         let relay = Relay::new(options.node, shards.clone(), options.map.clone(), member, options.dialer);

@@ -24,6 +24,8 @@ pub struct BrokerConfig {
     pub link_queue_bytes: usize,
     /// Submissions of one gateway to one shard that wait for their answers; more are refused with OVERLOADED.
     pub submissions_in_flight: usize,
+    /// Requests of users that are being answered at the same time; more are refused with OVERLOADED.
+    pub requests_in_flight: usize,
     /// How long a sender waits after OVERLOADED, in ms.
     pub retry_after_ms: u32,
 }
@@ -41,6 +43,7 @@ impl Default for BrokerConfig {
             link_queue_frames: 8192,
             link_queue_bytes: 16 << 20,
             submissions_in_flight: 8192,
+            requests_in_flight: 256,
             retry_after_ms: 100,
         }
     }
@@ -59,6 +62,7 @@ impl Section for BrokerConfig {
             ("link_queue_frames", self.link_queue_frames),
             ("link_queue_bytes", self.link_queue_bytes),
             ("submissions_in_flight", self.submissions_in_flight),
+            ("requests_in_flight", self.requests_in_flight),
         ];
         if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err(format!("{key} must be 1 or more"));

@@ -4,11 +4,13 @@
 //! - [`outbox`]: frames on their way to a gateway
 //! - [`reader`]: what a gateway asks
 //! - [`answers`]: what becomes of its submissions
+//! - [`requests`]: what its users want to know or to have set
 
 pub mod answers;
 pub mod links;
 pub mod outbox;
 pub mod reader;
+pub mod requests;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use tidings_proto::broker::v1::{
     BrokerBatch, GatewayBatch, GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse,
 };
 use tidings_proto::cluster::v1::ShardMap;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::config::BrokerConfig;
@@ -43,6 +45,8 @@ pub struct LinkContext {
     pub clock: Clock,
     pub metrics: Metrics,
     pub shutdown: Shutdown,
+    /// Places of requests that are being answered, of all links together.
+    pub requests: Arc<Semaphore>,
 }
 
 /// The service. Cheap to clone.

@@ -3,11 +3,13 @@
 //!
 //! - [`inbound`]: what the client says
 //! - [`outbound`]: what brokers say
+//! - [`requests`]: what the client wants to know or to have set
 //! - [`place`]: how far deliveries and acknowledgements are
 
 mod inbound;
 mod outbound;
 mod place;
+mod requests;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -28,6 +30,7 @@ use crate::core::Core;
 use crate::directory::Refusal;
 use crate::rate::Bucket;
 use crate::registry::SessionGuard;
+use crate::requests::Requests;
 use crate::sends::Sends;
 use crate::session::{Close, Event, Session};
 use crate::socket::{Socket, SocketEnd, Transport, close_of_protocol};
@@ -84,6 +87,7 @@ pub(crate) struct Connection<S> {
     place: Place,
     sends: Sends,
     reads: Vec<UnansweredRead>,
+    requests: Requests,
     /// Taken from the inbox, not written yet.
     batch: VecDeque<Event>,
     greeting: Option<Box<Greeting>>,
@@ -118,6 +122,7 @@ impl<S: Transport> Connection<S> {
             place: Place::default(),
             sends: Sends::default(),
             reads: Vec::new(),
+            requests: Requests::default(),
             batch: VecDeque::new(),
             greeting: Some(Box::new(Greeting { resume: hello.resume, deadline: now + WELCOME_TIMEOUT })),
             blocked: None,
@@ -222,7 +227,8 @@ impl<S: Transport> Connection<S> {
             Some(greeting) => (greeting.resume, 0),
             None => (Some(place.resume()), place.attached),
         });
-        self.submit_due(now)
+        self.submit_due(now)?;
+        self.give_up_requests(now)
     }
 
     fn may_read(&self) -> bool {
@@ -312,6 +318,7 @@ impl<S: Transport> Connection<S> {
         let deadlines = [
             self.attachment.deadline(),
             self.sends.deadline(self.core.patience),
+            self.requests.deadline(),
             self.write_deadline,
             self.greeting.as_ref().map(|greeting| greeting.deadline),
             self.draining.as_ref().map(|draining| draining.1),

@@ -11,6 +11,7 @@ use crate::directory::Directory;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::registry::Registry;
+use crate::requests;
 use crate::router::Router;
 use crate::sends::Patience;
 use crate::session::InboxLimits;
@@ -50,11 +51,12 @@ impl Core {
     }
 }
 
-/// What an inbox holds at most: a full delivery window, the answers to a full send window, and as many transients; twice
+/// What an inbox holds at most: a full delivery window, the answers to full windows of sends and requests, and as many
+/// transients; twice
 /// a window of bytes, for deliveries that come again after a re-attachment.
 pub(crate) fn inbox_limits(config: &GatewayConfig) -> InboxLimits {
     InboxLimits {
-        events: 2 * config.delivery_window as usize + config.send_window as usize + 64,
+        events: 2 * config.delivery_window as usize + config.send_window as usize + requests::MAX_UNANSWERED + 64,
         bytes: 2 * config.delivery_window_bytes as usize,
     }
 }

@@ -6,7 +6,7 @@
 //! - `listener`, `http`, `admission`: the port, the upgrade, how many connections there may be
 //! - `websocket`, `socket`, `codec`: bytes to messages to frames
 //! - `handshake`, `connection`, `session`, `registry`: from `Hello` to the end of a session
-//! - `sends`, `attachment`, `rate`: a session's window, its place at the broker, its limits
+//! - `sends`, `requests`, `attachment`, `rate`: a session's windows, its place at the broker, its limits
 //! - `directory`, `control_plane`, `watch`: tokens and users, cached and followed
 //! - `router`, `leaders`, `link`: the way to a shard
 //! - `pulse`: heartbeats and expiry
@@ -33,6 +33,7 @@ mod metrics;
 mod pulse;
 mod rate;
 mod registry;
+mod requests;
 mod router;
 mod sends;
 mod session;

@@ -64,6 +64,8 @@ pub(crate) struct LinkHandle {
     /// Unique in the gateway.
     pub id: u64,
     pub node: u64,
+    /// What the broker understands; see `LinkWelcome.level`.
+    pub level: u32,
     frames: mpsc::Sender<GatewayFrame>,
     /// Set before the sessions are told that the link is lost. Whoever queued a frame and still finds it unset will be
     /// told later; whoever finds it set has queued in vain.
@@ -179,14 +181,15 @@ impl LinkTask {
             .max_decoding_message_size(MAX_BATCH_BYTES);
         let open = async {
             let mut inbound = client.link(batches).await.map_err(|status| status.to_string())?.into_inner();
-            let welcomed = expect_welcome(&mut inbound, self.node).await?;
-            Ok::<_, String>((inbound, welcomed))
+            let (level, welcomed) = expect_welcome(&mut inbound, self.node).await?;
+            Ok::<_, String>((inbound, level, welcomed))
         };
         let opened = tokio::time::timeout(WELCOME_TIMEOUT, open).await;
-        let (mut inbound, rest) = opened.map_err(|_| "the broker did not welcome the link in time".to_owned())??;
+        let (mut inbound, level, rest) =
+            opened.map_err(|_| "the broker did not welcome the link in time".to_owned())??;
 
         let id = self.context.next_link.fetch_add(1, Ordering::Relaxed);
-        let handle = Arc::new(LinkHandle { id, node: self.node, frames, lost: AtomicBool::new(false) });
+        let handle = Arc::new(LinkHandle { id, node: self.node, level, frames, lost: AtomicBool::new(false) });
         *self.current.write() = Some(handle.clone());
         let _up = Up { handle, current: self.current.clone(), context: self.context.clone() };
         self.context.metrics.links_up.increment(1);
@@ -213,6 +216,9 @@ impl LinkTask {
             }
             Some(Frame::Transient(transient)) => {
                 (transient.session, Event::Transient { attachment: transient.session, envelope: transient.envelope })
+            }
+            Some(Frame::Response(answer)) => {
+                (answer.session, Event::Response { node: self.node, answer: Box::new(answer) })
             }
             Some(Frame::ReadRecorded(recorded)) => (recorded.session, Event::ReadRecorded(Box::new(recorded))),
             Some(Frame::Attached(attached)) => (attached.session, Event::Attached(Box::new(attached))),
@@ -247,18 +253,18 @@ impl LinkTask {
     }
 }
 
-/// The frames that came in the same batch after the welcome.
+/// What the broker understands, and the frames that came in the same batch after the welcome.
 async fn expect_welcome(
     inbound: &mut Streaming<tidings_proto::broker::v1::BrokerBatch>,
     node: u64,
-) -> Result<Vec<BrokerFrame>, String> {
+) -> Result<(u32, Vec<BrokerFrame>), String> {
     let batch = inbound.message().await.map_err(|status| status.to_string())?.ok_or("the broker ended it")?;
     let mut frames = batch.frames;
     if frames.is_empty() {
         return Err("the broker's first batch is empty".to_owned());
     }
     match frames.remove(0).frame {
-        Some(broker_frame::Frame::Welcome(welcome)) if welcome.node == node => Ok(frames),
+        Some(broker_frame::Frame::Welcome(welcome)) if welcome.node == node => Ok((welcome.level, frames)),
         Some(broker_frame::Frame::Welcome(welcome)) => {
             Err(format!("node {} answers at the address of node {node}", welcome.node))
         }

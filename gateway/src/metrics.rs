@@ -19,11 +19,13 @@ pub(crate) struct Metrics {
     pub frames_in_ack: Counter,
     pub frames_in_read: Counter,
     pub frames_in_ping: Counter,
+    pub frames_in_request: Counter,
     pub frames_out_deliver: Counter,
     pub frames_out_transient: Counter,
     pub frames_out_accepted: Counter,
     pub frames_out_refused: Counter,
     pub frames_out_read_recorded: Counter,
+    pub frames_out_response: Counter,
     pub frames_out_other: Counter,
     /// Transient frames that a slow client had no room for.
     pub transients_dropped: Counter,
@@ -62,11 +64,13 @@ impl Metrics {
             frames_in_ack: frames_in("ack"),
             frames_in_read: frames_in("read"),
             frames_in_ping: frames_in("ping"),
+            frames_in_request: frames_in("request"),
             frames_out_deliver: frames_out("deliver"),
             frames_out_transient: frames_out("transient"),
             frames_out_accepted: frames_out("accepted"),
             frames_out_refused: frames_out("refused"),
             frames_out_read_recorded: frames_out("read_recorded"),
+            frames_out_response: frames_out("response"),
             frames_out_other: frames_out("other"),
             transients_dropped: counter!("tidings_gateway_transients_dropped_total"),
             send_seconds: histogram!("tidings_gateway_send_seconds"),
@@ -101,6 +105,7 @@ impl Metrics {
             client_frame::Frame::Ack(_) => &self.frames_in_ack,
             client_frame::Frame::Read(_) => &self.frames_in_read,
             client_frame::Frame::Ping(_) => &self.frames_in_ping,
+            client_frame::Frame::Request(_) => &self.frames_in_request,
         };
         counter.increment(1);
     }

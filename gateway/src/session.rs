@@ -11,8 +11,10 @@ use std::task::Context;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
+use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1 as broker;
+use tidings_proto::client::v1 as client;
 
 use crate::directory::TokenEntry;
 
@@ -25,6 +27,8 @@ pub(crate) enum Event {
     Transient { attachment: u64, envelope: Bytes },
     /// The answer to a submitted message, and the node that gave it.
     Submitted { node: u64, answer: Box<broker::Submitted> },
+    /// The answer to a request, and the node that gave it.
+    Response { node: u64, answer: Box<broker::Response> },
     /// A read watermark was recorded, or not.
     ReadRecorded(Box<broker::ReadRecorded>),
     /// The answer to `Attach`.
@@ -116,17 +120,27 @@ impl Session {
     }
 
     /// Adds an event. A session whose inbox is full is closed as a slow consumer; the windows that its broker and its
-    /// client keep make that a fault of one of them. A transient is dropped instead, and `false` answered.
+    /// client keep make that a fault of one of them. A transient is dropped instead, and `false` answered; of an answer to
+    /// a request only that it found no room is told, and the client asks again.
     pub fn push(&self, event: Event, limits: InboxLimits) -> bool {
         {
             let mut inbox = self.inbox.lock();
             let bytes = match &event {
                 Event::Deliver { envelope, .. } | Event::Transient { envelope, .. } => envelope.len(),
+                Event::Response { answer, .. } => answer.encoded_len(),
                 _ => 0,
             };
-            if inbox.events.len() >= limits.events || inbox.bytes + bytes > limits.bytes {
+            let has_place = inbox.events.len() < limits.events;
+            if !has_place || inbox.bytes + bytes > limits.bytes {
                 if matches!(event, Event::Transient { .. }) {
                     return false;
+                }
+                if let (true, Event::Response { node, answer }) = (has_place, &event) {
+                    let answer = Box::new(without_room(answer));
+                    inbox.events.push_back(Event::Response { node: *node, answer });
+                    drop(inbox);
+                    self.waker.wake();
+                    return true;
                 }
                 let close = || Box::new(Close::new(ErrorCode::SlowConsumer, "deliveries were not taken in time"));
                 inbox.close.get_or_insert_with(close);
@@ -164,6 +178,13 @@ impl Session {
         }
         taken
     }
+}
+
+/// What is told in place of an answer that has no room.
+fn without_room(answer: &broker::Response) -> broker::Response {
+    let id = answer.response.as_ref().map_or(0, |response| response.id);
+    let response = client::Response { id, code: ErrorCode::Overloaded.into(), ..client::Response::default() };
+    broker::Response { session: answer.session, leader_node: 0, response: Some(response) }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use prost::Message as _;
 use tidings_proto::broker::v1::{BrokerBatch, BrokerFrame, broker_frame};
 use tokio::sync::Notify;
 use tonic::Status;
@@ -206,6 +207,7 @@ fn cost(frame: &broker_frame::Frame) -> usize {
     match frame {
         broker_frame::Frame::Deliver(deliver) => FRAME + deliver.envelope.len(),
         broker_frame::Frame::Transient(transient) => FRAME + transient.envelope.len(),
+        broker_frame::Frame::Response(response) => FRAME + response.encoded_len(),
         _ => FRAME,
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_proto::broker::v1::{
-    Ack, Attach, Attached, Detach, GatewayBatch, LedShard, LinkHello, LinkWelcome, Read, ReadRecorded, Submit,
-    broker_frame, gateway_frame,
+    Ack, Attach, Attached, Detach, GatewayBatch, LedShard, LinkHello, LinkWelcome, Read, ReadRecorded,
+    Request as UserRequest, Submit, broker_frame, gateway_frame,
 };
 use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
 use tidings_proto::shard::shard_of;
@@ -18,6 +18,7 @@ use tonic::{Status, Streaming};
 use super::LinkContext;
 use super::answers::{Answers, Pending, refusal};
 use super::outbox::Outbox;
+use super::requests::{self, Refusal};
 use crate::core::envelope::{Entry, MessageHead};
 use crate::core::{MailboxId, encode};
 use crate::shard::session::SessionKey;
@@ -25,6 +26,8 @@ use crate::shard::{Request, ShardHandle};
 
 /// The version of this protocol.
 pub const LINK_VERSION: u32 = 1;
+/// What this broker understands beyond the first release; see `LinkWelcome.level`.
+const LEVEL: u32 = 1;
 
 /// The reading half of a link.
 pub struct Reader {
@@ -96,6 +99,7 @@ impl Reader {
             Frame::Read(read) => self.mark_read(read).await,
             Frame::Attach(attach) => self.attach(attach).await,
             Frame::Detach(detach) => self.detach(detach).await,
+            Frame::Request(asked) => self.ask(asked),
         }
         Ok(())
     }
@@ -107,7 +111,7 @@ impl Reader {
         }
         tracing::info!(link = self.outbox.id, gateway = %hello.gateway, "a gateway is linked");
         self.is_welcome = true;
-        let welcome = LinkWelcome { version: LINK_VERSION, node: self.context.node };
+        let welcome = LinkWelcome { version: LINK_VERSION, node: self.context.node, level: LEVEL };
         self.outbox.push(broker_frame::Frame::Welcome(welcome));
         let shards = self.context.shards.all();
         let led = shards.iter().filter_map(|shard| {
@@ -179,6 +183,27 @@ impl Reader {
         if !is_taken {
             self.outbox.push(broker_frame::Frame::ReadRecorded(recorded(ErrorCode::NotLeader)));
         }
+    }
+
+    // Requests ------------------------------------------------------------------------------------------------------
+
+    fn ask(&mut self, asked: UserRequest) {
+        let (session, id) = (asked.session, asked.request.as_ref().map_or(0, |request| request.id));
+        let mailbox = self.mailbox(asked.shard, &asked.app, &asked.user);
+        let place = self.context.requests.clone().try_acquire_owned();
+        let refused = match (mailbox, place) {
+            (Ok(mailbox), Ok(place)) => {
+                let (context, outbox) = (self.context.clone(), self.outbox.clone());
+                let asked = requests::Asked { context, outbox, place, mailbox, request: asked };
+                tokio::spawn(asked.answer());
+                return;
+            }
+            (Err(code), _) => code,
+            (Ok(_), Err(_)) => ErrorCode::Overloaded,
+        };
+        self.context.metrics.refused(refused);
+        let refusal = Err(Refusal::from(refused));
+        self.outbox.push(requests::answer(session, id, refusal, self.context.config.retry_after_ms));
     }
 
     // Submissions ---------------------------------------------------------------------------------------------------

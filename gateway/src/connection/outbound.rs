@@ -38,6 +38,7 @@ impl<S: Transport> Connection<S> {
             // Of an attachment that is over.
             Event::Deliver { .. } | Event::Transient { .. } => Ok(()),
             Event::Submitted { node, answer } => self.on_submitted(node, *answer, now),
+            Event::Response { node, answer } => self.on_response(node, *answer),
             Event::ReadRecorded(recorded) => self.on_read_recorded(*recorded),
             Event::Attached(attached) => match self.attachment.answered(attached, now, &self.core) {
                 Progress::Attached(attached) => self.on_attached(*attached, now),
@@ -202,7 +203,8 @@ impl<S: Transport> Connection<S> {
         for gone in self.sends.link_lost(link, now + backoff::spread(RETRY_SOON)) {
             self.refuse(gone.seq, gone.code, "the link to the shard broke; a transient is not repeated", None)?;
         }
-        Ok(())
+        let lost = self.requests.lost(|asked| asked.link == link);
+        self.tell_unanswered(lost)
     }
 
     fn on_moved(&mut self, shards: &[u32], link: u64, now: Instant) -> Result<(), Close> {
@@ -212,7 +214,8 @@ impl<S: Transport> Connection<S> {
         for gone in self.sends.moved(shards, link, now + backoff::spread(RETRY_SOON / 10)) {
             self.refuse(gone.seq, gone.code, "the shard has another leader; a transient is not repeated", None)?;
         }
-        Ok(())
+        let lost = self.requests.lost(|asked| shards.contains(&asked.shard) && asked.link != link);
+        self.tell_unanswered(lost)
     }
 
     /// Gives up what was tried for long enough, and submits what is to be submitted again, in order.

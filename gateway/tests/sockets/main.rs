@@ -9,5 +9,6 @@ mod lifecycle;
 mod links;
 mod memory;
 mod protocol_page;
+mod requests;
 mod support;
 mod tls;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
+use tidings_proto::client::v1::request;
 use tidings_proto::message::v1::{Content, MessageId, ReceiptRequest};
 use tidings_proto::{GroupId, UserId};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::connection::Entry;
+use crate::connection::{Answer, Entry};
 use crate::error::{SendError, StopReason};
 use crate::events::{AckQueue, ConnectionState, Message};
 use crate::recipient::Recipient;
@@ -68,6 +69,7 @@ impl From<String> for Body {
 pub(crate) enum Command {
     Send(Entry<Arc<Slot>>),
     Read { from: UserId, id: MessageId },
+    Request { request: request::Request, answer: oneshot::Sender<Answer> },
     Stop,
 }
 
@@ -112,7 +114,7 @@ impl Shared {
 #[derive(Debug, Clone)]
 pub struct Client {
     shared: Arc<Shared>,
-    commands: mpsc::Sender<Command>,
+    pub(crate) commands: mpsc::Sender<Command>,
     state: watch::Receiver<ConnectionState>,
 }
 
@@ -231,7 +233,7 @@ impl Client {
         SendError::Stopped(self.stop_reason())
     }
 
-    fn stop_reason(&self) -> StopReason {
+    pub(crate) fn stop_reason(&self) -> StopReason {
         match &*self.state.borrow() {
             ConnectionState::Stopped(reason) => reason.clone(),
             _ => StopReason::Closed,

@@ -9,6 +9,7 @@ mod backoff;
 mod inbox;
 mod outbox;
 mod reads;
+mod requests;
 mod session;
 
 #[cfg(test)]
@@ -19,11 +20,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tidings_proto::client::v1::{Durability, Welcome, server_frame};
+use tidings_proto::client::v1::{Durability, Welcome, request, server_frame};
 use tidings_proto::message::v1::{Envelope, MessageId};
 use tidings_proto::{ErrorCode, UserId};
 
-use crate::error::{SendError, StopReason};
+use crate::error::{RequestError, SendError, StopReason};
 use crate::recipient::Recipient;
 use crate::store::{Change, Identity, State};
 use backoff::Backoff;
@@ -31,6 +32,8 @@ use inbox::Inbox;
 pub use outbox::Entry;
 use outbox::Outbox;
 use reads::Reads;
+pub use requests::Answer;
+use requests::Requests;
 
 /// The anti-replay window of a mailbox: no sender may have numbers further apart in flight.
 pub const LARGEST_SEND_WINDOW: u64 = 256;
@@ -122,6 +125,13 @@ pub enum Input<T> {
         /// Its id.
         id: MessageId,
     },
+    /// The application asks something.
+    Request {
+        /// The caller's number, never used before.
+        id: u64,
+        /// What it asks.
+        request: request::Request,
+    },
     /// The time of [`Connection::wake_at`] has come.
     Tick,
     /// The application closes the client.
@@ -148,6 +158,13 @@ pub enum Effect<T> {
     },
     /// A message came to its end, or to `sent`.
     Settled(Settled<T>),
+    /// A request came to its end.
+    Answered {
+        /// The caller's number.
+        id: u64,
+        /// The answer.
+        answer: Answer,
+    },
     /// Tell the application.
     Emit(Emit),
     /// Nothing will happen any more.
@@ -246,6 +263,7 @@ pub struct Connection<T> {
     outbox: Outbox<T>,
     inbox: Inbox,
     reads: Reads,
+    requests: Requests,
     /// The cursor that the server was last told, and when.
     acked: u64,
     acked_at: Duration,
@@ -275,6 +293,7 @@ impl<T: Clone> Connection<T> {
             outbox: Outbox::restore(state.outbox, state.next_seq.max(1)),
             inbox: Inbox::new(state.cursor),
             reads: Reads::default(),
+            requests: Requests::default(),
             acked: state.cursor,
             acked_at: Duration::ZERO,
             persisted_cursor: state.cursor,
@@ -290,9 +309,15 @@ impl<T: Clone> Connection<T> {
     /// Takes one input at `now`, a time since any fixed moment. Call [`Self::flush`] after the last one of a batch.
     pub fn handle(&mut self, now: Duration, input: Input<T>, effects: &mut Vec<Effect<T>>) {
         if let Phase::Stopped(reason) = &self.phase {
-            if let Input::Send(entry) = input {
-                let reason = SendError::Stopped(reason.clone());
-                effects.push(self.settled(0, entry, Err(reason)));
+            match input {
+                Input::Send(entry) => {
+                    let reason = SendError::Stopped(reason.clone());
+                    effects.push(self.settled(0, entry, Err(reason)));
+                }
+                Input::Request { id, .. } => {
+                    effects.push(Effect::Answered { id, answer: Err(RequestError::Stopped(reason.clone())) });
+                }
+                _ => {}
             }
             return;
         }
@@ -308,6 +333,11 @@ impl<T: Clone> Connection<T> {
                 self.inbox.acknowledge(generation, seq);
             }
             Input::Read { from, id } => self.reads.mark(from, id, now),
+            Input::Request { id, request } => {
+                if let Err(error) = self.requests.ask(id, request, now) {
+                    effects.push(Effect::Answered { id, answer: Err(error) });
+                }
+            }
             Input::Tick => self.tick(now, effects),
             Input::Stop => {
                 self.flush_cursor(now, true, effects);
@@ -322,6 +352,7 @@ impl<T: Clone> Connection<T> {
         self.flush_cursor(now, false, effects);
         self.flush_reads(now, effects);
         let Phase::Online(online) = &self.phase else { return };
+        self.requests.take_due(now, |frame| effects.push(Effect::Transmit(frame)));
         let (window, max_frame_bytes) = (online.send_window, online.max_frame_bytes);
         loop {
             let mut too_large = Vec::new();
@@ -348,7 +379,8 @@ impl<T: Clone> Connection<T> {
                 let unanswered = self.outbox.oldest_in_flight_since().map(|since| since + self.config.answer_timeout);
                 let acknowledge =
                     (self.acked < self.inbox.acknowledgeable()).then(|| self.acked_at + self.config.ack_delay);
-                let others = [unanswered, acknowledge, self.outbox.wake_at(), self.reads.wake_at()];
+                let others =
+                    [unanswered, acknowledge, self.outbox.wake_at(), self.reads.wake_at(), self.requests.wake_at()];
                 others.into_iter().flatten().chain([silent]).min()
             }
         }
@@ -442,6 +474,9 @@ impl<T: Clone> Connection<T> {
         for (seq, entry) in self.outbox.take_all() {
             let result = Err(SendError::Stopped(reason.clone()));
             effects.push(self.settled(seq, entry, result));
+        }
+        for id in self.requests.take_all() {
+            effects.push(Effect::Answered { id, answer: Err(RequestError::Stopped(reason.clone())) });
         }
         self.phase = Phase::Stopped(reason.clone());
         effects.push(Effect::Stopped(reason));

@@ -1,7 +1,7 @@
 //! The task that owns the socket and the store: it feeds the state machine with what comes, in batches, and performs its
 //! effects. One batch costs one write to the store and one flush of the socket, however many messages it holds.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tidings_proto::frame::decode_server;
 use tidings_proto::message::v1::envelope;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::client::{Command, Shared};
-use crate::connection::{Connection, Effect, Emit, Input, Settled};
+use crate::connection::{Answer, Connection, Effect, Emit, Input, Settled};
 use crate::error::{SendError, StopReason};
 use crate::events::{ConnectionState, Event, Message, Queued, Ticket};
 use crate::gateways::Gateways;
@@ -59,6 +59,8 @@ pub(crate) struct Driver {
     events: mpsc::Sender<Queued>,
     waiting_events: VecDeque<Queued>,
     awaited_receipts: AwaitedReceipts,
+    asked: HashMap<u64, oneshot::Sender<Answer>>,
+    next_request: u64,
     state: watch::Sender<ConnectionState>,
     stopped: Option<StopReason>,
 }
@@ -96,6 +98,8 @@ impl Driver {
             events: parts.events,
             waiting_events: VecDeque::new(),
             awaited_receipts,
+            asked: HashMap::new(),
+            next_request: 1,
             state: parts.state,
             stopped: None,
         }
@@ -152,6 +156,12 @@ impl Driver {
             let input = match command {
                 Command::Send(entry) => Input::Send(entry),
                 Command::Read { from, id } => Input::Read { from, id },
+                Command::Request { request, answer } => {
+                    let id = self.next_request;
+                    self.next_request += 1;
+                    self.asked.insert(id, answer);
+                    Input::Request { id, request }
+                }
                 Command::Stop => Input::Stop,
             };
             self.input(input);
@@ -230,6 +240,7 @@ impl Driver {
                 }
                 Effect::Numbered { tag, id } => tag.numbered(id),
                 Effect::Settled(settled) => self.settled(settled),
+                Effect::Answered { id, answer } => self.answered(id, answer),
                 Effect::Emit(emit) => self.emit(emit),
                 Effect::Connect => self.opening = Some(open(self.gateways.next(), self.token.clone())),
                 Effect::Disconnect => self.disconnect().await,
@@ -248,6 +259,7 @@ impl Driver {
             for effect in last {
                 match effect {
                     Effect::Settled(settled) => self.settled(settled),
+                    Effect::Answered { id, answer } => self.answered(id, answer),
                     Effect::Stopped(reason) => self.stop(reason),
                     _ => {}
                 }
@@ -304,6 +316,13 @@ impl Driver {
         slot.settled(result);
         if let (true, Recipient::User(to)) = (accepted, to) {
             self.awaited_receipts.accepted(&to, id, receipts, slot);
+        }
+    }
+
+    fn answered(&mut self, id: u64, answer: Answer) {
+        if let Some(asked) = self.asked.remove(&id) {
+            // Fails when the one who asked has gone away.
+            let _ = asked.send(answer);
         }
     }
 

@@ -36,6 +36,28 @@ pub enum SendError {
     Stopped(StopReason),
 }
 
+/// Why a request was not answered with what it asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The server will not do it.
+    #[error("{}: {message}", code.as_str_name())]
+    Refused {
+        /// The reason.
+        code: ErrorCode,
+        /// For people.
+        message: String,
+    },
+    /// The answer is of a kind that this build does not know.
+    #[error("the server's answer is of a kind that is not known here")]
+    UnknownAnswer,
+    /// Too many requests wait already (promise 6).
+    #[error("too many requests wait for their answers")]
+    TooMany,
+    /// The client stopped before there was an answer.
+    #[error("the client stopped before an answer came: {0}")]
+    Stopped(StopReason),
+}
+
 /// Why a client stopped for good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StopReason {

@@ -34,6 +34,7 @@ mod events;
 mod gateways;
 mod receipts;
 mod recipient;
+mod requests;
 mod sending;
 mod socket;
 pub mod store;
@@ -43,7 +44,7 @@ mod wire;
 pub use builder::Builder;
 pub use client::{Body, Client, Outgoing};
 pub use connection::Sent;
-pub use error::{ConnectError, SendError, StopReason};
+pub use error::{ConnectError, RequestError, SendError, StopReason};
 pub use events::{AckMode, ConnectionState, Event, Events, Message};
 pub use recipient::Recipient;
 pub use sending::{Sending, Status};
@@ -51,7 +52,7 @@ pub use store::{FileStore, MemoryStore, Store, StoreError};
 pub use token::TokenSource;
 
 pub use tidings_proto::ErrorCode;
-pub use tidings_proto::client::v1::Durability;
+pub use tidings_proto::client::v1::{Device, Devices, Durability};
 pub use tidings_proto::message::v1::{
     Content, Failure, GroupEvent, MessageId, Receipt, ReceiptRequest, group_event, receipt,
 };

@@ -14,10 +14,10 @@ use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_server::{Broker, BrokerServer};
 use tidings_proto::broker::v1::{
     Attach, Attached, BrokerBatch, BrokerFrame, Deliver, Detached, GatewayBatch, GatewayFrame, GetMembersRequest,
-    GetMembersResponse, LinkWelcome, ReadRecorded, RelayRequest, RelayResponse, Submit, Submitted, Transient,
-    broker_frame, gateway_frame,
+    GetMembersResponse, LinkWelcome, ReadRecorded, RelayRequest, RelayResponse, Request as UserRequest,
+    Response as UserResponse, Submit, Submitted, Transient, broker_frame, gateway_frame,
 };
-use tidings_proto::client::v1::Durability;
+use tidings_proto::client::v1::{self as client, Durability};
 use tidings_proto::message::v1::{Content, Envelope, Message, MessageId, envelope};
 use tidings_proto::shard::{shard_of, stream_id};
 use tokio::net::TcpListener;
@@ -71,6 +71,11 @@ pub struct Cluster {
     /// Submits are answered with this code instead, while it is not 0.
     pub refuse_with: AtomicU32,
     pub submits: AtomicU32,
+    /// What new links are told that the brokers understand.
+    pub level: AtomicU32,
+    /// Requests are kept unanswered, and answered with their own user's devices otherwise.
+    pub hold_requests: AtomicBool,
+    pub requests: AtomicU32,
 }
 
 impl Cluster {
@@ -91,6 +96,9 @@ impl Cluster {
             ignore_windows: AtomicBool::new(false),
             refuse_with: AtomicU32::new(0),
             submits: AtomicU32::new(0),
+            level: AtomicU32::new(1),
+            hold_requests: AtomicBool::new(false),
+            requests: AtomicU32::new(0),
         })
     }
 
@@ -246,10 +254,18 @@ impl Cluster {
         match frame.frame.unwrap() {
             gateway_frame::Frame::Hello(hello) => {
                 assert_eq!(hello.gateway, "test");
-                send(frames, broker_frame::Frame::Welcome(LinkWelcome { version: 1, node }));
+                send(
+                    frames,
+                    broker_frame::Frame::Welcome(LinkWelcome {
+                        version: 1,
+                        node,
+                        level: self.level.load(Ordering::SeqCst),
+                    }),
+                );
             }
             gateway_frame::Frame::Attach(attach) => self.attach(node, link, frames, attach),
             gateway_frame::Frame::Submit(submit) => self.submit(node, frames, submit),
+            gateway_frame::Frame::Request(request) => self.answer(node, frames, request),
             gateway_frame::Frame::Detach(detach) => self.detach(link, |session| session.id == detach.session),
             gateway_frame::Frame::Ack(ack) => {
                 let mut state = self.state.lock();
@@ -268,6 +284,26 @@ impl Cluster {
                 send(frames, broker_frame::Frame::ReadRecorded(ReadRecorded { session, from, id, code }));
             }
         }
+    }
+
+    fn answer(&self, node: u64, frames: &mpsc::Sender<BrokerFrame>, request: UserRequest) {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        if self.hold_requests.load(Ordering::SeqCst) {
+            return;
+        }
+        let leader = self.state.lock().leaders[request.shard as usize];
+        let id = request.request.unwrap().id;
+        let mut response = client::Response { id, ..client::Response::default() };
+        let mut leader_node = 0;
+        if leader == node {
+            let devices = vec![client::Device { device: request.user, ..client::Device::default() }];
+            let devices = client::Devices { devices, tail: 0 };
+            response.response = Some(client::response::Response::Devices(devices));
+        } else {
+            (response.code, leader_node) = (ErrorCode::NotLeader as i32, leader);
+        }
+        let answer = UserResponse { session: request.session, leader_node, response: Some(response) };
+        send(frames, broker_frame::Frame::Response(answer));
     }
 
     fn detach(&self, link: u64, which: impl Fn(&Session) -> bool) {

@@ -89,6 +89,11 @@ impl<T: Clone> Connection<T> {
                 let again = recorded.code != 0 && recorded.code().next() != Next::Stop;
                 self.reads.recorded(&recorded.from, recorded.id.unwrap_or_default(), again, now);
             }
+            (Frame::Response(response), Phase::Online(_)) => {
+                if let Some((id, answer)) = self.requests.answered(response, now) {
+                    effects.push(Effect::Answered { id, answer });
+                }
+            }
             (Frame::Pong(_), _) => {}
             // Of a connection that we gave up.
             (_, Phase::New | Phase::Opening { .. } | Phase::Waiting { .. } | Phase::Stopped(_)) => {}
@@ -265,6 +270,7 @@ impl<T: Clone> Connection<T> {
         };
         self.outbox.disconnected();
         self.reads.disconnected();
+        self.requests.disconnected();
         self.phase = Phase::Waiting { until: now + retry_in };
         effects.push(Effect::Emit(Emit::Offline { retry_in, reason }));
     }

@@ -88,6 +88,7 @@ impl World {
             }
             Effect::Emit(Emit::UnknownRange(from, to)) => self.unknown.push((from, to)),
             Effect::Stopped(reason) => panic!("stopped: {reason}"),
+            Effect::Answered { .. } => panic!("nothing was asked"),
             Effect::Persist(_) | Effect::Numbered { .. } | Effect::Emit(_) => {}
         }
     }

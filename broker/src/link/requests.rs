@@ -1,0 +1,108 @@
+//! What a gateway asks on behalf of one user: read from the state of the shard's leader, or set through its log. Answered
+//! in any order, beside the other work of the link.
+
+use std::sync::Arc;
+
+use tidings_consensus::StateView;
+use tidings_proto::ErrorCode;
+use tidings_proto::broker::v1::{Request, Response, broker_frame};
+use tidings_proto::client::v1::{self as client, request, response};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::LinkContext;
+use super::outbox::Outbox;
+use crate::core::MailboxId;
+use crate::error::{Error, code_of};
+use crate::query;
+use crate::shard::ShardHandle;
+
+/// Why a request was not answered with what it asked for.
+pub struct Refusal {
+    pub code: ErrorCode,
+    /// For `NotLeader`; 0: not known.
+    pub leader_node: u64,
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, leader_node: 0 }
+    }
+}
+
+/// A request that was admitted.
+pub struct Asked {
+    pub context: Arc<LinkContext>,
+    pub outbox: Arc<Outbox>,
+    /// The request's place among those of the node that are being answered.
+    pub place: OwnedSemaphorePermit,
+    pub mailbox: MailboxId,
+    pub request: Request,
+}
+
+impl Asked {
+    /// Answers it.
+    pub async fn answer(self) {
+        // An answer may be large: it is not made before the link has room for it.
+        self.outbox.room().await;
+        let Request { session, shard, request, .. } = self.request;
+        let client::Request { id, request } = request.unwrap_or_default();
+        let outcome = match (self.context.shards.get(shard), request) {
+            (None, _) => Err(Refusal::from(ErrorCode::NotLeader)),
+            // Of a newer gateway.
+            (_, None) => Err(ErrorCode::InvalidArgument.into()),
+            (Some(shard), Some(request)) => ask(&shard, self.mailbox, request).await,
+        };
+        if let Err(refusal) = &outcome {
+            self.context.metrics.refused(refusal.code);
+        }
+        self.outbox.push(answer(session, id, outcome, self.context.config.retry_after_ms));
+        drop(self.place);
+    }
+}
+
+/// Asks a shard, for the user of a mailbox.
+async fn ask(
+    shard: &ShardHandle,
+    mailbox: MailboxId,
+    request: request::Request,
+) -> Result<response::Response, Refusal> {
+    match request {
+        request::Request::ListDevices(_) => {
+            read(shard, move |view| query::devices(view, &mailbox)).await.map(response::Response::Devices)
+        }
+    }
+}
+
+/// Reads what the shard's leader has applied: everything that anybody was told to be done before.
+async fn read<T: Send + 'static>(
+    shard: &ShardHandle,
+    look: impl FnOnce(&StateView) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Refusal> {
+    shard.group.read_barrier().await.map_err(|error| {
+        let (code, leader_node) = code_of(&error);
+        Refusal { code, leader_node }
+    })?;
+    let view = shard.group.view();
+    let looked = tokio::task::spawn_blocking(move || look(&view)).await.unwrap_or(Err(Error::Interrupted));
+    looked.map_err(|error| {
+        tracing::error!(shard = shard.core.shard, %error, "a request could not be answered");
+        Refusal::from(ErrorCode::StorageFailed)
+    })
+}
+
+/// The frame that answers a request.
+pub fn answer(
+    session: u64,
+    id: u64,
+    outcome: Result<response::Response, Refusal>,
+    retry_after_ms: u32,
+) -> broker_frame::Frame {
+    let (leader_node, response) = match outcome {
+        Ok(response) => (0, client::Response { id, response: Some(response), ..client::Response::default() }),
+        Err(Refusal { code, leader_node }) => {
+            let retry_after_ms = (code == ErrorCode::Overloaded).then_some(retry_after_ms);
+            (leader_node, client::Response { id, code: code.into(), retry_after_ms, ..client::Response::default() })
+        }
+    };
+    broker_frame::Frame::Response(Response { session, leader_node, response: Some(response) })
+}

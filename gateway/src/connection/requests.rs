@@ -1,0 +1,99 @@
+//! What the client wants to know or to have set: handed on to the shard that can answer.
+
+use tidings_proto::ErrorCode;
+use tidings_proto::broker::v1::{self as broker, gateway_frame};
+use tidings_proto::client::v1::{Request, Response, request, server_frame};
+use tidings_proto::error::Next;
+use tokio::time::Instant;
+
+use super::Connection;
+use super::inbound::RETRY_AFTER_MS;
+use crate::requests::Admission;
+use crate::session::Close;
+use crate::socket::Transport;
+
+/// The first level of a broker that answers requests.
+const LEVEL: u32 = 1;
+
+impl<S: Transport> Connection<S> {
+    pub(super) fn on_request(&mut self, request: Request, now: Instant) -> Result<(), Close> {
+        let id = request.id;
+        match self.requests.admission(id) {
+            Admission::New => {}
+            Admission::Unanswered => return Ok(()),
+            Admission::TooMany => {
+                return self.refuse_request(id, ErrorCode::RateLimited, "too many requests are unanswered");
+            }
+        }
+        let Some(kind) = &request.request else {
+            return self.refuse_request(id, ErrorCode::InvalidArgument, "a request of no kind that is known here");
+        };
+        let shard = self.shard_of_request(kind);
+        let link = self.core.router.route(shard).filter(|link| link.level >= LEVEL);
+        let Some(link) = link else {
+            return self.refuse_request(id, ErrorCode::Unavailable, "the shard cannot be reached");
+        };
+        let user = &self.session().token.user;
+        let frame = gateway_frame::Frame::Request(broker::Request {
+            session: self.session().id,
+            shard,
+            app: user.app().to_owned(),
+            user: user.user().to_owned(),
+            request: Some(request),
+        });
+        if link.try_send(frame).is_err() {
+            return self.refuse_request(id, ErrorCode::Unavailable, "the way to the shard is full or gone");
+        }
+        self.requests.asked(id, shard, link.id, now);
+        Ok(())
+    }
+
+    /// Who can answer: what is about this user's mailbox, its own shard.
+    fn shard_of_request(&self, kind: &request::Request) -> u32 {
+        match kind {
+            request::Request::ListDevices(_) => self.attachment.shard(),
+        }
+    }
+
+    pub(super) fn on_response(&mut self, node: u64, answer: broker::Response) -> Result<(), Close> {
+        let Some(response) = answer.response else { return Ok(()) };
+        let Some(asked) = self.requests.answered(response.id) else { return Ok(()) };
+        let code = match ErrorCode::try_from(response.code) {
+            Ok(ErrorCode::Unspecified) => return self.respond(response),
+            Ok(ErrorCode::NotLeader) => {
+                self.core.router.not_leader(asked.shard, node, answer.leader_node);
+                ErrorCode::Unavailable
+            }
+            Ok(code) => code,
+            Err(_) => ErrorCode::Internal,
+        };
+        match response.retry_after_ms {
+            Some(_) => self.respond(Response { code: code.into(), ..response }),
+            None => self.refuse_request(response.id, code, &response.message),
+        }
+    }
+
+    /// Requests that will not be answered: the client asks again.
+    pub(super) fn tell_unanswered(&mut self, ids: Vec<u64>) -> Result<(), Close> {
+        for id in ids {
+            self.refuse_request(id, ErrorCode::Unavailable, "the shard did not answer")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn give_up_requests(&mut self, now: Instant) -> Result<(), Close> {
+        let given_up = self.requests.give_up(now);
+        self.tell_unanswered(given_up)
+    }
+
+    fn refuse_request(&mut self, id: u64, code: ErrorCode, message: &str) -> Result<(), Close> {
+        let retry_after_ms = (code.next() == Next::Retry).then_some(RETRY_AFTER_MS);
+        let (code, message) = (code.into(), message.to_owned());
+        self.respond(Response { id, code, message, retry_after_ms, response: None })
+    }
+
+    fn respond(&mut self, response: Response) -> Result<(), Close> {
+        self.core.metrics.frames_out_response.increment(1);
+        self.tell(server_frame::Frame::Response(response))
+    }
+}
