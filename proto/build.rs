@@ -49,5 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     builder.compile_fds(descriptors)?;
 
     pbjson_build::Builder::new().register_descriptors(&encoded)?.btree_map(["."]).build(JSON)?;
+    // As operators write it: by the names in the .proto file.
+    pbjson_build::Builder::new()
+        .register_descriptors(&encoded)?
+        .preserve_proto_field_names()
+        .build(&[".tidings.policy.v1"])?;
     Ok(())
 }

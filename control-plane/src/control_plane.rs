@@ -14,6 +14,7 @@ use tidings_proto::cluster::v1::registry_server::RegistryServer;
 use tidings_proto::control::v1::api_keys_server::ApiKeysServer;
 use tidings_proto::control::v1::apps_server::AppsServer;
 use tidings_proto::control::v1::cluster_server::ClusterServer;
+use tidings_proto::control::v1::policies_server::PoliciesServer;
 use tidings_proto::control::v1::tokens_server::TokensServer;
 use tidings_proto::control::v1::users_server::UsersServer;
 use tidings_proto::registry::v1::{Bootstrap, CreateApiKey, Sweep, Swept, command::Command};
@@ -32,6 +33,7 @@ use crate::registry::{api_keys, cluster, sweep};
 use crate::replica::Replica;
 use crate::services::auth::{API_KEY_PREFIX, hash_of};
 use crate::services::nodes::{MAX_HEARTBEAT_BYTES, NodesService};
+use crate::services::policies::PoliciesService;
 use crate::services::{MAX_REQUEST_BYTES, api_keys::ApiKeysService, apps::AppsService, directory::DirectoryService};
 use crate::services::{cluster::ClusterService, registry::RegistryService, tokens::TokensService, users::UsersService};
 use crate::{ControlPlaneConfig, Error, metrics};
@@ -183,6 +185,7 @@ impl ControlPlane {
             .with_service_name("tidings.control.v1.Apps")
             .with_service_name("tidings.control.v1.Users")
             .with_service_name("tidings.control.v1.Tokens")
+            .with_service_name("tidings.control.v1.Policies")
             .with_service_name("tidings.control.v1.ApiKeys")
             .with_service_name("tidings.control.v1.Cluster")
             .with_service_name("grpc.health.v1.Health")
@@ -193,6 +196,7 @@ impl ControlPlane {
         Ok(Routes::new(AppsServer::new(AppsService(replica.clone())).max_decoding_message_size(limit))
             .add_service(UsersServer::new(UsersService(replica.clone())).max_decoding_message_size(limit))
             .add_service(TokensServer::new(TokensService(replica.clone())).max_decoding_message_size(limit))
+            .add_service(PoliciesServer::new(PoliciesService(replica.clone())).max_decoding_message_size(limit))
             .add_service(ApiKeysServer::new(ApiKeysService(replica.clone())).max_decoding_message_size(limit))
             .add_service(ClusterServer::new(ClusterService(self.controller.clone())).max_decoding_message_size(limit))
             .add_service(self.health_service())

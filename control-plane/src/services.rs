@@ -1,6 +1,6 @@
 //! What backends and nodes call. A service checks who asks and what is asked, then hands on to the registry.
 //!
-//! - [`apps`], [`users`], [`tokens`], [`api_keys`]: `tidings.control.v1`, for backends and operators
+//! - [`apps`], [`users`], [`tokens`], [`policies`], [`api_keys`]: `tidings.control.v1`, for backends and operators
 //! - [`cluster`]: the cluster itself, for operators
 //! - [`directory`], [`watch`], [`nodes`], [`registry`]: `tidings.cluster.v1`, for the other nodes of the cluster
 //! - [`auth`], [`door`], [`page`], [`messages`]: who asks, what may be asked, lists in pages, answers
@@ -14,6 +14,7 @@ pub mod door;
 pub mod messages;
 pub mod nodes;
 pub mod page;
+pub mod policies;
 pub mod registry;
 pub mod tokens;
 pub mod users;

@@ -94,7 +94,10 @@ impl Watcher {
                     revoked(session, "the app was deleted");
                 }
             }),
-            Some(change::Change::UserChanged(_) | change::Change::ShardMapChanged(_)) | None => {}
+            Some(
+                change::Change::UserChanged(_) | change::Change::ShardMapChanged(_) | change::Change::PolicyChanged(_),
+            )
+            | None => {}
         }
     }
 

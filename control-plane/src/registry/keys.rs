@@ -13,6 +13,10 @@ pub const APP: u8 = 0x10;
 pub const APP_DELETING: u8 = 0x11;
 /// Users by app and id.
 pub const USER: u8 = 0x20;
+/// Policies by app and id.
+pub const POLICY: u8 = 0x21;
+/// Users that go by another policy than `default`, by app, policy and user.
+pub const POLICY_USER: u8 = 0x22;
 /// Tokens by app, user and id.
 pub const TOKEN: u8 = 0x30;
 /// Tokens' places by the hash of their secret.
@@ -44,6 +48,8 @@ const ALL: &[u8] = &[
     APP,
     APP_DELETING,
     USER,
+    POLICY,
+    POLICY_USER,
     TOKEN,
     TOKEN_BY_HASH,
     TOKEN_BY_REQUEST,

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::changes::{self, Changes};
 use super::refusal::Refusal;
-use super::{api_keys, apps, cluster, format_1, sweep, tokens, users};
+use super::{api_keys, apps, cluster, format_1, policies, sweep, tokens, users};
 
 /// The format of commands written by this build. It says how a command is applied, besides how it is written: what a log
 /// leads to must not depend on the version that reads it (promise 7). See [`format_1`] for the other one.
@@ -91,6 +91,12 @@ fn dispatch(
         C::PlaceShards(command) => Outcome::Placed(cluster::place(store, command, changes)?),
         C::SetNodePhase(command) => Outcome::Node(cluster::set_phase(store, command, changes)?),
         C::RemoveNode(command) => Outcome::Node(cluster::remove(store, command, changes)?),
+        C::CreatePolicy(command) => Outcome::Policy(policies::create(store, context, command, changes)?),
+        C::UpdatePolicy(command) => Outcome::Policy(policies::update(store, context, command, changes)?),
+        C::DeletePolicy(command) => {
+            policies::delete(store, command, changes)?;
+            Outcome::Deleted(Done {})
+        }
     })
 }
 

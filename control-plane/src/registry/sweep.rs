@@ -2,11 +2,12 @@
 
 use prost::Message;
 use tidings_consensus::{ApplyContext, StateStore};
+use tidings_proto::policy::v1::Policy;
 use tidings_proto::registry::v1::{ApiKeyPointer, ApiKeyRecord, AppRecord, TokenPointer, TokenRecord, UserRecord};
 
 use super::read::Read;
 use super::refusal::Refusal;
-use super::{api_keys, keys, tokens};
+use super::{api_keys, keys, tokens, users};
 
 /// How many records one command removes at most.
 const RECORDS_OF_ONE_COMMAND: usize = 500;
@@ -85,7 +86,10 @@ pub fn deleted_app(store: &mut dyn StateStore, app: &str, budget: &mut Budget) -
         tokens::remove(store, &token);
     }
     for user in budget.take::<UserRecord>(store, &keys::texts(keys::USER, &[app]))? {
-        store.delete(&keys::texts(keys::USER, &[app, &user.id]));
+        users::remove(store, &user);
+    }
+    for policy in budget.take::<Policy>(store, &keys::texts(keys::POLICY, &[app]))? {
+        store.delete(&keys::texts(keys::POLICY, &[app, &policy.id]));
     }
     for api_key in budget.take::<ApiKeyRecord>(store, &keys::texts(keys::API_KEY, &[app]))? {
         api_keys::remove(store, &api_key);

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost_types::FieldMask;
 use tidings_proto::ids::MAX_ID_BYTES;
-use tidings_proto::{AppId, UserId};
+use tidings_proto::policy::v1::Policy;
+use tidings_proto::{AppId, PolicyId, UserId, effective_policy};
 
 use crate::registry::refusal::Refusal;
 
@@ -23,6 +24,22 @@ pub fn app_id(field: &str, text: &str) -> Result<(), Refusal> {
 /// A user's id.
 pub fn user_id(field: &str, text: &str) -> Result<(), Refusal> {
     UserId::new(text).map(|_| ()).map_err(|error| Refusal::invalid(field, error))
+}
+
+/// A policy's id.
+pub fn policy_id(field: &str, text: &str) -> Result<(), Refusal> {
+    PolicyId::new(text).map(|_| ()).map_err(|error| Refusal::invalid(field, error))
+}
+
+/// A policy's id, or none.
+pub fn policy_id_or_empty(field: &str, text: &str) -> Result<(), Refusal> {
+    if text.is_empty() { Ok(()) } else { policy_id(field, text) }
+}
+
+/// A policy's id and the bounds of its fields.
+pub fn policy(field: &str, policy: &Policy) -> Result<(), Refusal> {
+    policy_id(&format!("{field}.id"), &policy.id)?;
+    effective_policy::check(policy).map_err(|(name, reason)| Refusal::invalid(&format!("{field}.{name}"), reason))
 }
 
 /// A name for people; may be empty.

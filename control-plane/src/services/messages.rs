@@ -17,6 +17,7 @@ pub fn user(record: UserRecord) -> User {
         display_name: record.display_name,
         attributes: record.attributes,
         active: record.active,
+        policy: record.policy,
         created_at: at(record.created_at_ms),
         updated_at: at(record.updated_at_ms),
     }

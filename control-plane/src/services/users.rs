@@ -87,7 +87,7 @@ impl Users for UsersService {
             let user = user.ok_or_else(|| Refusal::invalid("user", "is missing"))?;
             let app = scope.app(&user.app)?;
             door::user_id("user.id", &user.id)?;
-            let mask = door::update_mask(update_mask, &["display_name", "attributes", "active"])?;
+            let mask = door::update_mask(update_mask, &["display_name", "attributes", "active", "policy"])?;
             let mut update = UpdateUser { app, id: user.id, ..UpdateUser::default() };
             if mask.contains("display_name") {
                 door::display_name("user.display_name", &user.display_name)?;
@@ -99,6 +99,10 @@ impl Users for UsersService {
             }
             if mask.contains("active") {
                 update.active = Some(user.active);
+            }
+            if mask.contains("policy") {
+                door::policy_id_or_empty("user.policy", &user.policy)?;
+                update.policy = Some(user.policy);
             }
             self.propose(Command::UpdateUser(update)).await
         })

@@ -5,5 +5,6 @@
 mod backends;
 mod harness;
 mod nodes;
+mod policies;
 mod restart;
 mod watch;

@@ -10,9 +10,11 @@ use parking_lot::Mutex;
 use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::directory_server::{Directory, DirectoryServer};
 use tidings_proto::cluster::v1::{
-    Change, ResolveTokenRequest, ResolveTokenResponse, ResolveUserRequest, ResolveUserResponse, ShardMap, TokenRevoked,
-    UserChanged, WatchRequest, WatchResponse, change,
+    Change, GetPolicyRequest, GetPolicyResponse, ResolveTokenRequest, ResolveTokenResponse, ResolveUserRequest,
+    ResolveUserResponse, ShardMap, TokenRevoked, UserChanged, WatchRequest, WatchResponse, change,
 };
+use tidings_proto::effective_policy::DEFAULT_POLICY;
+use tidings_proto::policy::v1::Policy;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
@@ -123,12 +125,14 @@ impl TestDirectory {
             user: user.to_owned(),
             exists: true,
             active: true,
+            ..UserChanged::default()
         }));
     }
 
     pub fn set_active(&self, user: &str, active: bool) {
         self.state.lock().users.insert(user.to_owned(), active);
-        let change = UserChanged { app: APP.to_owned(), user: user.to_owned(), exists: true, active };
+        let change =
+            UserChanged { app: APP.to_owned(), user: user.to_owned(), exists: true, active, ..Default::default() };
         self.change(change::Change::UserChanged(change));
     }
 
@@ -198,6 +202,7 @@ impl Directory for Service {
                 token_id: token.id.clone(),
                 expires_at_ms: token.expires_at_ms,
                 revision,
+                ..Default::default()
             },
         };
         Ok(Response::new(answer))
@@ -211,7 +216,14 @@ impl Directory for Service {
         drop(self.user_gate.lock().await);
         let revision = *self.revision.borrow();
         let active = self.state.lock().users.get(&request.into_inner().user).copied();
-        Ok(Response::new(ResolveUserResponse { exists: active.is_some(), active: active == Some(true), revision }))
+        let (exists, active) = (active.is_some(), active == Some(true));
+        Ok(Response::new(ResolveUserResponse { exists, active, revision, ..Default::default() }))
+    }
+
+    /// Every user goes by the policy `default`, as it was made.
+    async fn get_policy(&self, request: Request<GetPolicyRequest>) -> Result<Response<GetPolicyResponse>, Status> {
+        let policy = Policy { app: request.into_inner().app, id: DEFAULT_POLICY.to_owned(), ..Policy::default() };
+        Ok(Response::new(GetPolicyResponse { policy: Some(policy), revision: *self.revision.borrow() }))
     }
 
     type WatchStream = Pin<Box<dyn tokio_stream::Stream<Item = Result<WatchResponse, Status>> + Send>>;
