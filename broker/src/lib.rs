@@ -7,6 +7,7 @@
 //! - [`link`]: the stream that a gateway holds for all its sessions
 //! - [`query`]: what a shard's state answers to its users' questions
 //! - [`relay`]: from shard to shard, in this process or over gRPC
+//! - [`group_feed`]: what the control plane says of groups, into the shards that are their homes
 //! - [`broker`]: puts the parts of a node together; [`placer`] opens the shards that the shard map places on it
 //! - [`config`], [`error`], [`metrics`]
 
@@ -14,6 +15,7 @@ pub mod broker;
 pub mod config;
 pub mod core;
 pub mod error;
+pub mod group_feed;
 pub mod link;
 pub mod machine;
 pub mod metrics;
@@ -26,3 +28,4 @@ pub mod shards;
 pub use broker::{Broker, BrokerOptions, group_of};
 pub use config::BrokerConfig;
 pub use error::Error;
+pub use group_feed::registry::GroupRegistry;

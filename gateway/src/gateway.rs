@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use tidings_node::control_plane::ControlPlaneNodes;
 use tidings_node::health::Component;
 use tidings_node::membership::{MemberClient, Membership};
 use tidings_node::{Clock, Dialer, Health, Shutdown};
@@ -20,6 +21,7 @@ use crate::control_plane::ControlPlane;
 use crate::core::{Core, inbox_limits};
 use crate::directory::Directory;
 use crate::error::GatewayError;
+use crate::groups::Groups;
 use crate::link::LinkContext;
 use crate::listener::{self, Door};
 use crate::metrics::Metrics;
@@ -63,6 +65,7 @@ impl Gateway {
     /// wait for are awaited for up to half of `drain_timeout_ms`, and all is over within that time and two seconds.
     pub fn start(config: GatewayConfig, environment: Environment) -> Result<Self, GatewayError> {
         let Environment { name, clock, shutdown, health, membership, dialer, control_plane, tls } = environment;
+        let groups = groups_of(&control_plane, &membership, &dialer)?;
         let control_plane = Arc::new(ControlPlane::new(&control_plane, &membership, &dialer)?);
         let listener = listener::bind(config.listen)?;
         let address =
@@ -92,7 +95,7 @@ impl Gateway {
             config.max_connections_per_address as usize,
             metrics.clone(),
         );
-        let core = Core::new(config, clock, registry, directory, router, metrics);
+        let core = Core::new(config, clock, registry, directory, router, groups, metrics);
         let door = Arc::new(Door {
             core: core.clone(),
             admissions: admissions.clone(),
@@ -139,6 +142,15 @@ impl Gateway {
             tracing::error!(%error, "the gateway failed");
         }
     }
+}
+
+fn groups_of(addresses: &[String], membership: &Membership, dialer: &Dialer) -> Result<Groups, GatewayError> {
+    let nodes = ControlPlaneNodes::new(addresses, membership, dialer);
+    let refused = |error: tonic::transport::Error| GatewayError::ControlPlaneAddress {
+        address: addresses.join(", "),
+        reason: error.to_string(),
+    };
+    nodes.map(Groups::new).map_err(refused)
 }
 
 fn end(component: Component) {

@@ -8,6 +8,7 @@
 //! - `handshake`, `connection`, `session`, `registry`: from `Hello` to the end of a session
 //! - `sends`, `requests`, `attachment`, `rate`: a session's windows, its place at the broker, its limits
 //! - `directory`, `control_plane`, `watch`: tokens and users, cached and followed
+//! - `groups`: what clients do to groups, in the control plane
 //! - `router`, `leaders`, `link`: the way to a shard
 //! - `pulse`: heartbeats and expiry
 //! - `metrics`: everything that is counted
@@ -24,6 +25,7 @@ mod connection;
 mod control_plane;
 mod core;
 mod directory;
+mod groups;
 mod handshake;
 mod http;
 mod leaders;

@@ -95,7 +95,10 @@ impl Watcher {
                 }
             }),
             Some(
-                change::Change::UserChanged(_) | change::Change::ShardMapChanged(_) | change::Change::PolicyChanged(_),
+                change::Change::UserChanged(_)
+                | change::Change::ShardMapChanged(_)
+                | change::Change::PolicyChanged(_)
+                | change::Change::GroupChanged(_),
             )
             | None => {}
         }

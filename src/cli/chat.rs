@@ -1,5 +1,7 @@
 //! `tidings chat`: a terminal client over plain lines. It works in a terminal, with a prompt, and in a pipe, without.
 
+mod commands;
+
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -27,6 +29,8 @@ const HELP: &str = "\
 @bob hi   sends `hi` to bob
 #team hi  sends `hi` to all members of the group team
 hi        sends to the last one, or to who wrote first
+/groups   the groups that you are in      /members   who is in the group that you talk to
+/join CODE, /leave    joins by an invitation, leaves the group that you talk to
 /help     this
 /quit     ends, as the end of the input does
 ✓ sent (safe on the server's disk)   ✓✓ delivered   ✓✓ read";
@@ -109,7 +113,7 @@ impl Chat {
             "" => {}
             "/quit" => return Ok(false),
             "/help" => self.screen.show(HELP)?,
-            command if command.starts_with('/') => self.screen.show(&format!("— {command} is no command: /help"))?,
+            command if command.starts_with('/') => self.command(command).await?,
             line => self.say(line).await?,
         }
         self.screen.prompt()?;

@@ -20,7 +20,18 @@ mod properties;
 #[cfg(test)]
 mod scenarios;
 
-/// A member's permission to send.
-pub const MAY_SEND: u32 = 1;
-/// Without it a member hears of the group, but gets no messages.
-pub const RECEIVES: u32 = 2;
+use tidings_proto::Permissions;
+use tidings_proto::group::v1::{Group, Member};
+use tidings_proto::mailbox::v1::{GroupMember, GroupMemberRecord};
+
+/// What a member may do, where the group lets plain members do this.
+fn permissions(member: &GroupMemberRecord, of_members: u32) -> Permissions {
+    let group = Group { member_permissions: Some(of_members), ..Group::default() };
+    let role = i32::try_from(member.role).unwrap_or(0);
+    let member = Member { role, allow: member.allow, deny: member.deny, ..Member::default() };
+    Permissions::of_member(&group, &member)
+}
+
+fn record_of(member: &GroupMember) -> GroupMemberRecord {
+    GroupMemberRecord { role: member.role, allow: member.allow, deny: member.deny }
+}

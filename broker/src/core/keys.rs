@@ -239,6 +239,16 @@ pub fn group(group: &GroupName) -> Vec<u8> {
     key(GROUP, &[group.bytes()])
 }
 
+/// All groups whose home this is, as the ends of a scan.
+pub fn all_groups() -> (Vec<u8>, Vec<u8>) {
+    (key(GROUP, &[]), key(GROUP + 1, &[]))
+}
+
+/// The group in a group's key.
+pub fn group_in(key: &[u8]) -> Option<GroupName> {
+    name_in(GROUP, key)
+}
+
 /// A member of a group, in its home.
 pub fn group_member(group: &GroupName, user: &str) -> Vec<u8> {
     key(GROUP_MEMBER, &[group.bytes(), user.as_bytes(), &[0]])
@@ -307,8 +317,11 @@ pub fn all_expanding() -> (Vec<u8>, Vec<u8>) {
 
 /// The group in such a key.
 pub fn expanding_group(key: &[u8]) -> Option<GroupName> {
-    let (kind, rest) = key.split_first()?;
-    if *kind == EXPANDING { MailboxId::from_key(rest).map(GroupName) } else { None }
+    name_in(EXPANDING, key)
+}
+
+fn name_in(kind: u8, key: &[u8]) -> Option<GroupName> {
+    MailboxId::from_key(key.strip_prefix(&[kind])?).map(GroupName)
 }
 
 /// The user in the key of a member.

@@ -12,15 +12,15 @@ use tidings_proto::broker::v1::{
 use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
 use tidings_proto::shard::shard_of;
 use tidings_proto::{AppId, DeviceId, ErrorCode, UserId};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tonic::{Status, Streaming};
 
 use super::LinkContext;
-use super::answers::{Answers, Pending, refusal};
+use super::answers::{Answers, Pending, QUESTIONS, refusal};
 use super::outbox::Outbox;
 use super::requests::{self, Refusal};
 use crate::core::envelope::{Entry, MessageHead};
-use crate::core::{MailboxId, encode};
+use crate::core::{GroupName, MailboxId, encode};
 use crate::shard::session::SessionKey;
 use crate::shard::{Request, ShardHandle};
 
@@ -246,8 +246,14 @@ impl Reader {
             content: submit.content,
             inbox_limit: submit.inbox_limit,
         };
-        let command = if to_group { Command::AppendToGroup(append) } else { Command::AppendMessage(append) };
-        place.send(Pending::Append { session, seq, outcome: Box::pin(lane.shard.propose(encode(command))) });
+        let Some(group) = GroupName::new(&append.app, &append.to).filter(|_| to_group) else {
+            let command = encode(Command::AppendMessage(append));
+            place.send(Pending::Append { session, seq, outcome: Box::pin(lane.shard.propose(command)) });
+            return Ok(());
+        };
+        let from = append.from.clone();
+        let outcome = Box::pin(lane.shard.propose(encode(Command::AppendToGroup(append))));
+        place.send(Pending::AppendToGroup { session, seq, group, from, outcome });
         Ok(())
     }
 
@@ -265,6 +271,8 @@ impl Reader {
                 shard: handle.clone(),
                 outbox: self.outbox.clone(),
                 retry_after_ms: self.context.config.retry_after_ms,
+                groups: self.context.groups.clone(),
+                questions: Arc::new(Semaphore::new(QUESTIONS)),
                 metrics: self.context.metrics.clone(),
             };
             tokio::spawn(answers.run(taken));

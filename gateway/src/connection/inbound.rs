@@ -10,6 +10,7 @@ use tidings_proto::{ErrorCode, GroupId, UserId};
 use tokio::time::Instant;
 
 use super::outbound::UnansweredRead;
+use super::requests::LEVEL;
 use super::{Connection, Unblocked};
 use crate::backoff;
 use crate::directory::UserKey;
@@ -137,7 +138,7 @@ impl<S: Transport> Connection<S> {
         };
         let seq = pending.seq;
         let behind_others = self.sends.is_waiting_for(shard);
-        let link = if behind_others { None } else { self.core.router.route(shard) };
+        let link = if behind_others { None } else { self.route(&pending) };
         let submit = link.as_ref().map(|_| self.submit_frame(&pending));
         self.sends.insert(pending);
         match (link, submit) {
@@ -145,6 +146,13 @@ impl<S: Transport> Connection<S> {
             _ => self.sends.again(seq, false, now + RETRY_SOON),
         }
         Ok(())
+    }
+
+    /// The link on which a send can go now: of groups a broker of the first release knows nothing, they wait until it was
+    /// upgraded.
+    pub(super) fn route(&self, pending: &Pending) -> Option<Arc<LinkHandle>> {
+        let link = self.core.router.route(pending.shard)?;
+        (!pending.is_group || link.level >= LEVEL).then_some(link)
     }
 
     /// Puts a frame in a link's queue; where that is full, this connection reads no further until there is room.

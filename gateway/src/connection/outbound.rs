@@ -232,7 +232,7 @@ impl<S: Transport> Connection<S> {
             if stuck.contains(&pending.shard) {
                 continue;
             }
-            let submit = self.core.router.route(pending.shard).map(|link| (self.submit_frame(&pending), link));
+            let submit = self.route(&pending).map(|link| (self.submit_frame(&pending), link));
             match submit.map(|(frame, link)| (link.try_send(frame), link.id)) {
                 Some((Ok(()), link)) => {
                     self.core.metrics.resubmitted.increment(1);

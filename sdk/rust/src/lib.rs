@@ -32,6 +32,7 @@ mod driver;
 mod error;
 mod events;
 mod gateways;
+mod groups;
 mod receipts;
 mod recipient;
 mod requests;
@@ -52,7 +53,8 @@ pub use store::{FileStore, MemoryStore, Store, StoreError};
 pub use token::TokenSource;
 
 pub use tidings_proto::ErrorCode;
-pub use tidings_proto::client::v1::{Device, Devices, Durability};
+pub use tidings_proto::client::v1::{Device, Devices, Durability, GroupState, Members, MyGroups};
+pub use tidings_proto::group::v1 as group;
 pub use tidings_proto::message::v1::{
     Content, Failure, GroupEvent, MessageId, Receipt, ReceiptRequest, group_event, receipt,
 };

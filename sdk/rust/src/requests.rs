@@ -11,13 +11,12 @@ impl Client {
     pub async fn devices(&self) -> Result<Devices, RequestError> {
         match self.ask(request::Request::ListDevices(ListDevices {})).await? {
             response::Response::Devices(devices) => Ok(devices),
-            #[allow(unreachable_patterns)]
             _ => Err(RequestError::UnknownAnswer),
         }
     }
 
     /// Asks, and waits for the answer: without a limit, since a request that is lost is repeated.
-    async fn ask(&self, request: request::Request) -> Result<response::Response, RequestError> {
+    pub(crate) async fn ask(&self, request: request::Request) -> Result<response::Response, RequestError> {
         let (answer, answered) = oneshot::channel();
         let command = Command::Request { request, answer };
         self.commands.send(command).await.map_err(|_| RequestError::Stopped(self.stop_reason()))?;

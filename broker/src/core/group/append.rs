@@ -2,10 +2,11 @@
 //! before.
 
 use tidings_proto::ErrorCode;
+use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{AppendMessage, GroupMemberRecord, GroupRecord, GroupTargetsRecord};
 
 use super::fan_out::Publication;
-use super::{MAY_SEND, RECEIVES};
+use super::permissions;
 use crate::core::append::{Numbered, expires_at_ms, valid_slot};
 use crate::core::envelope::{Entry, MessageHead};
 use crate::core::keys::{self, GroupName};
@@ -32,9 +33,10 @@ impl Applying<'_> {
         if self.is_overloaded(&group, &targets)? {
             return refused(ErrorCode::Overloaded);
         }
-        let mut publication = Publication::default();
-        if record.settings.unwrap_or_default().hunt {
-            let Some(chosen) = self.hunt(&group, &record.hunted, &append.from)? else {
+        let settings = record.settings.unwrap_or_default();
+        let mut publication = Publication::new(&record);
+        if settings.hunt {
+            let Some(chosen) = self.hunt(&group, &record, &append.from)? else {
                 return refused(ErrorCode::RecipientUnknown);
             };
             record.hunted.clone_from(&chosen);
@@ -69,7 +71,7 @@ impl Applying<'_> {
         Ok(match member {
             None => Some(ErrorCode::NotAMember),
             Some(_) if settings.deleted => Some(ErrorCode::NotAMember),
-            Some(member) if member.permissions & MAY_SEND == 0 => Some(ErrorCode::PermissionDenied),
+            Some(member) if !permissions(&member, settings.member_permissions).has(Permission::Send) => Some(ErrorCode::PermissionDenied),
             Some(_) if settings.paused => Some(ErrorCode::GroupPaused),
             Some(_) => None,
         })
@@ -93,13 +95,14 @@ impl Applying<'_> {
     }
 
     /// The next member behind the last one who receives and is not the sender.
-    fn hunt(&self, group: &GroupName, last: &str, from: &str) -> Result<Option<String>, CoreError> {
-        for after in [last, ""] {
+    fn hunt(&self, group: &GroupName, record: &GroupRecord, from: &str) -> Result<Option<String>, CoreError> {
+        let of_members = record.settings.unwrap_or_default().member_permissions;
+        for after in [record.hunted.as_str(), ""] {
             let (first, end) = keys::group_members(group, after);
             for (key, stored) in self.store.scan(&first, &end, HUNTED_PER_COMMAND) {
                 let member: GroupMemberRecord = records::open("group member", stored)?;
                 let user = keys::member_user(&key).ok_or(CoreError::Contradiction("a member has no name"))?;
-                if user != from && member.permissions & RECEIVES != 0 {
+                if user != from && permissions(&member, of_members).has(Permission::Receive) {
                     return Ok(Some(user.to_owned()));
                 }
             }

@@ -3,9 +3,10 @@
 //! off one after the other, members as they are at each: whoever is removed later still gets the earlier (promise 3).
 
 use bytes::Bytes;
+use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{GroupItem, GroupMemberRecord, GroupPointer, LocalGroupRecord};
 
-use super::RECEIVES;
+use super::{permissions, record_of};
 use crate::core::envelope::{Entry, Peeked, peek};
 use crate::core::keys::{self, GroupName, MailboxId};
 use crate::core::limits::{HARD_INBOX_ENTRIES, INBOX_BYTES};
@@ -112,8 +113,7 @@ impl Applying<'_> {
         }
         if local.expanding_after.is_empty() {
             for member in &item.put {
-                let record = GroupMemberRecord { permissions: member.permissions };
-                self.store.put(keys::local_member(group, &member.user), records::seal(&record));
+                self.store.put(keys::local_member(group, &member.user), records::seal(&record_of(member)));
             }
         }
         let gift = Gift::new(group, item.group_seq, body)?;
@@ -158,7 +158,7 @@ impl Applying<'_> {
         for (key, stored) in &members {
             let member: GroupMemberRecord = records::open("group member", stored.clone())?;
             let user = keys::member_user(key).ok_or(CoreError::Contradiction("a member has no name"))?;
-            if item.is_event || member.permissions & RECEIVES != 0 {
+            if item.is_event || permissions(&member, item.member_permissions).has(Permission::Receive) {
                 given += usize::from(self.give(user, gift)?);
             }
             if !is_end {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_proto::mailbox::v1::{
-    ChannelDeliver, ChannelItem, GroupItem, GroupMember, GroupTargetsRecord, channel_item,
+    ChannelDeliver, ChannelItem, GroupItem, GroupMember, GroupRecord, GroupTargetsRecord, channel_item,
 };
 use tidings_proto::shard::shard_of;
 
@@ -22,6 +22,16 @@ pub(super) struct Publication {
     /// Only for these; `None`: for every member.
     pub some: Option<Vec<String>>,
     pub is_event: bool,
+    /// As in the group's settings.
+    pub member_permissions: u32,
+}
+
+impl Publication {
+    /// For every member.
+    pub(super) fn new(group: &GroupRecord) -> Self {
+        let member_permissions = group.settings.unwrap_or_default().member_permissions;
+        Self { member_permissions, ..Self::default() }
+    }
 }
 
 /// Puts the bodies into a page of a channel, and cuts it behind the item that fills so many bytes. `read` answers a body
@@ -95,6 +105,7 @@ impl Applying<'_> {
             for_some: publication.some.is_some(),
             some: publication.some.as_deref().map(of_target).unwrap_or_default(),
             is_event: publication.is_event,
+            member_permissions: publication.member_permissions,
             ..GroupItem::default()
         }
     }

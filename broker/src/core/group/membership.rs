@@ -10,6 +10,7 @@ use tidings_proto::message::v1::group_event::Kind;
 use tidings_proto::shard::shard_of;
 
 use super::fan_out::Publication;
+use super::record_of;
 use crate::core::envelope::Entry;
 use crate::core::keys::{self, GroupName};
 use crate::core::limits::USERS_PER_UPDATE;
@@ -63,7 +64,8 @@ impl Applying<'_> {
             let is_told = changing.record.settings.is_some() && !settings.deleted;
             changing.record.settings = Some(settings);
             if is_told {
-                self.publish_event(changing, Kind::Settings, &change.by, Vec::new(), Publication::default())?;
+                let publication = Publication::new(&changing.record);
+                self.publish_event(changing, Kind::Settings, &change.by, Vec::new(), publication)?;
             }
         }
         self.put_members(changing, kind, &change.by, change.put)?;
@@ -80,7 +82,7 @@ impl Applying<'_> {
         let (mut joined, mut changed) = (Vec::new(), Vec::new());
         for member in members {
             let key = keys::group_member(&changing.name, &member.user);
-            let record = GroupMemberRecord { permissions: member.permissions };
+            let record = record_of(&member);
             match self.load::<GroupMemberRecord>("group member", &key)? {
                 Some(known) if known == record => continue,
                 Some(_) => changed.push(member),
@@ -97,7 +99,8 @@ impl Applying<'_> {
         for (kind, put) in [(kind, joined), (Kind::MembersChanged, changed)] {
             if !put.is_empty() {
                 let users = put.iter().map(|member| member.user.clone()).collect();
-                self.publish_event(changing, kind, by, users, Publication { put, ..Publication::default() })?;
+                let publication = Publication { put, ..Publication::new(&changing.record) };
+                self.publish_event(changing, kind, by, users, publication)?;
             }
         }
         Ok(())
@@ -124,7 +127,7 @@ impl Applying<'_> {
         let kind = if matches!(kind, Kind::Left | Kind::Deleted) { kind } else { Kind::Removed };
         // That the group is gone is told to each alone: the others hear the same in a moment.
         let some = (kind == Kind::Deleted).then(|| removed.clone());
-        let publication = Publication { removed: removed.clone(), some, ..Publication::default() };
+        let publication = Publication { removed: removed.clone(), some, ..Publication::new(&changing.record) };
         self.publish_event(changing, kind, by, removed.clone(), publication)?;
         for user in removed {
             let left = changing.record.members.checked_sub(1);

@@ -6,15 +6,17 @@ use tidings_proto::mailbox::v1::{ExpandGroups, GroupChange, GroupMember, GroupSe
 use tidings_proto::message::v1::group_event::Kind;
 use tidings_proto::message::v1::{GroupEvent, envelope};
 
-use super::{MAY_SEND, RECEIVES};
 use crate::core::limits::{EXPANDED_PER_COMMAND, USERS_PER_UPDATE};
 use crate::core::testing::{APP, Shard, message};
 use crate::core::{AttachedDevice, Reply};
 
-const ALL: u32 = MAY_SEND | RECEIVES;
+const SEND: u32 = 1 << 1;
+const RECEIVE: u32 = 1 << 2;
+const ALL: u32 = SEND | RECEIVE;
 
-fn member(user: &str, permissions: u32) -> GroupMember {
-    GroupMember { user: user.to_owned(), permissions }
+/// A member who may do this, in a group that lets plain members do nothing.
+fn member(user: &str, allow: u32) -> GroupMember {
+    GroupMember { user: user.to_owned(), allow, ..GroupMember::default() }
 }
 
 fn update(shard: &mut Shard, revisions: (u64, u64), changes: Vec<GroupChange>) -> Reply {
@@ -98,7 +100,7 @@ fn who_is_removed_is_told_so_last_and_a_retry_is_still_answered() {
 
 #[test]
 fn refusals_have_their_reasons() {
-    let mut shard = shard_with(&[member("alice", ALL), member("bob", RECEIVES)]);
+    let mut shard = shard_with(&[member("alice", ALL), member("bob", RECEIVE)]);
     let (alice, bob) = (shard.attach("alice", "phone", None), shard.attach("bob", "phone", None));
     let eve = shard.attach("eve", "phone", None);
     assert_eq!(say(&mut shard, &eve, "eve", 1), Reply::Refused(ErrorCode::NotAMember));
@@ -120,7 +122,7 @@ fn refusals_have_their_reasons() {
 
 #[test]
 fn a_listener_alone_gets_messages_and_everybody_hears_who_comes() {
-    let mut shard = shard_with(&[member("alice", ALL), member("bob", MAY_SEND)]);
+    let mut shard = shard_with(&[member("alice", ALL), member("bob", SEND)]);
     let alice = shard.attach("alice", "phone", None);
     say(&mut shard, &alice, "alice", 1);
     update(&mut shard, (5, 6), vec![put(&[member("carol", ALL)])]);
@@ -130,6 +132,20 @@ fn a_listener_alone_gets_messages_and_everybody_hears_who_comes() {
     say(&mut shard, &alice, "alice", 2);
     assert_eq!(shard.messages("bob").len(), 1);
     assert_eq!(events(&shard, "bob").last().unwrap().kind(), Kind::MembersChanged);
+}
+
+#[test]
+fn what_plain_members_may_do_changes_for_all_at_one_place_in_the_order() {
+    let mut shard = shard_with(&[member("alice", ALL), member("bob", 0)]);
+    let (alice, bob) = (shard.attach("alice", "phone", None), shard.attach("bob", "phone", None));
+    say(&mut shard, &alice, "alice", 1);
+    assert_eq!(say(&mut shard, &bob, "bob", 1), Reply::Refused(ErrorCode::PermissionDenied));
+    let open = GroupSettings { member_permissions: ALL, ..GroupSettings::default() };
+    update(&mut shard, (5, 6), vec![settings(open)]);
+    say(&mut shard, &alice, "alice", 2);
+    assert!(is_accepted(&say(&mut shard, &bob, "bob", 1)));
+    let seqs: Vec<_> = shard.messages("bob").iter().map(|message| message.id.unwrap().seq).collect();
+    assert_eq!(seqs, [2, 1], "nothing of what was said before");
 }
 
 #[test]
