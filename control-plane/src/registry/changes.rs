@@ -3,7 +3,7 @@
 
 use tidings_consensus::{ApplyContext, StateStore};
 use tidings_proto::cluster::v1::{
-    AppDeleted, Change, PolicyChanged, ShardMapChanged, TokenRevoked, UserChanged, change,
+    AppDeleted, Change, GroupChanged, PolicyChanged, ShardMapChanged, TokenRevoked, UserChanged, change,
 };
 use tidings_proto::registry::v1::{ChangeLogRecord, UserRecord};
 
@@ -56,6 +56,12 @@ impl<'a> Changes<'a> {
     pub fn token(&mut self, store: &mut dyn StateStore, app: &str, user: &str, id: &str) -> Result<(), Refusal> {
         let revoked = TokenRevoked { app: app.to_owned(), user: user.to_owned(), token_id: id.to_owned() };
         self.put(store, change::Change::TokenRevoked(revoked))
+    }
+
+    /// A group or its members changed, which its own events tell.
+    pub fn group(&mut self, store: &mut dyn StateStore, app: &str, group: &str, revision: u64) -> Result<(), Refusal> {
+        let changed = GroupChanged { app: app.to_owned(), group: group.to_owned(), revision };
+        self.put(store, change::Change::GroupChanged(changed))
     }
 
     /// An app was deleted with all that belonged to it.

@@ -27,7 +27,7 @@ use super::{api_keys, changes, keys, sweep, tokens, users};
 pub(super) struct Log {
     store: MemoryStore,
     index: u64,
-    now_ms: i64,
+    pub(super) now_ms: i64,
 }
 
 impl Log {
@@ -44,6 +44,10 @@ impl Log {
 
     pub(super) fn state(&self) -> &dyn StateStore {
         &self.store
+    }
+
+    pub(super) fn dump(&self) -> Vec<(bytes::Bytes, bytes::Bytes)> {
+        self.store.dump()
     }
 
     pub(super) fn with_user() -> Self {
@@ -63,7 +67,7 @@ fn hash(secret: u8) -> Vec<u8> {
     vec![secret; keys::HASH_BYTES]
 }
 
-fn create_user(id: &str, display_name: &str) -> C {
+pub(super) fn create_user(id: &str, display_name: &str) -> C {
     let (app, id, display_name) = ("default".to_owned(), id.to_owned(), display_name.to_owned());
     C::CreateUser(CreateUser { app, id, display_name, attributes: BTreeMap::new() })
 }

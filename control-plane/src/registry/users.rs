@@ -5,6 +5,7 @@ use tidings_proto::effective_policy::DEFAULT_POLICY;
 use tidings_proto::registry::v1::{CreateUser, DeleteUser, UpdateUser, UserRecord};
 
 use super::changes::Changes;
+use super::groups::{self, members};
 use super::read::Read;
 use super::record::encode;
 use super::refusal::Refusal;
@@ -90,6 +91,7 @@ pub fn delete(
 ) -> Result<(), Refusal> {
     let user = get(store, &command.app, &command.id)?;
     tokens::revoke_all(store, context, &user.app, &user.id)?;
+    members::forget_user(&mut groups::Apply { store, context, changes }, &user.app, &user.id)?;
     remove(store, &user);
     changes.user_deleted(store, &user.app, &user.id)
 }

@@ -1,5 +1,7 @@
 //! The limits of what a request may hold, checked before anything else; a refusal names the field.
 
+pub mod groups;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_types::FieldMask;
@@ -13,6 +15,8 @@ use crate::registry::refusal::Refusal;
 pub const MAX_DISPLAY_NAME_BYTES: usize = 256;
 /// Bytes of all keys and values of a user's attributes, at most.
 pub const MAX_ATTRIBUTES_BYTES: usize = 4096;
+/// Bytes of a filter, at most.
+pub const MAX_FILTER_BYTES: usize = 128;
 /// The longest life of a token that expires: ten years.
 pub const MAX_TTL_SECONDS: u64 = 10 * 365 * 24 * 3600;
 
@@ -73,6 +77,14 @@ pub fn attributes(field: &str, attributes: &BTreeMap<String, String>) -> Result<
             return Err(Refusal::invalid(field, "has an empty key"));
         }
         label(field, key)?;
+    }
+    Ok(())
+}
+
+/// A pattern over ids.
+pub fn filter(filter: &str) -> Result<(), Refusal> {
+    if filter.len() > MAX_FILTER_BYTES {
+        return Err(Refusal::invalid("filter", format!("has more than {MAX_FILTER_BYTES} bytes")));
     }
     Ok(())
 }

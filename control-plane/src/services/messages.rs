@@ -47,11 +47,13 @@ pub fn api_key(record: ApiKeyRecord) -> ApiKey {
     }
 }
 
-fn unless_zero(ms: i64) -> Option<Timestamp> {
+/// A time, where there is one.
+pub fn unless_zero(ms: i64) -> Option<Timestamp> {
     if ms == 0 { None } else { at(ms) }
 }
 
-fn at(ms: i64) -> Option<Timestamp> {
+/// A time of Unix ms.
+pub fn at(ms: i64) -> Option<Timestamp> {
     // The remainder is below a thousand, times a million fits.
     Some(Timestamp { seconds: ms.div_euclid(1000), nanos: (ms.rem_euclid(1000) * 1_000_000) as i32 })
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // These are tests through and through.
 
 mod backends;
+mod groups;
 mod harness;
 mod nodes;
 mod policies;
