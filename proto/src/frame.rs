@@ -166,12 +166,11 @@ mod tests {
         );
         let failure = (message_id(), ".{1,20}", 40..49i32, any::<i64>())
             .prop_map(|(id, to, reason, at_ms)| envelope::Event::Failure(Failure { id: Some(id), to, reason, at_ms }));
-        let group_event = (0..8i32, proptest::collection::vec(".{1,20}", 0..3), any::<u64>()).prop_map(
-            |(kind, users, group_seq)| {
+        let group_event =
+            (0..8i32, proptest::collection::vec(".{1,20}", 0..3), any::<u64>()).prop_map(|(kind, users, group_seq)| {
                 let (group, by) = ("team".to_owned(), users.first().cloned().unwrap_or_default());
                 envelope::Event::GroupEvent(GroupEvent { group, group_seq, kind, users, by, at_ms: 1 })
-            },
-        );
+            });
         prop_oneof![message, receipt, failure, group_event].prop_map(|event| Envelope { event: Some(event) })
     }
 

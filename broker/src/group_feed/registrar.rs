@@ -10,7 +10,9 @@ use tidings_consensus::Group;
 use tidings_node::Shutdown;
 use tidings_proto::cluster::v1::{GetGroupChangesRequest, GetGroupChangesResponse, ListGroupsOfShardRequest};
 use tidings_proto::mailbox::v1::command::Command;
-use tidings_proto::mailbox::v1::{GroupChange, GroupMember, GroupMemberRecord, GroupRecord, GroupSettings, UpdateGroup};
+use tidings_proto::mailbox::v1::{
+    GroupChange, GroupMember, GroupMemberRecord, GroupRecord, GroupSettings, UpdateGroup,
+};
 use tidings_proto::message::v1::group_event::Kind;
 
 use super::news::GroupNews;

@@ -60,29 +60,20 @@ fn change_of(event: &Event) -> Option<GroupChange> {
         },
         What::Joined(joined) => GroupChange { kind: Kind::Joined.into(), put: put(&joined.members), ..change },
         What::Left(left) => GroupChange { kind: Kind::Left.into(), removed: vec![left.user.clone()], ..change },
-        What::Removed(removed) => {
-            GroupChange { kind: Kind::Removed.into(), removed: removed.users.clone(), ..change }
-        }
+        What::Removed(removed) => GroupChange { kind: Kind::Removed.into(), removed: removed.users.clone(), ..change },
         What::Changed(member) => {
             GroupChange { kind: Kind::MembersChanged.into(), put: vec![member_of(member)], ..change }
         }
-        What::Settings(group) => GroupChange {
-            kind: Kind::Settings.into(),
-            settings: Some(settings_of(group, event.revision)),
-            ..change
-        },
+        What::Settings(group) => {
+            GroupChange { kind: Kind::Settings.into(), settings: Some(settings_of(group, event.revision)), ..change }
+        }
         What::Deleted(_) => return None,
     })
 }
 
 /// A member as the home keeps it.
 pub fn member_of(member: &Member) -> GroupMember {
-    GroupMember {
-        user: member.user.clone(),
-        role: member.role.cast_unsigned(),
-        allow: member.allow,
-        deny: member.deny,
-    }
+    GroupMember { user: member.user.clone(), role: member.role.cast_unsigned(), allow: member.allow, deny: member.deny }
 }
 
 /// What the home has to know of a group.
@@ -103,9 +94,9 @@ pub fn difference(
     now: &BTreeMap<String, GroupMember>,
 ) -> Vec<GroupChange> {
     let is_same = |member: &&GroupMember| {
-        known.get(&member.user).is_some_and(|known| {
-            (known.role, known.allow, known.deny) == (member.role, member.allow, member.deny)
-        })
+        known
+            .get(&member.user)
+            .is_some_and(|known| (known.role, known.allow, known.deny) == (member.role, member.allow, member.deny))
     };
     let removed: Vec<_> = known.keys().filter(|user| !now.contains_key(*user)).cloned().collect();
     let put: Vec<_> = now.values().filter(|member| !is_same(member)).cloned().collect();

@@ -74,9 +74,7 @@ async fn ask(
         request::Request::ActOnGroup(_)
         | request::Request::GetGroup(_)
         | request::Request::ListMembers(_)
-        | request::Request::ListMyGroups(_) => {
-            Err(Refusal { code: ErrorCode::InvalidArgument, leader_node: 0 })
-        }
+        | request::Request::ListMyGroups(_) => Err(Refusal { code: ErrorCode::InvalidArgument, leader_node: 0 }),
     }
 }
 

@@ -145,7 +145,9 @@ impl Courier {
                 let (from, to) = (keys::channel_item(target, after + 1), keys::channel_item(target, u64::MAX));
                 let mut page = page_of_channel(source, after, view.scan(&from, &to, PAGE)?)?;
                 if let Some(page) = &mut page {
-                    fill_bodies(page, PAGE_BYTES, |group, seq| Ok::<_, Error>(view.get(&keys::group_body(group, seq))?))?;
+                    fill_bodies(page, PAGE_BYTES, |group, seq| {
+                        Ok::<_, Error>(view.get(&keys::group_body(group, seq))?)
+                    })?;
                 }
                 Ok::<_, Error>(page)
             });

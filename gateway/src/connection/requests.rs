@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::Connection;
 use super::inbound::RETRY_AFTER_MS;
-use crate::requests::Admission;
 use crate::core::inbox_limits;
+use crate::requests::Admission;
 use crate::session::{Close, Event};
 use crate::socket::Transport;
 

@@ -71,7 +71,9 @@ impl Applying<'_> {
         Ok(match member {
             None => Some(ErrorCode::NotAMember),
             Some(_) if settings.deleted => Some(ErrorCode::NotAMember),
-            Some(member) if !permissions(&member, settings.member_permissions).has(Permission::Send) => Some(ErrorCode::PermissionDenied),
+            Some(member) if !permissions(&member, settings.member_permissions).has(Permission::Send) => {
+                Some(ErrorCode::PermissionDenied)
+            }
             Some(_) if settings.paused => Some(ErrorCode::GroupPaused),
             Some(_) => None,
         })

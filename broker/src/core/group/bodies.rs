@@ -4,9 +4,9 @@
 use bytes::Bytes;
 use tidings_proto::mailbox::v1::GroupBodyRecord;
 
+use crate::core::Applying;
 use crate::core::keys::{self, GroupName};
 use crate::core::records::{self, CoreError};
-use crate::core::Applying;
 
 impl Applying<'_> {
     /// Refers to a body so many times more; stores it (format byte and envelope) when it is not there.

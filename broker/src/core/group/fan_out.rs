@@ -84,7 +84,10 @@ impl Applying<'_> {
                 continue;
             }
             let item = channel_item::Item::Group(item);
-            self.push_item(target, &ChannelItem { app: group.app().to_owned(), item: Some(item), ..ChannelItem::default() })?;
+            self.push_item(
+                target,
+                &ChannelItem { app: group.app().to_owned(), item: Some(item), ..ChannelItem::default() },
+            )?;
             remote += 1;
         }
         self.use_body(group, seq, &entry.stored, remote)?;

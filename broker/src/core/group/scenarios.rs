@@ -156,9 +156,7 @@ fn a_hunt_group_gives_each_message_to_the_next_one() {
     for seq in 1..=4 {
         assert!(is_accepted(&say(&mut shard, &customer, "alice", seq)));
     }
-    let got = |user: &str| -> Vec<u64> {
-        shard.messages(user).iter().map(|message| message.id.unwrap().seq).collect()
-    };
+    let got = |user: &str| -> Vec<u64> { shard.messages(user).iter().map(|message| message.id.unwrap().seq).collect() };
     assert_eq!((got("bob"), got("carol"), got("alice")), (vec![1, 3], vec![2, 4], vec![1, 2, 3, 4]));
 }
 
@@ -186,7 +184,10 @@ fn what_is_not_from_the_revision_that_the_home_has_changes_nothing() {
     let crowd: Vec<_> = (0..=USERS_PER_UPDATE).map(|number| member(&number.to_string(), ALL)).collect();
     assert_eq!(update(&mut shard, (5, 6), vec![put(&crowd)]), Reply::Refused(ErrorCode::InvalidArgument));
     assert_eq!(update(&mut shard, (5, 6), vec![put(&crowd[1..])]), Reply::GroupStands { revision: 6 });
-    assert_eq!(update(&mut shard, (6, 7), vec![put(&[member("a\0b", ALL)])]), Reply::Refused(ErrorCode::InvalidArgument));
+    assert_eq!(
+        update(&mut shard, (6, 7), vec![put(&[member("a\0b", ALL)])]),
+        Reply::Refused(ErrorCode::InvalidArgument)
+    );
     assert!(events(&shard, "bob").is_empty());
 }
 

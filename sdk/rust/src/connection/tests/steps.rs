@@ -70,6 +70,22 @@ fn the_window_counts_from_the_oldest_unanswered() {
 }
 
 #[test]
+fn a_group_is_another_recipient_than_the_user_of_its_name() {
+    let mut client = online(8);
+    let group = |tag| {
+        let bob = crate::recipient::Recipient::Group(tidings_proto::GroupId::new("bob").unwrap());
+        Input::Send(Entry::new(bob, text_content("hi"), None, 0, tag))
+    };
+    assert_eq!(send(&mut client, "bob", 1), [(1, 0)]);
+    assert_eq!(written(&step(&mut client, T0, group(2))), [(2, 0)]);
+    assert_eq!(written(&step(&mut client, T0, group(3))), [(3, 2)]);
+    assert_eq!(send(&mut client, "bob", 4), [(4, 1)]);
+    let restored = Connection::<u32>::new(Config::default(), client.state());
+    let whom: Vec<_> = restored.outbox.iter().map(|(_, entry)| entry.to.to_string()).collect();
+    assert_eq!(whom, ["bob", "#bob", "#bob", "bob"]);
+}
+
+#[test]
 fn after_is_recomputed_when_the_earlier_one_has_ended() {
     let mut client = online(8);
     send(&mut client, "bob", 1);
