@@ -28,6 +28,8 @@ mod cluster_tests;
 #[cfg(test)]
 mod group_tests;
 #[cfg(test)]
+mod limit_tests;
+#[cfg(test)]
 mod policy_tests;
 #[cfg(test)]
 mod property_tests;

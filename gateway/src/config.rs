@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tidings_node::Section;
 use tidings_proto::frame::{DEFAULT_MAX_CONTENT_BYTES, FRAME_OVERHEAD_BYTES};
 
+use crate::limits::check_url;
 use crate::rate::Rate;
 
 /// The most sends that a device may have unanswered: the width of the recipient's duplicate window (decision 0002).
@@ -52,10 +53,15 @@ pub struct GatewayConfig {
     pub retry_ms: u32,
     /// How long a message whose fate is unknown (a broken link, no answer) is tried again before it is refused.
     pub outcome_unknown_ms: u32,
-    /// Undelivered entries that a recipient's mailbox may hold; 0 is the broker's default.
+    /// Undelivered entries that a recipient's mailbox may hold, whatever its policy says; 0: what its policy says.
     pub inbox_limit: u32,
     /// Tokens, and as many users, whose state is remembered.
     pub cache_entries: u32,
+    /// A Redis server (`redis://`, `rediss://`) in which all gateways count what rate limits of policies allow; empty: each
+    /// gateway counts for itself.
+    pub redis_url: String,
+    /// An answer of Redis that takes longer is none: the gateway goes by its own counts until it answers again.
+    pub redis_timeout_ms: u32,
     /// A draining gateway asks its clients to come back within a random time up to this.
     pub drain_reconnect_within_ms: u32,
     /// How long a draining gateway waits for answers that clients wait for, and for clients to go.
@@ -85,6 +91,8 @@ impl Default for GatewayConfig {
             outcome_unknown_ms: 10_000,
             inbox_limit: 0,
             cache_entries: 200_000,
+            redis_url: String::new(),
+            redis_timeout_ms: 200,
             drain_reconnect_within_ms: 5_000,
             drain_timeout_ms: 5_000,
         }
@@ -113,6 +121,12 @@ impl Section for GatewayConfig {
         ];
         if let Some((key, _)) = times.iter().find(|(_, value)| !(100..=3_600_000).contains(value)) {
             return Err(format!("{key} must be 100 (ms) to 3600000 (an hour)"));
+        }
+        if !(1..=10_000).contains(&self.redis_timeout_ms) {
+            return Err("redis_timeout_ms must be 1 to 10000".to_owned());
+        }
+        if !self.redis_url.is_empty() {
+            check_url(&self.redis_url)?;
         }
         if !(1..=MAX_SEND_WINDOW).contains(&self.send_window) {
             return Err(format!("send_window must be 1 to {MAX_SEND_WINDOW}, the width of the duplicate window"));
@@ -161,6 +175,15 @@ impl GatewayConfig {
         millis(self.outcome_unknown_ms)
     }
 
+    /// Undelivered entries that the mailbox of a recipient may hold whose policy allows so many.
+    pub(crate) fn inbox_limit(&self, policy: u32) -> u32 {
+        if self.inbox_limit == 0 { policy } else { policy.min(self.inbox_limit) }
+    }
+
+    pub(crate) fn redis_timeout(&self) -> Duration {
+        millis(self.redis_timeout_ms)
+    }
+
     pub(crate) fn drain_timeout(&self) -> Duration {
         millis(self.drain_timeout_ms)
     }
@@ -194,5 +217,7 @@ mod tests {
         assert!(refused(|config| config.heartbeat_ms = 0).contains("heartbeat_ms"));
         assert!(refused(|config| config.delivery_window_bytes = 10).contains("delivery_window_bytes"));
         assert!(refused(|config| config.cache_entries = 0).contains("cache_entries"));
+        assert!(refused(|config| config.redis_timeout_ms = 0).contains("redis_timeout_ms"));
+        assert!(refused(|config| config.redis_url = "localhost:6379".to_owned()).contains("redis://"));
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::config::GatewayConfig;
 use crate::directory::Directory;
 use crate::groups::Groups;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::registry::Registry;
@@ -25,6 +26,7 @@ pub(crate) struct Core {
     pub directory: Arc<Directory>,
     pub router: Arc<Router>,
     pub groups: Groups,
+    pub limits: Arc<Limits>,
     pub metrics: Arc<Metrics>,
     pub frame_rate: Rate,
     pub send_rate: Rate,
@@ -41,6 +43,7 @@ impl Core {
         directory: Arc<Directory>,
         router: Arc<Router>,
         groups: Groups,
+        limits: Arc<Limits>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let patience = Patience { not_accepted: config.retry(), unknown: config.outcome_unknown() };
@@ -52,6 +55,7 @@ impl Core {
             directory,
             router,
             groups,
+            limits,
             metrics,
             frame_rate,
             send_rate,

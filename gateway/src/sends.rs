@@ -21,6 +21,8 @@ pub(crate) struct Pending {
     pub content: Bytes,
     pub ttl_ms: Option<u64>,
     pub receipts: i32,
+    /// Of the recipient.
+    pub inbox_limit: u32,
     pub taken: Instant,
     /// The link it was submitted on; 0 while it waits to be submitted (again).
     pub link: u64,
@@ -244,6 +246,7 @@ mod tests {
             content: Bytes::from_static(b"12345"),
             ttl_ms: None,
             receipts: 0,
+            inbox_limit: 0,
             taken,
             link: 1,
             may_be_accepted: false,

@@ -8,9 +8,6 @@ pub const DEFAULT_POLICY: &str = "default";
 
 /// The default of [`Policy::max_message_bytes`].
 pub const MAX_MESSAGE_BYTES: u32 = 64 * 1024;
-/// The default of [`Policy::message_rates`]: what a person never reaches, and a runaway program does at once.
-pub const MESSAGE_RATES: [RateLimit; 2] =
-    [RateLimit { count: 600, seconds: 60 }, RateLimit { count: 6_000, seconds: 3_600 }];
 /// The default of [`Policy::history_seconds`]: 30 days.
 pub const HISTORY_SECONDS: u64 = 30 * 24 * 3600;
 /// The default of [`Policy::inbox_entries`].
@@ -63,7 +60,6 @@ impl Default for EffectivePolicy {
 impl From<&Policy> for EffectivePolicy {
     fn from(policy: &Policy) -> Self {
         let or_all = |audience| if audience == Audience::Unspecified { Audience::All } else { audience };
-        let rates = if policy.message_rates.is_empty() { &MESSAGE_RATES } else { policy.message_rates.as_slice() };
         Self {
             messages: policy.messages.unwrap_or(true),
             groups: policy.groups.unwrap_or(true),
@@ -71,7 +67,7 @@ impl From<&Policy> for EffectivePolicy {
             files: policy.files.unwrap_or(true),
             audience: or_all(policy.audience()),
             max_message_bytes: policy.max_message_bytes.unwrap_or(MAX_MESSAGE_BYTES),
-            message_rates: rates.to_vec(),
+            message_rates: policy.message_rates.clone(),
             app_message_rates: policy.app_message_rates.clone(),
             history_seconds: policy.history_seconds.unwrap_or(HISTORY_SECONDS),
             inbox_entries: policy.inbox_entries.unwrap_or(INBOX_ENTRIES),
@@ -160,7 +156,7 @@ mod tests {
         let plain = EffectivePolicy::default();
         assert!(plain.messages && plain.read_receipts && plain.audience == Audience::All);
         assert_eq!((plain.max_message_bytes, plain.history_seconds, plain.max_devices), (65_536, 2_592_000, 8));
-        assert_eq!(plain.message_rates, MESSAGE_RATES);
+        assert!(plain.message_rates.is_empty() && plain.app_message_rates.is_empty());
         let strict = Policy { history_seconds: Some(0), calls: Some(false), ..Policy::default() };
         let strict = EffectivePolicy::from(&strict);
         assert!((strict.history_seconds, strict.calls, strict.files) == (0, false, true));

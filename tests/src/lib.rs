@@ -7,6 +7,7 @@
 //! - [`group_view`]: what a member sees of a group
 //! - [`raw`]: a WebSocket without the SDK, to say what no SDK would
 //! - [`proxy`]: connections that can be cut
+//! - [`redis`]: a Redis server
 //! - [`certificates`]: a certificate authority
 //! - [`traffic`], [`recorder`]: numbered messages, and the account of who was told what
 //!
@@ -25,6 +26,7 @@ pub mod nodes;
 pub mod proxy;
 pub mod raw;
 pub mod recorder;
+pub mod redis;
 pub mod traffic;
 
 use std::future::Future;

@@ -32,13 +32,14 @@ async fn members_online_and_offline_see_one_order_from_joining_to_leaving() {
     for user in ["alice", "bob", "carol", "dave"] {
         tokens.push(control.user(user).await);
     }
-    control.group("team", &["alice", "bob", "carol"]).await;
     let (alice, alice_sees) = online(&node, &tokens[0]).await;
     let (bob, bob_sees) = online(&node, &tokens[1]).await;
     let (dave, dave_sees) = online(&node, &tokens[3]).await;
     // A second device of bob's sees the same.
-    let (_tablet, events) = node.client(&tokens[1], "tablet").connect().unwrap();
+    let (tablet, events) = node.client(&tokens[1], "tablet").connect().unwrap();
+    tablet.online().await.unwrap();
     let tablet_sees = GroupView::of(events);
+    control.group("team", &["alice", "bob", "carol"]).await;
 
     let mut accepted = Vec::new();
     let (from_alice, from_bob) = tokio::join!(talk(&alice, "alice"), talk(&bob, "bob"));
@@ -112,6 +113,7 @@ async fn users_create_join_add_and_leave_by_themselves() {
     bob.leave_group("club").await.unwrap();
     alice_sees.until("bob left", |place| place.what == What::Happened(Kind::Left, vec!["bob".to_owned()])).await;
     assert_eq!(say(&bob, "club", "and another thing").await, Err(ErrorCode::NotAMember));
+    bob_sees.until("bob left", |place| place.what == What::Happened(Kind::Left, vec!["bob".to_owned()])).await;
     assert_eq!(bob_sees.texts(), ["hello"], "what was said before is not for who joins");
 }
 

@@ -1,6 +1,7 @@
 //! What the client says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use prost::Message as _;
@@ -13,8 +14,10 @@ use super::outbound::UnansweredRead;
 use super::requests::LEVEL;
 use super::{Connection, Unblocked};
 use crate::backoff;
-use crate::directory::UserKey;
+use crate::directory::{Found, UserKey};
+use crate::limits::{LimitOf, Limited, Rates, Verdict};
 use crate::link::{LinkHandle, NotQueued};
+use crate::permission;
 use crate::sends::{Admission, Pending};
 use crate::session::Close;
 use crate::socket::Transport;
@@ -24,7 +27,7 @@ const MAX_UNANSWERED_READS: usize = 64;
 /// What a client is told to wait where the gateway knows no better.
 pub(super) const RETRY_AFTER_MS: u32 = 250;
 /// After a refusal that another node may lift.
-pub(super) const RETRY_SOON: std::time::Duration = std::time::Duration::from_millis(30);
+pub(super) const RETRY_SOON: Duration = Duration::from_millis(30);
 
 impl<S: Transport> Connection<S> {
     pub(super) fn on_frame(&mut self, frame: client_frame::Frame, now: Instant) -> Result<(), Close> {
@@ -53,36 +56,64 @@ impl<S: Transport> Connection<S> {
             }
         }
         if let Err(wait) = self.sent.take(&self.core.send_rate, self.core.uptime(now)) {
-            let retry_after = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1);
-            return self.refuse(send.seq, ErrorCode::RateLimited, "too many messages per second", Some(retry_after));
+            self.core.metrics.limited_by_connection.increment(1);
+            return self.refuse_for(wait, send.seq, "too many messages per second over this connection");
         }
         if let Err(reason) = valid_recipient(&send) {
             return self.refuse(send.seq, ErrorCode::InvalidArgument, &reason, None);
         }
-        let Some(content) = &send.content else {
-            return self.refuse(send.seq, ErrorCode::InvalidArgument, "Send.content is missing", None);
-        };
-        if content.encoded_len() > self.core.config.max_content_bytes as usize {
-            let message = format!(
-                "the content has {} bytes, at most {} are taken",
-                content.encoded_len(),
-                self.core.config.max_content_bytes
-            );
-            return self.refuse(send.seq, ErrorCode::TooLarge, &message, None);
+        let policy = self.session().policy();
+        let own = policy.effective();
+        if let Err(forbidden) = permission::to_send(&own, &send, self.core.config.max_content_bytes) {
+            return self.refuse(send.seq, forbidden.code, &forbidden.message, None);
+        }
+        self.count(send, Rates { user: own, app: policy.of_app() }, now)
+    }
+
+    /// Counts the send in the limits of its user and app.
+    fn count(&mut self, send: Send, rates: Rates, now: Instant) -> Result<(), Close> {
+        let limits = self.core.limits.clone();
+        let user = &self.guard.session().token.user;
+        let meters = self.meters.get_or_insert_with(|| limits.meters(user)).clone();
+        match limits.take(&meters, &rates) {
+            Verdict::Taken => self.on_counted(send, None, now),
+            Verdict::Limited(limited) => self.on_counted(send, Some(limited), now),
+            Verdict::Ask => {
+                let send = Box::new(send);
+                let asking = async move {
+                    let limited = limits.ask(&meters, &rates).await.err();
+                    Unblocked::Counted { send, limited }
+                };
+                self.blocked = Some(asking.boxed());
+                Ok(())
+            }
+        }
+    }
+
+    fn on_counted(&mut self, send: Send, limited: Option<Limited>, now: Instant) -> Result<(), Close> {
+        match limited {
+            Some(Limited { of: LimitOf::User, wait }) => {
+                return self.refuse_for(wait, send.seq, "more messages than the user may send");
+            }
+            Some(Limited { of: LimitOf::App, wait }) => {
+                return self.refuse_for(wait, send.seq, "more messages than the app may send");
+            }
+            None => {}
         }
         if !send.group.is_empty() {
             // Whether there is such a group, and who is a member, its home knows.
-            return self.take_send(send, now);
+            let receipts = send.receipts;
+            return self.take_send(send, receipts, 0, now);
         }
         let app = self.session().token.user.app();
         match self.core.directory.user_cached(&UserKey::text(app, &send.to)) {
-            Some(exists) => self.on_recipient(send, exists, now),
+            Some(found) => self.on_recipient(send, found, now),
             None => {
                 // The order of sends is kept because nothing more is read until the answer is there.
                 let (directory, app) = (self.core.directory.clone(), app.to_owned());
                 let asking = async move {
-                    let exists = directory.user(&app, &send.to).await;
-                    Unblocked::Recipient { send: Box::new(send), exists }
+                    let found = directory.user(&app, &send.to).await;
+                    Unblocked::Recipient { send: Box::new(send), found }
                 };
                 self.blocked = Some(asking.boxed());
                 Ok(())
@@ -92,8 +123,9 @@ impl<S: Transport> Connection<S> {
 
     pub(super) fn on_unblocked(&mut self, unblocked: Unblocked, now: Instant) -> Result<(), Close> {
         match unblocked {
-            Unblocked::Recipient { send, exists: Ok(exists) } => self.on_recipient(*send, exists, now),
-            Unblocked::Recipient { send, exists: Err(refusal) } => {
+            Unblocked::Counted { send, limited } => self.on_counted(*send, limited, now),
+            Unblocked::Recipient { send, found: Ok(found) } => self.on_recipient(*send, found, now),
+            Unblocked::Recipient { send, found: Err(refusal) } => {
                 self.refuse(send.seq, refusal.code, &refusal.message, Some(RETRY_AFTER_MS))
             }
             Unblocked::Queued { sent: true, .. } | Unblocked::Queued { seq: None, .. } => {
@@ -110,14 +142,18 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    fn on_recipient(&mut self, send: Send, exists: bool, now: Instant) -> Result<(), Close> {
-        if !exists {
+    fn on_recipient(&mut self, send: Send, found: Found, now: Instant) -> Result<(), Close> {
+        let Some(recipient) = found else {
             return self.refuse(send.seq, ErrorCode::RecipientUnknown, "there is no such user", None);
-        }
-        self.take_send(send, now)
+        };
+        let recipient = recipient.effective();
+        let receipts = permission::receipts(send.receipts, &recipient);
+        let inbox_limit = self.core.config.inbox_limit(recipient.inbox_entries);
+        self.take_send(send, receipts, inbox_limit, now)
     }
 
-    fn take_send(&mut self, send: Send, now: Instant) -> Result<(), Close> {
+    /// Hands a send on; the recipient's policy says what receipts it gives, and how much its mailbox holds.
+    fn take_send(&mut self, send: Send, receipts: i32, inbox_limit: u32, now: Instant) -> Result<(), Close> {
         let is_group = !send.group.is_empty();
         let to = if is_group { send.group } else { send.to };
         let Some(shard) = self.core.router.shard(self.session().token.user.app(), &to) else {
@@ -131,7 +167,8 @@ impl<S: Transport> Connection<S> {
             is_group,
             content: send.content.unwrap_or_default().encode_to_vec().into(),
             ttl_ms: send.ttl_ms,
-            receipts: send.receipts,
+            receipts,
+            inbox_limit,
             taken: now,
             link: 0,
             may_be_accepted: false,
@@ -190,8 +227,14 @@ impl<S: Transport> Connection<S> {
             content: pending.content.clone(),
             ttl_ms: pending.ttl_ms,
             receipts: pending.receipts,
-            inbox_limit: self.core.config.inbox_limit,
+            inbox_limit: pending.inbox_limit,
         })
+    }
+
+    /// Refuses a send that may be sent after a while.
+    fn refuse_for(&mut self, wait: Duration, seq: u64, message: &str) -> Result<(), Close> {
+        let retry_after_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1);
+        self.refuse(seq, ErrorCode::RateLimited, message, Some(retry_after_ms))
     }
 
     pub(super) fn refuse(

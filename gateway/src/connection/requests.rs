@@ -34,6 +34,9 @@ impl<S: Transport> Connection<S> {
             return self.refuse_request(id, ErrorCode::InvalidArgument, "a request of no kind that is known here");
         };
         let Some(shard) = self.shard_of_request(kind) else {
+            if !self.session().policy().effective().groups {
+                return self.refuse_request(id, ErrorCode::FeatureOff, "groups are switched off for this user");
+            }
             self.ask_groups(request, now);
             return Ok(());
         };

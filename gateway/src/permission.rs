@@ -1,0 +1,111 @@
+//! What a policy says to a message, before it is counted. Pure.
+
+use prost::Message as _;
+use tidings_proto::client::v1::Send;
+use tidings_proto::message::v1::ReceiptRequest;
+use tidings_proto::policy::v1::Audience;
+use tidings_proto::{EffectivePolicy, ErrorCode};
+
+/// Why a message is refused for good.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Forbidden {
+    pub code: ErrorCode,
+    pub message: String,
+}
+
+/// Whether whoever goes by `policy` may send this through a gateway that takes `max_content_bytes`.
+pub(crate) fn to_send(policy: &EffectivePolicy, send: &Send, max_content_bytes: u32) -> Result<(), Forbidden> {
+    let forbidden = |code, message: &str| Err(Forbidden { code, message: message.to_owned() });
+    if !policy.messages {
+        return forbidden(ErrorCode::FeatureOff, "messages are switched off for this user");
+    }
+    if !send.group.is_empty() && !policy.groups {
+        return forbidden(ErrorCode::FeatureOff, "groups are switched off for this user");
+    }
+    if policy.audience == Audience::Nobody {
+        return forbidden(ErrorCode::RefusedByPolicy, "this user may send to nobody");
+    }
+    let Some(content) = &send.content else {
+        return forbidden(ErrorCode::InvalidArgument, "Send.content is missing");
+    };
+    let (size, most) = (content.encoded_len(), max_content_bytes.min(policy.max_message_bytes));
+    if size > most as usize {
+        let message = format!("the content has {size} bytes, at most {most} are taken");
+        return Err(Forbidden { code: ErrorCode::TooLarge, message });
+    }
+    Ok(())
+}
+
+/// Which of the receipts that a sender asked for its recipient's policy lets out.
+pub(crate) fn receipts(requested: i32, recipient: &EffectivePolicy) -> i32 {
+    use ReceiptRequest::{ReceiptsAll, ReceiptsDelivered, ReceiptsNone, ReceiptsRead};
+    let requested = ReceiptRequest::try_from(requested).unwrap_or(ReceiptsAll);
+    let delivered = recipient.delivered_receipts && matches!(requested, ReceiptsAll | ReceiptsDelivered);
+    let read = recipient.read_receipts && matches!(requested, ReceiptsAll | ReceiptsRead);
+    let left = match (delivered, read) {
+        (true, true) => ReceiptsAll,
+        (true, false) => ReceiptsDelivered,
+        (false, true) => ReceiptsRead,
+        (false, false) => ReceiptsNone,
+    };
+    left as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidings_proto::message::v1::Content;
+
+    fn send(text_bytes: usize) -> Send {
+        let content = Some(Content { text: "x".repeat(text_bytes), ..Content::default() });
+        Send { content, ..Send::default() }
+    }
+
+    fn refusal(policy: &EffectivePolicy, send: &Send) -> Option<ErrorCode> {
+        to_send(policy, send, 1_000).err().map(|forbidden| forbidden.code)
+    }
+
+    #[test]
+    fn each_refusal_has_its_reason() {
+        let all = EffectivePolicy::default();
+        assert_eq!(refusal(&all, &send(5)), None);
+        assert_eq!(refusal(&all, &Send::default()), Some(ErrorCode::InvalidArgument));
+        let to_group = Send { group: "team".to_owned(), ..send(5) };
+        let no_groups = EffectivePolicy { groups: false, ..all.clone() };
+        assert_eq!(refusal(&no_groups, &to_group), Some(ErrorCode::FeatureOff));
+        assert_eq!((refusal(&no_groups, &send(5)), refusal(&all, &to_group)), (None, None));
+        let off = EffectivePolicy { messages: false, ..all.clone() };
+        assert_eq!(refusal(&off, &send(5)), Some(ErrorCode::FeatureOff));
+        let silent = EffectivePolicy { audience: Audience::Nobody, ..all };
+        assert_eq!(refusal(&silent, &send(5)), Some(ErrorCode::RefusedByPolicy));
+    }
+
+    #[test]
+    fn the_smaller_of_the_gateways_and_the_policys_size_holds_at_the_edge_and_one_beyond() {
+        // A text of 97 bytes is a content of 99.
+        let small = EffectivePolicy { max_message_bytes: 99, ..EffectivePolicy::default() };
+        assert_eq!((refusal(&small, &send(97)), refusal(&small, &send(98))), (None, Some(ErrorCode::TooLarge)));
+        let large = EffectivePolicy { max_message_bytes: 1 << 20, ..EffectivePolicy::default() };
+        assert_eq!((refusal(&large, &send(997)), refusal(&large, &send(998))), (None, Some(ErrorCode::TooLarge)));
+    }
+
+    #[test]
+    fn a_receipt_needs_both_who_asks_for_it_and_who_lets_it_out() {
+        use ReceiptRequest::{ReceiptsAll, ReceiptsDelivered, ReceiptsNone, ReceiptsRead};
+        let all = EffectivePolicy::default();
+        let unread = EffectivePolicy { read_receipts: false, ..all.clone() };
+        let silent = EffectivePolicy { delivered_receipts: false, ..unread.clone() };
+        for (requested, policy, left) in [
+            (ReceiptsAll, &all, ReceiptsAll),
+            (ReceiptsRead, &all, ReceiptsRead),
+            (ReceiptsAll, &unread, ReceiptsDelivered),
+            (ReceiptsRead, &unread, ReceiptsNone),
+            (ReceiptsDelivered, &unread, ReceiptsDelivered),
+            (ReceiptsAll, &silent, ReceiptsNone),
+            (ReceiptsNone, &all, ReceiptsNone),
+        ] {
+            assert_eq!(receipts(requested as i32, policy), left as i32, "{requested:?}");
+        }
+        assert_eq!(receipts(99, &all), ReceiptsAll as i32);
+    }
+}
