@@ -17,6 +17,7 @@ mod key;
 mod listen;
 mod output;
 mod policy;
+mod presence;
 mod recover;
 mod send;
 mod token;
@@ -59,6 +60,8 @@ pub enum Command {
     Listen(listen::ListenCommand),
     /// Chat in the terminal: `@bob hi` sends to bob, a plain line to the last one
     Chat(chat::ChatCommand),
+    /// Tell who is online, once or as it changes
+    Presence(presence::PresenceCommand),
     Audit(Box<audit::AuditCommand>),
     Recover(recover::RecoverCommand),
 }
@@ -81,6 +84,7 @@ pub fn run(command: Command) -> ExitCode {
             Command::Send(command) => command.run().await,
             Command::Listen(command) => command.run().await,
             Command::Chat(command) => command.run().await,
+            Command::Presence(command) => command.run().await,
             Command::Audit(command) => command.run().await,
             Command::Recover(command) => command.run(),
         }

@@ -5,6 +5,7 @@
 //! - [`attach`]: a device gets its slot and its stream, or takes up the ones it has (promise 5)
 //! - [`cursor`]: acknowledgements, delivered receipts, and when entries go
 //! - [`read`]: read receipts
+//! - [`post`]: a backend's message; [`locate`]: where a message is
 //! - [`channel`]: what one shard owes the mailboxes of another, exactly once
 //! - [`expiry`]: entries whose time has passed, and mailboxes that want upkeep
 //! - [`group`]: groups: one order at home, a copy of each body per shard, a pointer per member
@@ -19,7 +20,9 @@ pub mod expiry;
 pub mod group;
 pub mod keys;
 pub mod limits;
+pub mod locate;
 pub mod mailbox;
+pub mod post;
 pub mod read;
 pub mod records;
 pub mod window;
@@ -35,6 +38,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{Command, ExpandGroups, command};
+use tidings_proto::message::v1::MessageId;
 
 pub use attach::AttachedDevice;
 pub use keys::{GroupName, MailboxId};
@@ -51,6 +55,8 @@ pub enum Reply {
     /// To `AppendMessage`: it is in the mailbox, now or since an earlier attempt. The time of a duplicate is that of the
     /// sender device's newest message in the mailbox: exact when it is that one, else an upper bound.
     Appended { sent_at_ms: i64, duplicate: bool },
+    /// To `PostMessage`: it is in the mailbox under this id, now or since an earlier attempt.
+    Posted { id: MessageId, sent_at_ms: i64, duplicate: bool },
     /// To `MoveCursor`: where the device's cursor stands now. Below what was asked, ask again.
     CursorMoved { cursor: u64 },
     /// To `MarkRead`.
@@ -136,6 +142,7 @@ impl Core {
             command::Command::AppendToGroup(append) => applying.append_to_group(append),
             command::Command::UpdateGroup(update) => applying.update_group(update),
             command::Command::ExpandGroups(ExpandGroups {}) => applying.expand_groups(),
+            command::Command::PostMessage(post) => applying.post_message(post),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! - [`machine`]: runs the core under consensus
 //! - [`shard`]: the leader's memory: sessions, windows, pushes, acknowledgements; the courier to other shards
 //! - [`link`]: the stream that a gateway holds for all its sessions
+//! - [`post`]: messages of backends, and where a message is
 //! - [`query`]: what a shard's state answers to its users' questions
 //! - [`relay`]: from shard to shard, in this process or over gRPC
 //! - [`group_feed`]: what the control plane says of groups, into the shards that are their homes
@@ -20,6 +21,7 @@ pub mod link;
 pub mod machine;
 pub mod metrics;
 pub mod placer;
+pub mod post;
 pub mod query;
 pub mod relay;
 pub mod shard;

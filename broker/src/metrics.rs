@@ -34,6 +34,8 @@ pub struct Metrics {
     /// Commands that brought groups to a revision of the registry, and attempts that failed.
     pub group_updates: Counter,
     pub group_update_failures: Counter,
+    /// Changes of users' presence that gateways were told.
+    pub presence_told: Counter,
     /// Applying one command.
     pub apply_seconds: Histogram,
 }
@@ -56,6 +58,7 @@ impl Metrics {
             relay_failures: counter!("tidings_broker_channel_failures_total"),
             group_updates: counter!("tidings_broker_group_updates_total"),
             group_update_failures: counter!("tidings_broker_group_update_failures_total"),
+            presence_told: counter!("tidings_broker_presence_told_total"),
             apply_seconds: histogram!("tidings_broker_apply_seconds"),
         }
     }
@@ -73,6 +76,11 @@ impl Metrics {
     /// Sessions of a shard that wait to be read from the store.
     pub fn lagging(&self, shard: u32, sessions: usize) {
         gauge!("tidings_broker_lagging_sessions", "shard" => shard.to_string()).set(sessions as f64);
+    }
+
+    /// Users of a shard whose presence is watched.
+    pub fn watched(&self, shard: u32, users: usize) {
+        gauge!("tidings_broker_watched_users", "shard" => shard.to_string()).set(users as f64);
     }
 
     /// Items that wait in the channels of a shard.

@@ -11,6 +11,7 @@ use crate::directory::Directory;
 use crate::groups::Groups;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::presence::Presence;
 use crate::rate::Rate;
 use crate::registry::Registry;
 use crate::requests;
@@ -26,10 +27,13 @@ pub(crate) struct Core {
     pub directory: Arc<Directory>,
     pub router: Arc<Router>,
     pub groups: Groups,
+    pub presence: Arc<Presence>,
     pub limits: Arc<Limits>,
     pub metrics: Arc<Metrics>,
     pub frame_rate: Rate,
     pub send_rate: Rate,
+    pub watch_rate: Rate,
+    pub activity_rate: Rate,
     pub patience: Patience,
     /// The moment from which rate limiters count.
     pub started: Instant,
@@ -48,17 +52,21 @@ impl Core {
     ) -> Arc<Self> {
         let patience = Patience { not_accepted: config.retry(), unknown: config.outcome_unknown() };
         let (frame_rate, send_rate, started) = (config.frame_rate(), config.send_rate(), Instant::now());
+        let (watch_rate, activity_rate) = (config.watch_rate(), config.activity_rate());
         Arc::new(Self {
             config,
             clock,
             registry,
             directory,
+            presence: router.presence().clone(),
             router,
             groups,
             limits,
             metrics,
             frame_rate,
             send_rate,
+            watch_rate,
+            activity_rate,
             patience,
             started,
         })

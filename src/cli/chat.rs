@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tidings_sdk::{Client, ConnectionState, Event, Outgoing, Sending, Status};
+use tidings_sdk::{Client, ConnectionState, Event, Outgoing, Sending, Status, activity};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -18,7 +18,7 @@ use super::duration;
 use super::exit::{EXIT_CODES, Outcome};
 use super::gateway::GatewayOptions;
 use super::output::printable;
-use super::wording;
+use super::{presence, wording};
 
 /// Messages whose status is shown as it changes; of older ones it is not.
 const WATCHED: usize = 256;
@@ -101,6 +101,7 @@ impl ChatCommand {
                 () = sleep_until(end) => break,
             }
         }
+        chat.leave().await;
         chat.client.close().await;
         Ok(())
     }
@@ -123,7 +124,7 @@ impl Chat {
     async fn say(&mut self, line: &str) -> Outcome {
         let text = if line.starts_with(['@', '#']) {
             let (peer, text) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            self.talk_to(peer);
+            self.talk_to(peer).await?;
             text.trim()
         } else {
             line
@@ -143,9 +144,33 @@ impl Chat {
         Ok(())
     }
 
-    fn talk_to(&mut self, peer: &str) {
+    /// From now on it is this one: whether they are online is shown, and they are told who has come.
+    async fn talk_to(&mut self, peer: &str) -> Outcome {
+        if self.peer.as_deref() == Some(peer) {
+            return Ok(());
+        }
+        self.leave().await;
         self.peer = Some(peer.to_owned());
         self.screen.prompt = format!("{peer}> ");
+        let Some(user) = self.user().map(str::to_owned) else { return Ok(()) };
+        // What is no user id is said when something is sent to it.
+        let _ = self.client.activity(&user, activity::Kind::Joined, Vec::new()).await;
+        let client = self.client.clone();
+        // Not waited for: the answer may take as long as there is no connection.
+        tokio::spawn(async move { client.watch_presence([user]).await });
+        Ok(())
+    }
+
+    /// The user who is talked to, when it is not a group.
+    fn user(&self) -> Option<&str> {
+        self.peer.as_deref()?.strip_prefix('@')
+    }
+
+    /// Tells the one who was talked to last.
+    async fn leave(&self) {
+        if let Some(user) = self.user() {
+            let _ = self.client.activity(user, activity::Kind::Left, Vec::new()).await;
+        }
     }
 
     fn watch(&mut self, sending: Sending, text: String) {
@@ -197,7 +222,7 @@ impl Chat {
             Event::Message(message) => {
                 if self.peer.is_none() {
                     let peer = message.group().map_or(format!("@{}", message.from()), |group| format!("#{group}"));
-                    self.talk_to(&peer);
+                    self.talk_to(&peer).await?;
                 }
                 self.screen.show(&format!("{}: {}", wording::sender(message.as_proto()), message.text()))?;
                 self.client.mark_read(&message).await?;
@@ -205,6 +230,14 @@ impl Chat {
             Event::Transient(message) => {
                 let text = message.content.map_or(String::new(), |content| content.text);
                 self.screen.show(&format!("{}: {text}", message.from))?;
+            }
+            Event::Presence(user) if Some(user.user.as_str()) == self.user() => {
+                self.screen.show(&format!("— {}", presence::sentence(&user)))?;
+            }
+            Event::Activity(activity) => {
+                if let Some(doing) = doing(activity.kind()) {
+                    self.screen.show(&format!("— {} {doing}", activity.from))?;
+                }
             }
             Event::Connection(ConnectionState::Online { user, .. }) => {
                 self.screen.show(&format!("— online as {user}"))?
@@ -223,6 +256,16 @@ impl Chat {
             _ => return Ok(()),
         }
         Ok(self.screen.prompt()?)
+    }
+}
+
+/// In words; not of what only an application understands.
+fn doing(kind: activity::Kind) -> Option<&'static str> {
+    match kind {
+        activity::Kind::Typing => Some("is typing"),
+        activity::Kind::Joined => Some("is here"),
+        activity::Kind::Left => Some("has left"),
+        activity::Kind::Idle | activity::Kind::Custom => None,
     }
 }
 

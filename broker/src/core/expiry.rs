@@ -7,7 +7,7 @@ use tidings_proto::message::v1::{Failure, MessageId};
 use super::channel::Owed;
 use super::envelope::{Peeked, peek};
 use super::keys::{self, MailboxId};
-use super::limits::PAGE;
+use super::limits::{BACKEND_SLOT, PAGE};
 use super::mailbox::subtract;
 use super::records::CoreError;
 use super::{Applying, Reply};
@@ -58,7 +58,12 @@ impl Applying<'_> {
             subtract(&mut record.pending_entries, 1)?;
             subtract(&mut record.pending_bytes, bytes)?;
             // Of a group's message the sender is told how many have it, not who has not.
-            if let Peeked::Message(head) = peek(&envelope)? {
+            if let Peeked::Message(head) = peek(&envelope)?
+                && head.from_slot == BACKEND_SLOT
+            {
+                // Backends have no mailbox: they ask.
+                self.note_expired(mailbox, seq)?;
+            } else if let Peeked::Message(head) = peek(&envelope)? {
                 let failure = Failure {
                     id: Some(MessageId { stream: head.stream, seq: head.seq }),
                     to: head.to.to_owned(),

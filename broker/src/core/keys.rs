@@ -25,6 +25,7 @@ const LOCAL_GROUP: u8 = 0x26;
 const LOCAL_MEMBER: u8 = 0x27;
 const LOCAL_ITEM: u8 = 0x28;
 const EXPANDING: u8 = 0x29;
+const POSTED: u8 = 0x40;
 
 /// The longest key: a sender's of the longest ids.
 pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + MAX_ID_BYTES + 2;
@@ -340,6 +341,11 @@ fn users_after(kind: u8, group: &GroupName, after: &str) -> (Vec<u8>, Vec<u8>) {
         key(kind, &[group.bytes(), after.as_bytes(), &[0, 0]])
     };
     (from, key(kind, &[group.bytes(), &[u8::MAX]]))
+}
+
+/// What backends sent to a mailbox last.
+pub fn posted(mailbox: &MailboxId) -> Vec<u8> {
+    key(POSTED, &[&mailbox.0])
 }
 
 /// Times before 1970 sort as 1970.

@@ -70,11 +70,12 @@ async fn ask(
         request::Request::ListDevices(_) => {
             read(shard, move |view| query::devices(view, &mailbox)).await.map(response::Response::Devices)
         }
-        // The control plane's; no gateway asks a shard.
-        request::Request::ActOnGroup(_)
+        // Gateways answer it, or the control plane does.
+        request::Request::WatchPresence(_)
+        | request::Request::ActOnGroup(_)
         | request::Request::GetGroup(_)
         | request::Request::ListMembers(_)
-        | request::Request::ListMyGroups(_) => Err(Refusal { code: ErrorCode::InvalidArgument, leader_node: 0 }),
+        | request::Request::ListMyGroups(_) => Err(ErrorCode::InvalidArgument.into()),
     }
 }
 

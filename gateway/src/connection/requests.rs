@@ -33,6 +33,9 @@ impl<S: Transport> Connection<S> {
         let Some(kind) = &request.request else {
             return self.refuse_request(id, ErrorCode::InvalidArgument, "a request of no kind that is known here");
         };
+        if let request::Request::WatchPresence(watch) = kind {
+            return self.on_watch_presence(id, watch, now);
+        }
         let Some(shard) = self.shard_of_request(kind) else {
             if !self.session().policy().effective().groups {
                 return self.refuse_request(id, ErrorCode::FeatureOff, "groups are switched off for this user");
@@ -59,10 +62,11 @@ impl<S: Transport> Connection<S> {
         Ok(())
     }
 
-    /// Who can answer: what is about this user's mailbox, its own shard; what is about groups, no shard.
+    /// Who can answer what neither the gateway nor the control plane answers: what is about this user's mailbox, its own
+    /// shard.
     fn shard_of_request(&self, kind: &request::Request) -> Option<u32> {
         match kind {
-            request::Request::ListDevices(_) => Some(self.attachment.shard()),
+            request::Request::ListDevices(_) | request::Request::WatchPresence(_) => Some(self.attachment.shard()),
             request::Request::ActOnGroup(_)
             | request::Request::GetGroup(_)
             | request::Request::ListMembers(_)
@@ -119,7 +123,7 @@ impl<S: Transport> Connection<S> {
         self.respond(Response { id, code, message, retry_after_ms, response: None })
     }
 
-    fn respond(&mut self, response: Response) -> Result<(), Close> {
+    pub(super) fn respond(&mut self, response: Response) -> Result<(), Close> {
         self.core.metrics.frames_out_response.increment(1);
         self.tell(server_frame::Frame::Response(response))
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_proto::client::v1::request;
-use tidings_proto::message::v1::{Content, MessageId, ReceiptRequest};
+use tidings_proto::message::v1::{Activity, Content, MessageId, ReceiptRequest};
 use tidings_proto::{GroupId, UserId};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -70,6 +70,7 @@ pub(crate) enum Command {
     Send(Entry<Arc<Slot>>),
     Read { from: UserId, id: MessageId },
     Request { request: request::Request, answer: oneshot::Sender<Answer> },
+    Activity(Activity),
     Stop,
 }
 

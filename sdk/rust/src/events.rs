@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use parking_lot::Mutex;
-use tidings_proto::message::v1::{self, Content, Failure, GroupEvent, MessageId, Receipt};
+use tidings_proto::client::v1::UserPresence;
+use tidings_proto::message::v1::{self, Activity, Content, Failure, GroupEvent, MessageId, Receipt};
 use tokio::sync::{Notify, mpsc};
 
 use crate::connection::Sent;
@@ -30,6 +31,10 @@ pub enum Event {
     GroupEvent(GroupEvent),
     /// A message that nobody keeps: at most once, nothing to acknowledge.
     Transient(v1::Message),
+    /// What became known of a user who is watched ([`crate::Client::watch_presence`]).
+    Presence(UserPresence),
+    /// What another user is doing just now. Whoever shows it lets it fade after some seconds.
+    Activity(Activity),
     /// Entries of the mailbox from the first to the second number were lost to this device (promise 4).
     UnknownRange {
         /// First lost number.

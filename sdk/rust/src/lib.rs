@@ -33,6 +33,7 @@ mod error;
 mod events;
 mod gateways;
 mod groups;
+mod presence;
 mod receipts;
 mod recipient;
 mod requests;
@@ -53,8 +54,10 @@ pub use store::{FileStore, MemoryStore, Store, StoreError};
 pub use token::TokenSource;
 
 pub use tidings_proto::ErrorCode;
-pub use tidings_proto::client::v1::{Device, Devices, Durability, GroupState, Members, MyGroups};
+pub use tidings_proto::client::v1::{
+    Device, Devices, Durability, GroupState, Members, MyGroups, UserPresence, user_presence,
+};
 pub use tidings_proto::group::v1 as group;
 pub use tidings_proto::message::v1::{
-    Content, Failure, GroupEvent, MessageId, Receipt, ReceiptRequest, group_event, receipt,
+    Activity, Content, Failure, GroupEvent, MessageId, Receipt, ReceiptRequest, activity, group_event, receipt,
 };

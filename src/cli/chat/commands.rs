@@ -16,7 +16,7 @@ impl Chat {
             "/groups" => self.groups().await,
             "/members" => self.members().await,
             "/join" => self.join(argument.trim()).await,
-            "/leave" => self.leave().await,
+            "/leave" => self.leave_group().await,
             _ => Ok(format!("{command} is no command: /help")),
         };
         let text = said.unwrap_or_else(|error| error.to_string());
@@ -40,11 +40,13 @@ impl Chat {
 
     async fn join(&mut self, code: &str) -> Result<String, RequestError> {
         let joined = self.client.join_group(code).await?.group.unwrap_or_default();
-        self.talk_to(&format!("#{}", joined.id));
+        self.leave().await;
+        self.peer = Some(format!("#{}", joined.id));
+        self.screen.prompt = format!("#{}> ", joined.id);
         Ok(format!("you are in #{} now", joined.id))
     }
 
-    async fn leave(&self) -> Result<String, RequestError> {
+    async fn leave_group(&self) -> Result<String, RequestError> {
         let Some(group) = self.group() else { return Ok("which group? #team hi".to_owned()) };
         self.client.leave_group(group).await?;
         Ok(format!("you are not in #{group} any more"))

@@ -21,6 +21,7 @@ fn golden_keys() {
     assert_eq!(channel_out(3), [9, 0, 0, 0, 3]);
     assert_eq!(channel_item(3, 258), [&[10, 0, 0, 0, 3], &seq[..]].concat());
     assert_eq!(channel_in(3), [11, 0, 0, 0, 3]);
+    assert_eq!(posted(&alice), [&[0x40], &name[..]].concat());
 }
 
 #[test]
