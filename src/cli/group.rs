@@ -293,7 +293,7 @@ fn names_of(permissions: &[i32]) -> String {
 fn after(while_: Duration) -> Option<Timestamp> {
     let now_ms = Clock::system().now_ms();
     let at_ms = now_ms.saturating_add(i64::try_from(while_.as_millis()).unwrap_or(i64::MAX));
-    (!while_.is_zero()).then(|| Timestamp { seconds: at_ms / 1000, nanos: 0 })
+    (!while_.is_zero()).then_some(Timestamp { seconds: at_ms / 1000, nanos: 0 })
 }
 
 const HEADINGS: &[&str] = &["group", "name", "kind", "members", "paused", "expires", "created"];

@@ -22,6 +22,8 @@ pub struct Control {
     pub apps: AppsClient<Service>,
     /// Calls about users.
     pub users: UsersClient<Service>,
+    /// Calls about groups.
+    pub groups: GroupsClient<Service>,
     /// Calls about tokens.
     pub tokens: TokensClient<Service>,
     /// Calls about groups.
@@ -41,6 +43,7 @@ impl Control {
         Self {
             apps: AppsClient::new(service.clone()),
             users: UsersClient::new(service.clone()),
+            groups: GroupsClient::new(service.clone()),
             tokens: TokensClient::new(service.clone()),
             groups: GroupsClient::new(service.clone()),
             keys: ApiKeysClient::new(service.clone()),

@@ -11,6 +11,7 @@ mod failover;
 mod fencing;
 mod groups;
 mod mixed_versions;
+mod policies;
 mod presence;
 mod quorum;
 mod recover;
