@@ -40,6 +40,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    #[allow(clippy::too_many_arguments)] // Called once; each is a part of the gateway.
     pub fn new(
         config: GatewayConfig,
         clock: Clock,

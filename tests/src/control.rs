@@ -26,8 +26,6 @@ pub struct Control {
     pub groups: GroupsClient<Service>,
     /// Calls about tokens.
     pub tokens: TokensClient<Service>,
-    /// Calls about groups.
-    pub groups: GroupsClient<Service>,
     /// Calls about keys.
     pub keys: ApiKeysClient<Service>,
     /// Messages of backends.
@@ -45,7 +43,6 @@ impl Control {
             users: UsersClient::new(service.clone()),
             groups: GroupsClient::new(service.clone()),
             tokens: TokensClient::new(service.clone()),
-            groups: GroupsClient::new(service.clone()),
             keys: ApiKeysClient::new(service.clone()),
             messages: MessagesClient::new(service.clone()),
             policies: PoliciesClient::new(service),

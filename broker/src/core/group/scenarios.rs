@@ -195,11 +195,9 @@ fn what_is_not_from_the_revision_that_the_home_has_changes_nothing() {
 fn one_command_gives_no_more_than_its_places_and_the_rest_follows() {
     let mut shard = Shard::alone();
     let everybody: Vec<_> = (0..EXPANDED_PER_COMMAND + 500).map(|number| format!("user-{number:05}")).collect();
-    let mut revision = 0;
-    for users in everybody.chunks(USERS_PER_UPDATE) {
+    for (revision, users) in (0..).zip(everybody.chunks(USERS_PER_UPDATE)) {
         let members: Vec<_> = users.iter().map(|user| member(user, ALL)).collect();
         update(&mut shard, (revision, revision + 1), vec![put(&members)]);
-        revision += 1;
     }
     while shard.apply(Command::ExpandGroups(ExpandGroups {})) == (Reply::GroupsExpanded { more: true }) {}
     let sender = shard.attach(&everybody[0], "phone", None);
