@@ -18,7 +18,7 @@ pub enum Error {
          cluster as dead, move its data folder away, and start it as a new node"
     )]
     StoreDamaged { path: PathBuf, reason: String },
-    /// The folder belongs to another node or cluster, or its two databases do not belong together.
+    /// The folder belongs to another node or cluster, or its two databases are of different stores.
     #[error("the store in {path} is not this node's: {reason}")]
     WrongStore { path: PathBuf, reason: String },
     /// A stored record does not match its checksum, or has a format that this version does not know. Never served.

@@ -74,19 +74,21 @@ impl Store {
     /// Whether the store is this node's; answers its id.
     fn check_markers(&self, options: &EngineOptions) -> Result<u64, Error> {
         let wrong = |reason: String| Error::WrongStore { path: options.dir.clone(), reason };
+        // The first records of a database are the first to go when its log cannot be read from its beginning.
+        let damaged = |reason: &str| Error::StoreDamaged { path: options.dir.clone(), reason: reason.to_owned() };
         let log = read_marker(&self.log, &keys::log_marker()).map_err(|reason| wrong(format!("log: {reason}")))?;
         let state =
             read_marker(&self.state, &keys::state_marker()).map_err(|reason| wrong(format!("state: {reason}")))?;
         let marker = match (log, state) {
             (Some(log), Some(state)) if log == state => log,
             (Some(_), Some(_)) => return Err(wrong("its log and its state are of different stores".to_owned())),
-            (None, Some(_)) => return Err(wrong("its log is missing while its state is not".to_owned())),
+            (None, Some(_)) => return Err(damaged("its log is missing while its state is not")),
             (Some(log), None) if self.is_log_empty()? => {
                 // The process ended between the two writes that create a store.
                 write_marker(&self.state, &keys::state_marker(), &log)?;
                 log
             }
-            (Some(_), None) => return Err(wrong("its state is missing while its log is not".to_owned())),
+            (Some(_), None) => return Err(damaged("its state is missing while its log is not")),
             (None, None) => {
                 let (cluster_id, node_id) = (options.cluster_id.clone(), options.node_id);
                 let marker = Marker { cluster_id, node_id, store_id: rand::random() };

@@ -113,8 +113,13 @@ async fn a_store_of_somebody_else_is_refused() {
     };
     assert!(refused(EngineOptions::new(folder.path(), 2, "test")).contains("node 1"));
     assert!(refused(EngineOptions::new(folder.path(), 1, "other")).contains("cluster"));
+    // One that is not whole is damaged, and the operator is told what to do.
     std::fs::remove_dir_all(folder.path().join("state")).unwrap();
-    assert!(refused(EngineOptions::new(folder.path(), 1, "test")).contains("state is missing"));
+    match Engine::open(EngineOptions::new(folder.path(), 1, "test")) {
+        Err(Error::StoreDamaged { reason, .. }) => assert!(reason.contains("state is missing"), "{reason}"),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("opened"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
