@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use crate::core::locate::locate;
 use crate::core::{MailboxId, Reply, encode};
-use crate::error::code_of;
+use crate::error::{Error, code_of};
 use crate::shard::ShardHandle;
 use crate::shards::Shards;
 
@@ -67,20 +67,16 @@ async fn whereabouts(shards: &Shards, node: NodeId, request: LocateRequest) -> L
         Ok(found) => found,
         Err(refusal) => return refused(refusal),
     };
-    if let Err(error) = handle.group.read_barrier().await {
-        return refused(code_of(&error));
-    }
-    let view = handle.group.view();
-    let read = tokio::task::spawn_blocking(move || locate(&view, &mailbox, &from, id.unwrap_or_default()));
-    match read.await {
+    match handle.read(move |view| locate(view, &mailbox, &from, id.unwrap_or_default())).await {
         Ok(Ok(Some(state))) => LocateResponse { state: state.into(), ..LocateResponse::default() },
         Ok(Ok(None)) => refused((ErrorCode::NotFound, 0)),
+        // The process is stopping.
+        Ok(Err(Error::Interrupted)) => refused((ErrorCode::Unavailable, 0)),
         Ok(Err(error)) => {
             tracing::error!(shard, %error, "a message cannot be located");
             refused((ErrorCode::StorageFailed, 0))
         }
-        // The process is stopping.
-        Err(_) => refused((ErrorCode::Unavailable, 0)),
+        Err(error) => refused(code_of(&error)),
     }
 }
 

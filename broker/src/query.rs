@@ -1,11 +1,11 @@
 //! What a shard's state answers to its users' questions.
 
-use prost::Message;
 use tidings_consensus::StateView;
 use tidings_proto::client::v1::{Device, Devices};
 use tidings_proto::mailbox::v1::{DevicesRecord, MailboxRecord};
 
-use crate::core::{MailboxId, keys, records};
+use crate::core::records::load;
+use crate::core::{MailboxId, keys};
 use crate::error::Error;
 
 /// The named devices of a user. A user who never connected has none.
@@ -15,8 +15,4 @@ pub fn devices(view: &StateView, mailbox: &MailboxId) -> Result<Devices, Error> 
     let devices = devices.devices.into_iter();
     let devices = devices.map(|device| Device { device: device.device, stream: device.stream, cursor: device.cursor });
     Ok(Devices { devices: devices.collect(), tail: record.last_seq })
-}
-
-fn load<R: Message + Default>(view: &StateView, what: &'static str, key: &[u8]) -> Result<Option<R>, Error> {
-    Ok(view.get(key)?.map(|stored| records::open(what, stored)).transpose()?)
 }

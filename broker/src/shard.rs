@@ -20,12 +20,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidings_consensus::{Group, Leadership, NodeId, ProposeError};
+use tidings_consensus::{Group, Leadership, NodeId, ProposeError, StateView};
 use tidings_proto::broker::v1::Attach;
 use tidings_proto::message::v1::MessageId;
 use tokio::sync::{mpsc, watch};
 
 use crate::core::{Core, MailboxId, Reply};
+use crate::error::Error;
 use crate::group_feed::news::GroupNews;
 use crate::link::outbox::Outbox;
 use crate::machine::ShardMachine;
@@ -97,6 +98,17 @@ impl ShardHandle {
         command: Bytes,
     ) -> impl Future<Output = Result<Reply, ProposeError>> + Send + 'static + use<> {
         self.group.propose(command)
+    }
+
+    /// Looks at what is applied, where this replica leads: everything that anybody was told to be done before. A look that
+    /// was cut off is [`Error::Interrupted`].
+    pub async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&StateView) -> Result<T, Error> + Send + 'static,
+    ) -> Result<Result<T, Error>, ProposeError> {
+        self.group.read_barrier().await?;
+        let view = self.group.view();
+        Ok(tokio::task::spawn_blocking(move || look(&view)).await.unwrap_or(Err(Error::Interrupted)))
     }
 
     /// The members, committed and known for certain, where this replica leads. A member that is to be excluded is out of

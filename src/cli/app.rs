@@ -76,26 +76,17 @@ impl Create {
 impl List {
     async fn run(self) -> Outcome {
         let mut apps = AppsClient::new(self.control.connect().await?);
-        let (mut found, mut page_token) = (Vec::new(), String::new());
-        loop {
-            let request = ListAppsRequest { page_size: 1000, page_token };
+        let page = async |page_token| {
+            let request = ListAppsRequest { page_size: output::PAGE_SIZE, page_token };
             let page = apps.list_apps(request).await?.into_inner();
-            found.extend(page.apps);
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break;
-            }
-        }
-        if self.control.json {
-            for app in &found {
-                output::json(&as_json(app))?;
-            }
-            return Ok(());
-        }
-        let row = |app: &App| vec![app.id.clone(), app.display_name.clone(), output::time(app.created_at.as_ref())];
-        let rows: Vec<_> = found.iter().map(row).collect();
-        Ok(output::table(&["app", "name", "created"], &rows)?)
+            Ok((page.apps, page.next_page_token))
+        };
+        output::list(self.control.json, &["app", "name", "created"], as_json, row, page).await
     }
+}
+
+fn row(app: &App) -> Vec<String> {
+    vec![app.id.clone(), app.display_name.clone(), output::time(app.created_at.as_ref())]
 }
 
 impl Delete {

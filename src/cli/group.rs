@@ -215,27 +215,13 @@ impl Update {
 impl List {
     async fn run(self) -> Outcome {
         let mut groups = client(&self.control).await?;
-        let (mut rows, mut page_token) = (Vec::new(), String::new());
-        loop {
+        let page = async |page_token| {
             let (app, filter) = (self.control.app.clone(), self.filter.clone());
-            let request = ListGroupsRequest { app, filter, page_size: 1000, page_token };
+            let request = ListGroupsRequest { app, filter, page_size: output::PAGE_SIZE, page_token };
             let page = groups.list_groups(request).await?.into_inner();
-            for group in page.groups {
-                if self.control.json {
-                    output::json(&as_json(&group))?;
-                } else {
-                    rows.push(row(&group));
-                }
-            }
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break;
-            }
-        }
-        if !self.control.json {
-            output::table(HEADINGS, &rows)?;
-        }
-        Ok(())
+            Ok((page.groups, page.next_page_token))
+        };
+        output::list(self.control.json, HEADINGS, as_json, row, page).await
     }
 }
 

@@ -81,26 +81,14 @@ impl Create {
 impl List {
     async fn run(self) -> Outcome {
         let mut keys = ApiKeysClient::new(self.control.connect().await?);
-        let (mut rows, mut page_token) = (Vec::new(), String::new());
-        loop {
-            let request = ListApiKeysRequest { app: self.control.app.clone(), page_size: 1000, page_token };
+        let page = async |page_token| {
+            let app = self.control.app.clone();
+            let request = ListApiKeysRequest { app, page_size: output::PAGE_SIZE, page_token };
             let page = keys.list_api_keys(request).await?.into_inner();
-            for key in page.keys {
-                if self.control.json {
-                    output::json(&as_json(&key))?;
-                } else {
-                    rows.push(row(&key));
-                }
-            }
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break;
-            }
-        }
-        if !self.control.json {
-            output::table(&["key", "app", "name", "created", "revoked"], &rows)?;
-        }
-        Ok(())
+            Ok((page.keys, page.next_page_token))
+        };
+        let headings = &["key", "app", "name", "created", "revoked"];
+        output::list(self.control.json, headings, as_json, row, page).await
     }
 }
 

@@ -5,6 +5,11 @@ use std::io::{self, Write as _};
 use prost_types::Timestamp;
 use serde_json::Value;
 
+use super::exit::Outcome;
+
+/// Items that a command asks for at a time: as many as there may be.
+pub const PAGE_SIZE: u32 = 1000;
+
 /// Prints rows under headings, each column as wide as its widest cell.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     let width = |column: usize| {
@@ -19,6 +24,36 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
         writeln!(out, "{}", cells.join("  ").trim_end())?;
     }
     out.flush()
+}
+
+/// Prints a list that comes in pages: a JSON line for each item as it comes, or one table of all. `page` answers the items
+/// behind a page token, and the next token; none is empty.
+pub async fn list<T>(
+    json: bool,
+    headings: &[&str],
+    as_json: impl Fn(&T) -> Value,
+    row: impl Fn(&T) -> Vec<String>,
+    mut page: impl AsyncFnMut(String) -> Outcome<(Vec<T>, String)>,
+) -> Outcome {
+    let (mut rows, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let (items, next) = page(page_token).await?;
+        for item in &items {
+            if json {
+                self::json(&as_json(item))?;
+            } else {
+                rows.push(row(item));
+            }
+        }
+        page_token = next;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    if !json {
+        table(headings, &rows)?;
+    }
+    Ok(())
 }
 
 /// Prints one JSON value in a line.

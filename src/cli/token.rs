@@ -96,27 +96,14 @@ impl Create {
 impl List {
     async fn run(self) -> Outcome {
         let mut tokens = TokensClient::new(self.control.connect().await?);
-        let (mut rows, mut page_token) = (Vec::new(), String::new());
-        loop {
+        let page = async |page_token| {
             let (app, user) = (self.control.app.clone(), self.user.clone());
-            let request = ListTokensRequest { app, user, page_size: 1000, page_token };
+            let request = ListTokensRequest { app, user, page_size: output::PAGE_SIZE, page_token };
             let page = tokens.list_tokens(request).await?.into_inner();
-            for token in page.tokens {
-                if self.control.json {
-                    output::json(&as_json(&token))?;
-                } else {
-                    rows.push(row(&token));
-                }
-            }
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break;
-            }
-        }
-        if !self.control.json {
-            output::table(&["token", "user", "app id", "created", "expires", "revoked"], &rows)?;
-        }
-        Ok(())
+            Ok((page.tokens, page.next_page_token))
+        };
+        let headings = &["token", "user", "app id", "created", "expires", "revoked"];
+        output::list(self.control.json, headings, as_json, row, page).await
     }
 }
 

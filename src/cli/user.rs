@@ -116,27 +116,13 @@ impl Create {
 impl List {
     async fn run(self) -> Outcome {
         let mut users = UsersClient::new(self.control.connect().await?);
-        let (mut rows, mut page_token) = (Vec::new(), String::new());
-        loop {
+        let page = async |page_token| {
             let (app, filter) = (self.control.app.clone(), self.filter.clone());
-            let request = ListUsersRequest { app, filter, page_size: 1000, page_token };
+            let request = ListUsersRequest { app, filter, page_size: output::PAGE_SIZE, page_token };
             let page = users.list_users(request).await?.into_inner();
-            for user in page.users {
-                if self.control.json {
-                    output::json(&as_json(&user))?;
-                } else {
-                    rows.push(row(&user));
-                }
-            }
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break;
-            }
-        }
-        if !self.control.json {
-            output::table(&["user", "name", "active", "created"], &rows)?;
-        }
-        Ok(())
+            Ok((page.users, page.next_page_token))
+        };
+        output::list(self.control.json, HEADINGS, as_json, row, page).await
     }
 }
 
@@ -148,7 +134,7 @@ impl One {
         if self.control.json {
             return Ok(output::json(&as_json(&user))?);
         }
-        output::table(&["user", "name", "active", "created"], &[row(&user)])?;
+        output::table(HEADINGS, &[row(&user)])?;
         if !user.policy.is_empty() {
             output::line(&format!("policy: {}", user.policy))?;
         }
@@ -219,6 +205,8 @@ fn print(user: &User, json: bool) -> Outcome {
     }
     Ok(())
 }
+
+const HEADINGS: &[&str] = &["user", "name", "active", "created"];
 
 fn row(user: &User) -> Vec<String> {
     let active = if user.active { "yes" } else { "no" };

@@ -36,6 +36,7 @@ pub use control::Control;
 pub use node::Node;
 pub use nodes::Nodes;
 pub use raw::RawClient;
+use tidings_sdk::{Event, Events, Message};
 
 /// The longest that a step of a test may take, on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -46,6 +47,18 @@ pub async fn within<F: Future>(limit: Duration, what: &str, future: F) -> F::Out
         Ok(output) => output,
         Err(_) => panic!("did not happen within {limit:?}: {what}"),
     }
+}
+
+/// The next message that a client is shown, whatever else it is told before.
+pub async fn next_message(events: &mut Events) -> Message {
+    within(DEADLINE, "a message comes", async {
+        loop {
+            if let Event::Message(message) = events.next().await.expect("the client goes on") {
+                return message;
+            }
+        }
+    })
+    .await
 }
 
 /// The seed of a run, printed so that it can be repeated.

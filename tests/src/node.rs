@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tidings_sdk::{Builder, Client};
 
+use crate::certificates::Authority;
 use crate::{Control, DEADLINE, RawClient, binary};
 
 /// The settings that take an address, by the distance of their port from the node's first.
@@ -43,6 +44,17 @@ impl Node {
     /// A node started by another command (`strace …`), ready. `{folder}` stands for the node's folder.
     pub async fn start_under(wrapper: &[&str], settings: &[&str]) -> Self {
         let mut node = Self::prepare(wrapper, settings);
+        node.launch();
+        node.ready().await;
+        node
+    }
+
+    /// A node whose port for backends speaks TLS, with a certificate of this authority, ready.
+    pub async fn start_over_tls(authority: &Authority) -> Self {
+        let mut node = Self::prepare(&[], &[]);
+        authority.write(node.folder.path(), &node.address.ip().to_string());
+        let files = ["cert", "key"].map(|file| (file, node.scratch(&format!("{file}.pem"))));
+        node.settings.extend(files.map(|(key, file)| format!("tls.{key}={}", file.display())));
         node.launch();
         node.ready().await;
         node

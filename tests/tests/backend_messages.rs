@@ -9,8 +9,8 @@ use tidings_proto::control::v1::{
     CreateApiKeyRequest, CreateAppRequest, GetMessageStatusRequest, MessageStatus, SendMessageRequest, SentMessage,
 };
 use tidings_proto::message::v1::{Content, MessageId, MessageState};
-use tidings_sdk::{AckMode, Event, Events, Message};
-use tidings_tests::{Control, DEADLINE, Node, within};
+use tidings_sdk::AckMode;
+use tidings_tests::{Control, DEADLINE, Node, next_message, within};
 use tonic::Status;
 
 fn text(text: &str) -> Content {
@@ -43,17 +43,6 @@ async fn becomes(control: &Control, from: &str, id: &str, wanted: MessageState) 
         }
     };
     within(DEADLINE, wanted.as_str_name(), asking).await;
-}
-
-async fn next_message(events: &mut Events) -> Message {
-    within(DEADLINE, "a message comes", async {
-        loop {
-            if let Event::Message(message) = events.next().await.expect("the client goes on") {
-                return message;
-            }
-        }
-    })
-    .await
 }
 
 #[tokio::test]

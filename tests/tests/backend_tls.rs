@@ -20,13 +20,8 @@ async fn create_user(node: &Node, url: &str, ca: &Authority) -> Output {
 
 #[tokio::test]
 async fn commands_over_tls() {
-    let folder = tempfile::tempdir().unwrap();
     let authority = Authority::default();
-    let settings = ["cert", "key"].map(|file| format!("tls.{file}={}/{file}.pem", folder.path().display()));
-    let mut node = Node::prepare(&[], &settings.each_ref().map(String::as_str));
-    authority.write(folder.path(), &node.gateway_address().ip().to_string());
-    node.launch();
-    node.ready().await;
+    let node = Node::start_over_tls(&authority).await;
 
     let (plain, secure) = (node.control_url(), node.control_url().replace("http:", "https:"));
     let foreign = create_user(&node, &secure, &Authority::default()).await;

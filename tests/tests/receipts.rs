@@ -3,19 +3,8 @@
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use tidings_sdk::{AckMode, Event, Events, Message, Outgoing, ReceiptRequest, Status, receipt};
-use tidings_tests::{DEADLINE, Node, RawClient, within};
-
-async fn next_message(events: &mut Events) -> Message {
-    within(DEADLINE, "a message comes", async {
-        loop {
-            if let Event::Message(message) = events.next().await.expect("the client goes on") {
-                return message;
-            }
-        }
-    })
-    .await
-}
+use tidings_sdk::{AckMode, Event, Outgoing, ReceiptRequest, Status, receipt};
+use tidings_tests::{DEADLINE, Node, RawClient, next_message, within};
 
 #[tokio::test]
 async fn a_message_is_sent_then_delivered_then_read() {

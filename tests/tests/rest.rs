@@ -178,13 +178,8 @@ async fn what_is_no_request_is_refused_by_name() {
 
 #[tokio::test]
 async fn over_tls_in_both_versions_of_http() {
-    let folder = tempfile::tempdir().unwrap();
     let authority = Authority::default();
-    let settings = ["cert", "key"].map(|file| format!("tls.{file}={}/{file}.pem", folder.path().display()));
-    let mut node = Node::prepare(&[], &settings.each_ref().map(String::as_str));
-    authority.write(folder.path(), &node.gateway_address().ip().to_string());
-    node.launch();
-    node.ready().await;
+    let node = Node::start_over_tls(&authority).await;
     let ca_file = node.scratch("ca.pem");
     fs::write(&ca_file, authority.pem()).unwrap();
     let url = format!("{}/v1/apps", node.control_url().replace("http:", "https:"));

@@ -1,6 +1,5 @@
 //! Where a message is: read from a mailbox's records, never through the log.
 
-use prost::Message;
 use tidings_consensus::StateView;
 use tidings_proto::mailbox::v1::{MailboxRecord, Posted, PostedRecord, SenderRecord};
 use tidings_proto::message::v1::{MessageId, MessageState};
@@ -8,7 +7,7 @@ use tidings_proto::message::v1::{MessageId, MessageState};
 use super::envelope::{Peeked, peek};
 use super::keys::{self, MailboxId};
 use super::limits::{LAST_SLOT, PAGE};
-use super::records::{self, CoreError};
+use super::records::{self, CoreError, load};
 use super::window::Seen;
 use crate::error::Error;
 
@@ -78,34 +77,22 @@ fn is_waiting(
     }
 }
 
-fn load<R: Message + Default>(state: &StateView, what: &'static str, key: &[u8]) -> Result<Option<R>, Error> {
-    Ok(state.get(key)?.map(|record| records::open(what, record)).transpose()?)
-}
-
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use tidings_proto::mailbox::v1::command::Command;
-    use tidings_proto::mailbox::v1::{AppendMessage, PostMessage};
 
     use super::super::Reply;
-    use super::super::testing::{APP, Shard, mailbox_of, message};
+    use super::super::testing::{Shard, mailbox_of, message, post};
     use super::*;
 
     fn state(shard: &Shard, from: &str, id: MessageId) -> Option<MessageState> {
         locate(&shard.store.view(), &mailbox_of("bob"), from, id).unwrap()
     }
 
-    fn post(shard: &mut Shard, ttl_ms: Option<u64>) -> MessageId {
-        let message = AppendMessage {
-            app: APP.to_owned(),
-            to: "bob".to_owned(),
-            from: "shop".to_owned(),
-            content: Bytes::from_static(b"\x1a\x02hi"),
-            ttl_ms,
-            ..AppendMessage::default()
-        };
-        match shard.apply(Command::PostMessage(PostMessage { message: Some(message), request_id: String::new() })) {
+    fn posted(shard: &mut Shard, ttl_ms: Option<u64>) -> MessageId {
+        let mut post = post("shop", "");
+        post.message.as_mut().unwrap().ttl_ms = ttl_ms;
+        match shard.apply(Command::PostMessage(post)) {
             Reply::Posted { id, .. } => id,
             other => panic!("a post was answered {other:?}"),
         }
@@ -114,7 +101,7 @@ mod tests {
     #[test]
     fn a_backend_s_message_on_its_way() {
         let mut shard = Shard::alone();
-        let (id, short) = (post(&mut shard, None), post(&mut shard, Some(10)));
+        let (id, short) = (posted(&mut shard, None), posted(&mut shard, Some(10)));
         assert_eq!(state(&shard, "shop", id), Some(MessageState::Waiting));
         shard.now_ms += 11;
         shard.expire();

@@ -93,19 +93,8 @@ impl Applying<'_> {
 mod tests {
     use tidings_proto::mailbox::v1::command::Command;
 
-    use super::super::testing::{APP, Shard};
+    use super::super::testing::{Shard, post};
     use super::*;
-
-    fn post(from: &str, request_id: &str) -> PostMessage {
-        let message = AppendMessage {
-            app: APP.to_owned(),
-            to: "bob".to_owned(),
-            from: from.to_owned(),
-            content: Bytes::from_static(b"\x1a\x02hi"),
-            ..AppendMessage::default()
-        };
-        PostMessage { message: Some(message), request_id: request_id.to_owned() }
-    }
 
     fn posted(shard: &mut Shard, from: &str, request_id: &str) -> (MessageId, bool) {
         match shard.apply(Command::PostMessage(post(from, request_id))) {

@@ -3,10 +3,12 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
+use tidings_consensus::StateView;
 use tidings_proto::mailbox::v1::{PastStream, SenderRecord};
 
 use super::limits::PAST_STREAMS;
 use super::window::Window;
+use crate::error::Error;
 
 /// The format that this version writes.
 pub const FORMAT: u8 = 1;
@@ -40,6 +42,11 @@ pub fn seal(record: &impl Message) -> Bytes {
 pub fn open<R: Message + Default>(what: &'static str, stored: Bytes) -> Result<R, CoreError> {
     let body = open_bytes(what, stored)?;
     R::decode(body).map_err(|error| CoreError::Damaged { what, reason: error.to_string() })
+}
+
+/// Reads a record outside apply, from a view of the state.
+pub fn load<R: Message + Default>(view: &StateView, what: &'static str, key: &[u8]) -> Result<Option<R>, Error> {
+    Ok(view.get(key)?.map(|stored| open(what, stored)).transpose()?)
 }
 
 /// Checks the format byte and takes it off.

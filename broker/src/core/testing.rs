@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_proto::mailbox::v1::{
-    AppendMessage, AttachDevice, ChannelDeliver, ExpireDue, MailboxRecord, MarkRead, MoveCursor, command::Command,
+    AppendMessage, AttachDevice, ChannelDeliver, ExpireDue, MailboxRecord, MarkRead, MoveCursor, PostMessage,
+    command::Command,
 };
 use tidings_proto::message::v1::{Envelope, Failure, Message, Receipt, envelope};
 
@@ -44,6 +45,18 @@ pub fn message(to: &str, from: &AttachedDevice, from_user: &str, seq: u64) -> Ap
         content: Bytes::from_static(b"\x1a\x02hi"),
         ..AppendMessage::default()
     }
+}
+
+/// What a backend sends to bob.
+pub fn post(from: &str, request_id: &str) -> PostMessage {
+    let message = AppendMessage {
+        app: APP.to_owned(),
+        to: "bob".to_owned(),
+        from: from.to_owned(),
+        content: Bytes::from_static(b"\x1a\x02hi"),
+        ..AppendMessage::default()
+    };
+    PostMessage { message: Some(message), request_id: request_id.to_owned() }
 }
 
 impl Shard {

@@ -79,17 +79,15 @@ async fn ask(
     }
 }
 
-/// Reads what the shard's leader has applied: everything that anybody was told to be done before.
+/// Reads what the shard's leader has applied.
 async fn read<T: Send + 'static>(
     shard: &ShardHandle,
     look: impl FnOnce(&StateView) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Refusal> {
-    shard.group.read_barrier().await.map_err(|error| {
+    let looked = shard.read(look).await.map_err(|error| {
         let (code, leader_node) = code_of(&error);
         Refusal { code, leader_node }
     })?;
-    let view = shard.group.view();
-    let looked = tokio::task::spawn_blocking(move || look(&view)).await.unwrap_or(Err(Error::Interrupted));
     looked.map_err(|error| {
         tracing::error!(shard = shard.core.shard, %error, "a request could not be answered");
         Refusal::from(ErrorCode::StorageFailed)

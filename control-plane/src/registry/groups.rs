@@ -46,7 +46,7 @@ pub fn get<R: Read + ?Sized>(state: &R, app: &str, id: &str, now_ms: i64) -> Res
 
 /// Whether a group is neither deleted nor over.
 pub fn is_live(record: &GroupRecord, now_ms: i64) -> bool {
-    let expires = group_of(record).expires_at_ms;
+    let expires = record.group.as_ref().map_or(0, |group| group.expires_at_ms);
     !record.deleting && (expires == 0 || expires > now_ms)
 }
 

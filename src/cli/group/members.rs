@@ -179,27 +179,14 @@ impl Change {
 /// `tidings group members`.
 pub async fn list(command: One) -> Outcome {
     let mut groups = client(&command.control).await?;
-    let (mut rows, mut page_token) = (Vec::new(), String::new());
-    loop {
+    let page = async |page_token| {
         let (app, group) = (command.control.app.clone(), command.id.clone());
-        let request = ListMembersRequest { app, group, page_size: 1000, page_token };
+        let request = ListMembersRequest { app, group, page_size: output::PAGE_SIZE, page_token };
         let page = groups.list_members(request).await?.into_inner();
-        for member in page.members {
-            if command.control.json {
-                output::json(&member_json(&member))?;
-            } else {
-                rows.push(member_row(&member));
-            }
-        }
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
-    if !command.control.json {
-        output::table(&["user", "role", "allow", "deny", "joined"], &rows)?;
-    }
-    Ok(())
+        Ok((page.members, page.next_page_token))
+    };
+    let headings = &["user", "role", "allow", "deny", "joined"];
+    output::list(command.control.json, headings, member_json, member_row, page).await
 }
 
 impl Of {
