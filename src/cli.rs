@@ -9,9 +9,11 @@ mod audit;
 mod chat;
 mod cluster;
 mod control;
+mod conversations;
 mod duration;
 mod exit;
 mod gateway;
+mod history;
 mod key;
 mod listen;
 mod output;
@@ -50,6 +52,10 @@ pub enum Command {
     Listen(listen::ListenCommand),
     /// Chat in the terminal: `@bob hi` sends to bob, a plain line to the last one
     Chat(chat::ChatCommand),
+    /// Print messages of a conversation, from the server
+    History(history::HistoryCommand),
+    /// List a user's conversations, the newest first, with what is unread
+    Conversations(conversations::ConversationsCommand),
     Audit(Box<audit::AuditCommand>),
     Recover(recover::RecoverCommand),
 }
@@ -70,6 +76,8 @@ pub fn run(command: Command) -> ExitCode {
             Command::Send(command) => command.run().await,
             Command::Listen(command) => command.run().await,
             Command::Chat(command) => command.run().await,
+            Command::History(command) => command.run().await,
+            Command::Conversations(command) => command.run().await,
             Command::Audit(command) => command.run().await,
             Command::Recover(command) => command.run(),
         }

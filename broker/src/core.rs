@@ -5,16 +5,21 @@
 //! - [`attach`]: a device gets its slot and its stream, or takes up the ones it has (promise 5)
 //! - [`cursor`]: acknowledgements, delivered receipts, and when entries go
 //! - [`read`]: read receipts
+//! - [`history`], [`change`], [`conversation`]: what is kept, what becomes of it, and how far the user is in it
 //! - [`channel`]: what one shard owes the mailboxes of another, exactly once
 //! - [`expiry`]: entries whose time has passed, and mailboxes that want upkeep
-//! - [`keys`], [`records`], [`envelope`], [`window`], [`limits`]: how and how much is stored
+//! - [`keys`], [`records`], [`envelope`], [`entry`], [`window`], [`limits`]: how and how much is stored
 
 pub mod append;
 pub mod attach;
+pub mod change;
 pub mod channel;
+pub mod conversation;
 pub mod cursor;
+pub mod entry;
 pub mod envelope;
 pub mod expiry;
+pub mod history;
 pub mod keys;
 pub mod limits;
 pub mod mailbox;
@@ -22,6 +27,8 @@ pub mod read;
 pub mod records;
 pub mod window;
 
+#[cfg(test)]
+mod history_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -33,6 +40,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{Command, command};
+use tidings_proto::message::v1::Conversation;
 
 pub use attach::AttachedDevice;
 pub use keys::MailboxId;
@@ -40,7 +48,7 @@ pub use records::CoreError;
 use tidings_consensus::{ApplyContext, StateStore};
 
 /// What the proposer of a command is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
     /// Nothing was changed.
     Refused(ErrorCode),
@@ -53,6 +61,8 @@ pub enum Reply {
     CursorMoved { cursor: u64 },
     /// To `MarkRead`.
     ReadRecorded,
+    /// To `UpdateConversation`: as it is now.
+    Conversation(Box<Conversation>),
     /// To `ChannelDeliver`: everything up to here has come. Below `first_seq - 1` there was a gap, and nothing changed.
     ChannelDelivered { up_to: u64 },
     /// To `ChannelTrim`.
@@ -113,6 +123,7 @@ impl Core {
             command::Command::ChannelDeliver(deliver) => applying.channel_deliver(deliver),
             command::Command::ChannelTrim(trim) => applying.channel_trim(trim),
             command::Command::ExpireDue(due) => applying.expire_due(due.limit),
+            command::Command::UpdateConversation(update) => applying.update_conversation(update),
         }
     }
 }

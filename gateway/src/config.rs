@@ -54,6 +54,10 @@ pub struct GatewayConfig {
     pub outcome_unknown_ms: u32,
     /// Undelivered entries that a recipient's mailbox may hold; 0 is the broker's default.
     pub inbox_limit: u32,
+    /// How long messages stay in the history of both sides, in seconds; 0 is not at all.
+    pub history_seconds: u32,
+    /// How long after a message its sender may edit, recall or wipe it, in seconds.
+    pub change_window_seconds: u32,
     /// Tokens, and as many users, whose state is remembered.
     pub cache_entries: u32,
     /// A draining gateway asks its clients to come back within a random time up to this.
@@ -84,6 +88,8 @@ impl Default for GatewayConfig {
             retry_ms: 800,
             outcome_unknown_ms: 10_000,
             inbox_limit: 0,
+            history_seconds: 30 * 24 * 3600,
+            change_window_seconds: 3600,
             cache_entries: 200_000,
             drain_reconnect_within_ms: 5_000,
             drain_timeout_ms: 5_000,
@@ -163,6 +169,14 @@ impl GatewayConfig {
 
     pub(crate) fn drain_timeout(&self) -> Duration {
         millis(self.drain_timeout_ms)
+    }
+
+    pub(crate) fn history_ms(&self) -> u64 {
+        u64::from(self.history_seconds) * 1000
+    }
+
+    pub(crate) fn change_window_ms(&self) -> u64 {
+        u64::from(self.change_window_seconds) * 1000
     }
 
     pub(crate) fn frame_rate(&self) -> Rate {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;
+use tidings_proto::message::v1::Change;
 use tokio::time::Instant;
 
 /// One send that was taken and not answered.
@@ -17,6 +18,8 @@ pub(crate) struct Pending {
     pub to: Box<str>,
     /// Encoded `Content`.
     pub content: Bytes,
+    /// Instead of content.
+    pub change: Option<Box<Change>>,
     pub ttl_ms: Option<u64>,
     pub receipts: i32,
     pub taken: Instant,
@@ -239,6 +242,7 @@ mod tests {
             shard: 0,
             to: "bob".into(),
             content: Bytes::from_static(b"12345"),
+            change: None,
             ttl_ms: None,
             receipts: 0,
             taken,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use tidings_proto::ErrorCode;
-use tidings_sdk::{ConnectError, SendError, StopReason, StoreError};
+use tidings_sdk::{ConnectError, RequestError, SendError, StopReason, StoreError};
 use tonic::Status;
 
 /// What `--help` says about exit codes.
@@ -134,6 +134,17 @@ impl From<SendError> for Failure {
             SendError::OutboxFull => Exit::Other,
             SendError::Unknown => Exit::Unknown,
             SendError::Stopped(reason) => reason.code().map_or(Exit::Other, Exit::from),
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        let exit = match &error {
+            RequestError::Refused { code, .. } => Exit::from(*code),
+            RequestError::UnknownAnswer | RequestError::TooMany => Exit::Other,
+            RequestError::Stopped(reason) => reason.code().map_or(Exit::Other, Exit::from),
         };
         Self::new(exit, error.to_string())
     }

@@ -1,10 +1,13 @@
-//! `AppendMessage`: a message enters a mailbox once, behind the ones that its sender sent before.
+//! `AppendMessage`: a message, or a change of one, enters a mailbox once, behind what its sender sent before.
 
 use tidings_proto::ErrorCode;
-use tidings_proto::mailbox::v1::{AppendMessage, SenderRecord};
-use tidings_proto::message::v1::ReceiptRequest;
+use tidings_proto::mailbox::v1::{AppendMessage, Copy, MailboxRecord, SenderRecord};
+use tidings_proto::message::v1::{Block, ReceiptRequest};
 
-use super::envelope::{Entry, MessageHead};
+use super::change;
+use super::channel::Owed;
+use super::entry::Entry;
+use super::envelope::MessageHead;
 use super::keys::{self, MailboxId};
 use super::limits::{DEFAULT_INBOX_ENTRIES, INBOX_BYTES, LAST_SLOT};
 use super::records::{self, CoreError};
@@ -12,14 +15,21 @@ use super::window::Seen;
 use super::{Applying, Reply, refused};
 
 impl Applying<'_> {
-    pub(super) fn append_message(&mut self, append: AppendMessage) -> Result<Reply, CoreError> {
+    pub(super) fn append_message(&mut self, mut append: AppendMessage) -> Result<Reply, CoreError> {
         let Some(mailbox) = MailboxId::new(&append.app, &append.to) else {
             return refused(ErrorCode::InvalidArgument);
         };
         let numbers_are_valid = append.stream != 0 && append.seq != 0 && append.after < append.seq;
         let slot = u8::try_from(append.from_slot.min(LAST_SLOT)).unwrap_or(u8::MAX);
         let slot_is_valid = append.from_slot <= LAST_SLOT;
-        if !numbers_are_valid || !slot_is_valid || !keys::is_id(&append.from) || append.ttl_ms == Some(0) {
+        let change = append.change.take();
+        let change_is_valid = change.as_ref().is_none_or(change::is_valid);
+        if !numbers_are_valid
+            || !slot_is_valid
+            || !keys::is_id(&append.from)
+            || append.ttl_ms == Some(0)
+            || !change_is_valid
+        {
             return refused(ErrorCode::InvalidArgument);
         }
 
@@ -47,6 +57,40 @@ impl Applying<'_> {
             return refused(ErrorCode::InboxFull);
         }
 
+        if self.blocks(&mailbox, &record, &append.from, Block::Messages)? {
+            return refused(ErrorCode::Blocked);
+        }
+
+        match change {
+            None => self.append_content(&mailbox, &mut record, &append)?,
+            Some(change) => {
+                if let Err(code) = self.append_change(&mailbox, &mut record, &append, change)? {
+                    return refused(code);
+                }
+            }
+        }
+        self.save_mailbox(&mailbox, &record);
+
+        let now_ms = self.context.now_ms;
+        if append.seq > window.highest {
+            sender.highest_at_ms = now_ms;
+        }
+        window.accept(append.seq);
+        records::set_window(&mut sender, &window);
+        if wants_read(append.receipts) {
+            sender.wants_read_to = sender.wants_read_to.max(append.seq);
+        }
+        self.store.put(sender_key, records::seal(&sender));
+        Ok(Reply::Appended { sent_at_ms: now_ms, duplicate: false })
+    }
+
+    /// Puts a message into the mailbox, and into the history of both where it is to be kept. The caller saves `record`.
+    fn append_content(
+        &mut self,
+        mailbox: &MailboxId,
+        record: &mut MailboxRecord,
+        append: &AppendMessage,
+    ) -> Result<(), CoreError> {
         let now_ms = self.context.now_ms;
         let expires_at_ms =
             append.ttl_ms.map_or(0, |ttl| now_ms.saturating_add(i64::try_from(ttl).unwrap_or(i64::MAX)));
@@ -60,20 +104,20 @@ impl Applying<'_> {
             receipts: append.receipts,
             from_slot: append.from_slot,
         };
-        let entry = Entry::of_message(&head, &append.content);
-        self.push_entry(&mailbox, &mut record, entry, expires_at_ms);
-        self.save_mailbox(&mailbox, &record);
-
-        if append.seq > window.highest {
-            sender.highest_at_ms = now_ms;
+        let whole = Entry::of_message(&head, &append.content);
+        let envelope = whole.envelope();
+        let entry_seq = record.last_seq + 1;
+        let place = self.keep(mailbox, record, &head, envelope.clone(), append.retention_ms, entry_seq)?;
+        let entry = match place {
+            Some(place) => Entry::pointing_at(envelope.clone(), &head, &append.from, place),
+            None => whole,
+        };
+        self.push_entry(mailbox, record, entry, expires_at_ms);
+        if append.sender_retention_ms != 0 && append.from != mailbox.user() {
+            let copy = Copy { envelope, retention_ms: append.sender_retention_ms };
+            self.owe(mailbox.app(), &append.from, Owed::Copy(copy))?;
         }
-        window.accept(append.seq);
-        records::set_window(&mut sender, &window);
-        if wants_read(append.receipts) {
-            sender.wants_read_to = sender.wants_read_to.max(append.seq);
-        }
-        self.store.put(sender_key, records::seal(&sender));
-        Ok(Reply::Appended { sent_at_ms: now_ms, duplicate: false })
+        Ok(())
     }
 }
 

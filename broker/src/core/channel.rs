@@ -1,18 +1,18 @@
-//! What a shard owes to senders' mailboxes: receipts and failures. A mailbox of this shard gets its own in the same
+//! What a shard owes to senders' mailboxes: receipts, failures, and copies of what they sent. A mailbox of this shard gets its own in the same
 //! command. One of another shard gets it through a durable channel from shard to shard, whose items are numbered without
 //! gaps: this shard's leader delivers them as often as it takes, the target takes each once (promises 2 and 4).
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{
-    ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, MailboxRecord, channel_item,
+    ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, Copy, MailboxRecord, channel_item,
 };
-use tidings_proto::message::v1::{Failure, Receipt};
+use tidings_proto::message::v1::{Envelope, Failure, Receipt, envelope};
 use tidings_proto::shard::shard_of;
 
-use super::envelope::Entry;
+use super::entry::Entry;
 use super::keys::{self, MailboxId};
-use super::limits::{HARD_INBOX_ENTRIES, INBOX_BYTES, PAGE};
+use super::limits::{CHANNEL_PAGE_BYTES as PAGE_BYTES, PAGE};
 use super::records::{self, CoreError};
 use super::{Applying, Effect, Reply, refused};
 
@@ -21,6 +21,7 @@ use super::{Applying, Effect, Reply, refused};
 pub(super) enum Owed {
     Receipt(Receipt),
     Failure(Failure),
+    Copy(Copy),
 }
 
 impl Applying<'_> {
@@ -34,8 +35,7 @@ impl Applying<'_> {
         owed: Owed,
     ) -> Result<(), CoreError> {
         if user == mailbox.user() {
-            self.receive(mailbox, record, owed);
-            return Ok(());
+            return self.receive(mailbox, record, owed);
         }
         self.owe(mailbox.app(), user, owed)
     }
@@ -50,15 +50,7 @@ impl Applying<'_> {
         let key = keys::channel_out(shard);
         let mut end: ChannelOutRecord = self.load("channel", &key)?.unwrap_or_default();
         end.last_seq += 1;
-        let item = ChannelItem {
-            app: app.to_owned(),
-            user: user.to_owned(),
-            item: Some(match owed {
-                Owed::Receipt(receipt) => channel_item::Item::Receipt(receipt),
-                Owed::Failure(failure) => channel_item::Item::Failure(failure),
-            }),
-            seq: 0,
-        };
+        let item = ChannelItem { app: app.to_owned(), user: user.to_owned(), item: Some(owed.into()), seq: 0 };
         self.store.put(keys::channel_item(shard, end.last_seq), records::seal(&item));
         self.store.put(key, records::seal(&end));
         self.effects.push(Effect::Owed { target: shard });
@@ -71,31 +63,24 @@ impl Applying<'_> {
             (Some(record), _) => record,
             // Nobody waits for it: see `receive`.
             (None, Owed::Receipt(_)) => return Ok(()),
-            (None, Owed::Failure(_)) => self.mailbox_or_new(mailbox)?,
+            (None, Owed::Failure(_) | Owed::Copy(_)) => self.mailbox_or_new(mailbox)?,
         };
-        self.receive(mailbox, &mut record, owed);
+        self.receive(mailbox, &mut record, owed)?;
         self.save_mailbox(mailbox, &record);
         Ok(())
     }
 
-    fn receive(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord, owed: Owed) {
-        let entry = match owed {
+    fn receive(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord, owed: Owed) -> Result<(), CoreError> {
+        let event = match owed {
             // A receipt is for the device that sent. Without a device it would only fill the mailbox of a user who never
             // looks into it.
-            Owed::Receipt(_) if record.devices == 0 => return,
-            Owed::Receipt(receipt) => Entry::of_receipt(receipt),
-            Owed::Failure(failure) => Entry::of_failure(failure),
+            Owed::Receipt(_) if record.devices == 0 => return Ok(()),
+            Owed::Receipt(receipt) => envelope::Event::Receipt(receipt),
+            Owed::Failure(failure) => envelope::Event::Failure(failure),
+            Owed::Copy(copy) => return self.receive_copy(mailbox, record, copy),
         };
-        if record.pending_entries >= HARD_INBOX_ENTRIES || record.pending_bytes > 2 * INBOX_BYTES {
-            record.last_seq += 1;
-            if record.lost_to <= record.delivered_to {
-                record.lost_from = record.last_seq;
-            }
-            record.lost_to = record.last_seq;
-            self.effects.push(Effect::Lost { mailbox: mailbox.clone() });
-            return;
-        }
-        self.push_entry(mailbox, record, entry, 0);
+        self.push_bounded(mailbox, record, Entry::whole(&Envelope { event: Some(event) }));
+        Ok(())
     }
 
     pub(super) fn channel_deliver(&mut self, deliver: ChannelDeliver) -> Result<Reply, CoreError> {
@@ -121,11 +106,7 @@ impl Applying<'_> {
             return Ok(Reply::ChannelDelivered { up_to: came.last_seq });
         }
         for (_, mailbox, owed) in items.into_iter().filter(|(seq, ..)| *seq > came.last_seq) {
-            let owed = match owed {
-                channel_item::Item::Receipt(receipt) => Owed::Receipt(receipt),
-                channel_item::Item::Failure(failure) => Owed::Failure(failure),
-            };
-            self.receive_here(&mailbox, owed)?;
+            self.receive_here(&mailbox, owed.into())?;
         }
         came.last_seq = deliver.last_seq;
         self.store.put(key, records::seal(&came));
@@ -148,14 +129,39 @@ impl Applying<'_> {
     }
 }
 
-/// A page of a channel, ready to be delivered: what a later receipt says too is left out.
+impl From<Owed> for channel_item::Item {
+    fn from(owed: Owed) -> Self {
+        match owed {
+            Owed::Receipt(receipt) => Self::Receipt(receipt),
+            Owed::Failure(failure) => Self::Failure(failure),
+            Owed::Copy(copy) => Self::Copy(copy),
+        }
+    }
+}
+
+impl From<channel_item::Item> for Owed {
+    fn from(item: channel_item::Item) -> Self {
+        match item {
+            channel_item::Item::Receipt(receipt) => Self::Receipt(receipt),
+            channel_item::Item::Failure(failure) => Self::Failure(failure),
+            channel_item::Item::Copy(copy) => Self::Copy(copy),
+        }
+    }
+}
+
+/// A page of a channel, ready to be delivered: what a later receipt says too is left out, and it ends where it is large.
 pub fn page_of_channel(
     source_shard: u32,
     after: u64,
     page: Vec<(Bytes, Bytes)>,
 ) -> Result<Option<ChannelDeliver>, CoreError> {
     let mut items: Vec<ChannelItem> = Vec::with_capacity(page.len().min(PAGE));
+    let mut bytes = 0;
     for (key, stored) in page {
+        bytes += stored.len();
+        if bytes > PAGE_BYTES && !items.is_empty() {
+            break;
+        }
         let seq = keys::channel_item_seq(&key).ok_or(CoreError::Contradiction("an item's key has no number"))?;
         let mut item: ChannelItem = records::open("channel item", stored)?;
         item.seq = seq;

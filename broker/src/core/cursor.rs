@@ -87,7 +87,9 @@ impl Applying<'_> {
                 subtract(&mut record.pending_entries, 1)?;
                 subtract(&mut record.pending_bytes, *bytes)?;
                 let peeked = peek(envelope)?;
+                // Not of the copy of what the user sent.
                 if let Peeked::Message(head) = peeked
+                    && head.to == mailbox.user()
                     && wants_delivered(head.receipts)
                 {
                     match passed.iter_mut().find(|one| one.stream == head.stream && one.from == head.from) {

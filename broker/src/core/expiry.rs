@@ -1,5 +1,5 @@
-//! `ExpireDue`: removes entries whose time has passed, telling the sender of one that no device got, and looks after
-//! mailboxes that asked for it.
+//! `ExpireDue`: removes entries whose time has passed, telling the sender of one that no device got, and messages whose
+//! retention has ended; and looks after mailboxes that asked for it.
 
 use tidings_proto::ErrorCode;
 use tidings_proto::message::v1::{Failure, MessageId};
@@ -29,6 +29,16 @@ impl Applying<'_> {
             self.store.delete(&key);
             self.expire(&mailbox, seq)?;
             entries += 1;
+        }
+
+        let (from, to) = keys::history_due_before(self.context.now_ms);
+        let due = self.store.scan(&from, &to, limit);
+        more |= due.len() == limit;
+        for (key, _) in due {
+            let (mailbox, conversation, place) =
+                keys::due_message(&key).ok_or(CoreError::Contradiction("a retention's key cannot be read"))?;
+            self.store.delete(&key);
+            self.end_retention(&mailbox, &conversation, place)?;
         }
 
         let (from, to) = keys::upkeep_before(self.context.now_ms.saturating_add(1));
@@ -64,6 +74,7 @@ impl Applying<'_> {
                     reason: ErrorCode::Expired.into(),
                     at_ms: self.context.now_ms,
                 };
+                self.forget(mailbox, &mut record, head.stream, head.seq)?;
                 self.owe_from(mailbox, &mut record, head.from, Owed::Failure(failure))?;
             }
         }

@@ -15,11 +15,15 @@ const UPKEEP: u8 = 0x08;
 const CHANNEL_OUT: u8 = 0x09;
 const CHANNEL_ITEM: u8 = 0x0a;
 const CHANNEL_IN: u8 = 0x0b;
+const HISTORY: u8 = 0x10;
+const HISTORY_PLACE: u8 = 0x11;
+const CONVERSATION: u8 = 0x12;
+const CONVERSATION_ORDER: u8 = 0x13;
+const HISTORY_DUE: u8 = 0x14;
 
-/// The longest key: a sender's of the longest ids.
-pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + MAX_ID_BYTES + 2;
+/// The longest key: that of the retention of a message of the longest ids.
+pub const MAX_KEY_BYTES: usize = 1 + 8 + MAX_MAILBOX_BYTES + MAX_ID_BYTES + 1 + 8;
 const MAX_MAILBOX_BYTES: usize = 2 * (MAX_ID_BYTES + 1);
-const _: () = assert!(1 + 8 + MAX_MAILBOX_BYTES + 8 <= MAX_KEY_BYTES, "an expiry key is shorter than a sender's");
 const _: () = assert!(super::limits::LAST_SLOT == u8::MAX as u32, "a slot is one byte");
 
 /// Names a mailbox in keys and in memory: app, zero, user, zero. Cheap to clone.
@@ -199,6 +203,73 @@ pub fn channel_in(source: u32) -> Vec<u8> {
     key(CHANNEL_IN, &[&source.to_be_bytes()])
 }
 
+/// A message of a conversation.
+pub fn history(mailbox: &MailboxId, conversation: &str, place: u64) -> Vec<u8> {
+    key(HISTORY, &[&mailbox.0, conversation.as_bytes(), &[0], &place.to_be_bytes()])
+}
+
+/// The place in a message's key.
+pub fn history_place(key: &[u8]) -> Option<u64> {
+    let (kind, rest) = key.split_first()?;
+    let (_, place) = rest.split_last_chunk::<8>()?;
+    (*kind == HISTORY).then_some(u64::from_be_bytes(*place))
+}
+
+/// Where the message with this id stands.
+pub fn place_of(mailbox: &MailboxId, stream: u64, seq: u64) -> Vec<u8> {
+    key(HISTORY_PLACE, &[&mailbox.0, &stream.to_be_bytes(), &seq.to_be_bytes()])
+}
+
+/// A conversation of a mailbox.
+pub fn conversation(mailbox: &MailboxId, conversation: &str) -> Vec<u8> {
+    key(CONVERSATION, &[&mailbox.0, conversation.as_bytes(), &[0]])
+}
+
+/// A conversation's place in the order of a mailbox's: the newest first.
+pub fn conversation_order(mailbox: &MailboxId, at_ms: i64, conversation: &str) -> Vec<u8> {
+    let newest_first = (!u64::try_from(at_ms).unwrap_or(0)).to_be_bytes();
+    key(CONVERSATION_ORDER, &[&mailbox.0, &newest_first, conversation.as_bytes(), &[0]])
+}
+
+/// All conversations of a mailbox in their order, as the ends of a scan.
+pub fn conversations(mailbox: &MailboxId) -> (Vec<u8>, Vec<u8>) {
+    (key(CONVERSATION_ORDER, &[&mailbox.0]), key(CONVERSATION_ORDER, &[&mailbox.0, &[0xff; 9]]))
+}
+
+/// The conversation in the key of its place in the order.
+pub fn ordered_conversation(key: &[u8], mailbox: &MailboxId) -> Option<String> {
+    let (kind, rest) = key.split_first()?;
+    let rest = rest.strip_prefix(&mailbox.0[..])?.get(8..)?;
+    let conversation = std::str::from_utf8(rest.strip_suffix(&[0])?).ok()?;
+    (*kind == CONVERSATION_ORDER).then(|| conversation.to_owned())
+}
+
+/// A message whose retention ends at a time.
+pub fn history_due(at_ms: i64, mailbox: &MailboxId, conversation: &str, place: u64) -> Vec<u8> {
+    key(HISTORY_DUE, &[&time(at_ms), &mailbox.0, conversation.as_bytes(), &[0], &place.to_be_bytes()])
+}
+
+/// Everything whose retention ends before a time, as the ends of a scan.
+pub fn history_due_before(at_ms: i64) -> (Vec<u8>, Vec<u8>) {
+    (key(HISTORY_DUE, &[]), key(HISTORY_DUE, &[&time(at_ms)]))
+}
+
+/// Mailbox, conversation and place in the key of a retention's end.
+pub fn due_message(key: &[u8]) -> Option<(MailboxId, String, u64)> {
+    let (kind, rest) = key.split_first()?;
+    let (_, rest) = rest.split_first_chunk::<8>()?;
+    let (names, place) = rest.split_last_chunk::<8>()?;
+    let names = names.strip_suffix(&[0])?;
+    let end_of_mailbox = names.iter().rposition(|byte| *byte == 0)? + 1;
+    let (mailbox, conversation) = names.split_at(end_of_mailbox);
+    let conversation = std::str::from_utf8(conversation).ok().filter(|text| is_id(text))?;
+    (*kind == HISTORY_DUE).then_some((
+        MailboxId::from_key(mailbox)?,
+        conversation.to_owned(),
+        u64::from_be_bytes(*place),
+    ))
+}
+
 /// Times before 1970 sort as 1970.
 fn time(at_ms: i64) -> [u8; 8] {
     u64::try_from(at_ms).unwrap_or(0).to_be_bytes()
@@ -227,6 +298,12 @@ mod tests {
         assert_eq!(channel_out(3), [9, 0, 0, 0, 3]);
         assert_eq!(channel_item(3, 258), [&[10, 0, 0, 0, 3], &seq[..]].concat());
         assert_eq!(channel_in(3), [11, 0, 0, 0, 3]);
+        assert_eq!(history(&alice, "bob", 258), [&[16], &name[..], b"bob\0", &seq].concat());
+        assert_eq!(place_of(&alice, 258, 258), [&[17], &name[..], &seq, &seq].concat());
+        assert_eq!(conversation(&alice, "bob"), [&[18], &name[..], b"bob\0"].concat());
+        let inverted = [255, 255, 255, 255, 255, 255, 254, 253];
+        assert_eq!(conversation_order(&alice, 258, "bob"), [&[19], &name[..], &inverted, b"bob\0"].concat());
+        assert_eq!(history_due(258, &alice, "bob", 258), [&[20], &seq[..], &name[..], b"bob\0", &seq].concat());
     }
 
     #[test]
@@ -237,6 +314,9 @@ mod tests {
         assert_eq!(upkeep_mailbox(&upkeep(5, &alice)), Some(alice.clone()));
         assert_eq!(channel_target(&channel_out(3)), Some(3));
         assert_eq!(channel_item_seq(&channel_item(3, 7)), Some(7));
+        assert_eq!(history_place(&history(&alice, "bob", 7)), Some(7));
+        assert_eq!(ordered_conversation(&conversation_order(&alice, 5, "bob"), &alice).as_deref(), Some("bob"));
+        assert_eq!(due_message(&history_due(5, &alice, "bob", 7)), Some((alice.clone(), "bob".to_owned(), 7)));
         assert_eq!((alice.app(), alice.user()), ("a", "alice"));
         assert_eq!(entry_seq(&mailbox(&alice)), None);
     }
@@ -256,6 +336,12 @@ mod tests {
         let (from, to) = expiring_before(10);
         assert!((from.clone()..to.clone()).contains(&expiry(9, &alice, u64::MAX)));
         assert!(!(from..to).contains(&expiry(10, &alice, 0)));
+        let (from, to) = conversations(&alice);
+        for at_ms in [0, 258, i64::MAX] {
+            assert!((from.clone()..to.clone()).contains(&conversation_order(&alice, at_ms, "zoe")));
+        }
+        let newer = conversation_order(&alice, 6, "zoe");
+        assert!(newer < conversation_order(&alice, 5, "bob"), "the newest comes first");
     }
 
     #[test]
@@ -264,6 +350,6 @@ mod tests {
         assert_eq!(MailboxId::new("a", &"b".repeat(64)), None);
         assert_eq!(MailboxId::new("a", "b\0c"), None);
         let longest = MailboxId::new(&"a".repeat(63), &"b".repeat(63)).unwrap();
-        assert_eq!(sender(&longest, &"c".repeat(63), 255).len(), MAX_KEY_BYTES);
+        assert_eq!(history_due(1, &longest, &"c".repeat(63), 1).len(), MAX_KEY_BYTES);
     }
 }

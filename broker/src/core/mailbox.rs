@@ -4,7 +4,8 @@ use bytes::Bytes;
 use prost::Message;
 use tidings_proto::mailbox::v1::{DevicesRecord, MailboxRecord, SenderRecord};
 
-use super::envelope::{Entry, Peeked, peek};
+use super::entry::{Entry, Stored};
+use super::envelope::{Peeked, peek};
 use super::keys::{self, MailboxId};
 use super::records::{self, CoreError};
 use super::{Applying, Effect};
@@ -54,7 +55,7 @@ impl Applying<'_> {
     ) {
         record.last_seq += 1;
         record.pending_entries += 1;
-        record.pending_bytes += entry.stored.len() as u64;
+        record.pending_bytes += entry.cost;
         let seq = record.last_seq;
         if expires_at_ms != 0 {
             self.store.put(keys::expiry(expires_at_ms, mailbox, seq), Bytes::new());
@@ -75,7 +76,8 @@ impl Applying<'_> {
         Ok(())
     }
 
-    /// Some entries from `first` up to and with `last`, in order: number, stored length, envelope.
+    /// Some entries from `first` up to and with `last`, in order: number, what it counts as, and its envelope, perhaps
+    /// without content.
     pub(super) fn entries(
         &self,
         mailbox: &MailboxId,
@@ -94,8 +96,8 @@ impl Applying<'_> {
 
 fn read_entry(key: &[u8], stored: Bytes) -> Result<(u64, u64, Bytes), CoreError> {
     let seq = keys::entry_seq(key).ok_or(CoreError::Contradiction("an entry's key has no number"))?;
-    let length = stored.len() as u64;
-    Ok((seq, length, records::open_bytes("entry", stored)?))
+    let (stored, cost) = Stored::open(stored)?;
+    Ok((seq, cost, stored.head()))
 }
 
 /// A count that would fall below zero is a damaged one.

@@ -9,6 +9,7 @@ use tidings_proto::mailbox::v1::{
 };
 use tidings_proto::message::v1::{Envelope, Failure, Message, Receipt, envelope};
 
+use super::entry::{self, Stored};
 use super::{AttachedDevice, Core, Effect, MailboxId, Reply, encode, keys, records};
 use tidings_consensus::{ApplyContext, MemoryStore, StateStore};
 
@@ -143,10 +144,23 @@ impl Shard {
     pub fn entries(&self, user: &str, after: u64) -> Vec<(u64, Envelope)> {
         let (from, to) = keys::entries(&mailbox_of(user), after + 1, u64::MAX);
         let entry = |(key, stored): (Bytes, Bytes)| {
-            let envelope = records::open_bytes("entry", stored).unwrap();
+            let envelope = match Stored::open(stored).unwrap().0 {
+                Stored::Whole(envelope) => envelope,
+                Stored::Pointer(pointer) => {
+                    let at = keys::history(&mailbox_of(user), &pointer.conversation, pointer.place);
+                    entry::resolve(pointer, records::open("message", self.store.get(&at).unwrap()).unwrap()).unwrap()
+                }
+            };
             (keys::entry_seq(&key).unwrap(), Envelope::decode(envelope).unwrap())
         };
         self.store.scan(&from, &to, usize::MAX).into_iter().map(entry).collect()
+    }
+
+    /// What the entries of a user count as, in bytes.
+    fn cost(&self, user: &str) -> u64 {
+        let (from, to) = keys::entries(&mailbox_of(user), 1, u64::MAX);
+        let entries = self.store.scan(&from, &to, usize::MAX).into_iter();
+        entries.map(|(_, stored)| Stored::open(stored).unwrap().1).sum()
     }
 
     pub fn messages(&self, user: &str) -> Vec<Message> {
@@ -169,10 +183,9 @@ impl Shard {
         let mut expiring = BTreeSet::new();
         for user in users {
             let record = self.record(user);
-            let (mut pending, mut retained, mut bytes) = (0, 0, 0);
+            let (mut pending, mut retained, bytes) = (0, 0, self.cost(user));
             for (seq, envelope) in self.entries(user, 0) {
                 assert!(seq > record.trimmed_to && seq <= record.last_seq, "{user}: {seq} of {record:?}");
-                bytes += envelope.encoded_len() as u64 + 1;
                 if seq > record.delivered_to {
                     pending += 1
                 } else {

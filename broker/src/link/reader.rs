@@ -19,7 +19,8 @@ use super::LinkContext;
 use super::answers::{Answers, Pending, refusal};
 use super::outbox::Outbox;
 use super::requests::{self, Refusal};
-use crate::core::envelope::{Entry, MessageHead};
+use crate::core::entry::Entry;
+use crate::core::envelope::MessageHead;
 use crate::core::{MailboxId, encode};
 use crate::shard::session::SessionKey;
 use crate::shard::{Request, ShardHandle};
@@ -242,6 +243,10 @@ impl Reader {
             receipts: submit.receipts,
             content: submit.content,
             inbox_limit: submit.inbox_limit,
+            retention_ms: submit.retention_ms,
+            sender_retention_ms: submit.sender_retention_ms,
+            change: submit.change,
+            change_window_ms: submit.change_window_ms,
         }));
         place.send(Pending::Append { session, seq, outcome: Box::pin(lane.shard.propose(command)) });
         Ok(())

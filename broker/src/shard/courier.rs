@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::relay::Relay;
 
 /// Items in a page.
-const PAGE: usize = 512;
+const PAGE: usize = 256;
 /// Delivered items that are left in the channel before it is trimmed while there is more to deliver.
 const TRIM_AFTER: u64 = 4096;
 /// How long items gather before they are brought to their target: receipts are in no hurry, and travel together.

@@ -10,6 +10,7 @@ use tidings_proto::{ErrorCode, UserId};
 use tokio::time::Instant;
 
 use super::outbound::UnansweredRead;
+use super::requests::LEVEL;
 use super::{Connection, Unblocked};
 use crate::backoff;
 use crate::directory::UserKey;
@@ -58,15 +59,17 @@ impl<S: Transport> Connection<S> {
         if let Err(error) = UserId::new(&send.to) {
             return self.refuse(send.seq, ErrorCode::InvalidArgument, &error.to_string(), None);
         }
-        let Some(content) = &send.content else {
-            return self.refuse(send.seq, ErrorCode::InvalidArgument, "Send.content is missing", None);
+        let bytes = match (&send.content, &send.change) {
+            (Some(content), None) => content.encoded_len(),
+            (None, Some(change)) if send.ttl_ms.is_none() => change.encoded_len(),
+            _ => {
+                let message = "a Send has content, or a change and no ttl_ms";
+                return self.refuse(send.seq, ErrorCode::InvalidArgument, message, None);
+            }
         };
-        if content.encoded_len() > self.core.config.max_content_bytes as usize {
-            let message = format!(
-                "the content has {} bytes, at most {} are taken",
-                content.encoded_len(),
-                self.core.config.max_content_bytes
-            );
+        let limit = self.core.config.max_content_bytes;
+        if bytes > limit as usize {
+            let message = format!("the content has {bytes} bytes, at most {limit} are taken");
             return self.refuse(send.seq, ErrorCode::TooLarge, &message, None);
         }
         let app = self.session().token.user.app();
@@ -118,6 +121,7 @@ impl<S: Transport> Connection<S> {
             shard,
             to: send.to.into_boxed_str(),
             content: send.content.unwrap_or_default().encode_to_vec().into(),
+            change: send.change.map(Box::new),
             ttl_ms: send.ttl_ms,
             receipts: send.receipts,
             taken: now,
@@ -126,7 +130,7 @@ impl<S: Transport> Connection<S> {
         };
         let seq = pending.seq;
         let behind_others = self.sends.is_waiting_for(shard);
-        let link = if behind_others { None } else { self.core.router.route(shard) };
+        let link = if behind_others { None } else { self.route_of(&pending) };
         let submit = link.as_ref().map(|_| self.submit_frame(&pending));
         self.sends.insert(pending);
         match (link, submit) {
@@ -151,6 +155,12 @@ impl<S: Transport> Connection<S> {
         }
     }
 
+    /// The way to a send's shard, unless the broker there would misunderstand it.
+    pub(super) fn route_of(&self, pending: &Pending) -> Option<Arc<LinkHandle>> {
+        let needed = if pending.change.is_some() { LEVEL } else { 0 };
+        self.core.router.route(pending.shard).filter(|link| link.level >= needed)
+    }
+
     pub(super) fn submit_frame(&self, pending: &Pending) -> gateway_frame::Frame {
         let session = self.session();
         gateway_frame::Frame::Submit(Submit {
@@ -167,6 +177,10 @@ impl<S: Transport> Connection<S> {
             ttl_ms: pending.ttl_ms,
             receipts: pending.receipts,
             inbox_limit: self.core.config.inbox_limit,
+            retention_ms: self.core.config.history_ms(),
+            sender_retention_ms: self.core.config.history_ms(),
+            change: pending.change.as_deref().cloned(),
+            change_window_ms: self.core.config.change_window_ms(),
         })
     }
 

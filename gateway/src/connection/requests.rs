@@ -12,8 +12,8 @@ use crate::requests::Admission;
 use crate::session::Close;
 use crate::socket::Transport;
 
-/// The first level of a broker that answers requests.
-const LEVEL: u32 = 1;
+/// The first level of a broker that answers requests, and takes changes for what they are.
+pub(super) const LEVEL: u32 = 1;
 
 impl<S: Transport> Connection<S> {
     pub(super) fn on_request(&mut self, request: Request, now: Instant) -> Result<(), Close> {
@@ -51,7 +51,10 @@ impl<S: Transport> Connection<S> {
     /// Who can answer: what is about this user's mailbox, its own shard.
     fn shard_of_request(&self, kind: &request::Request) -> u32 {
         match kind {
-            request::Request::ListDevices(_) => self.attachment.shard(),
+            request::Request::ListDevices(_)
+            | request::Request::GetHistory(_)
+            | request::Request::ListConversations(_)
+            | request::Request::UpdateConversation(_) => self.attachment.shard(),
         }
     }
 

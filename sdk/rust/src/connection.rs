@@ -452,7 +452,8 @@ impl<T: Clone> Connection<T> {
 
     fn settled(&self, seq: u64, entry: Entry<T>, result: Result<Sent, SendError>) -> Effect<T> {
         let id = MessageId { stream: self.stream, seq };
-        let (to, receipts, content_bytes) = (entry.to, entry.receipts, entry.content.len());
+        let content_bytes = entry.body_bytes();
+        let (to, receipts) = (entry.to, entry.receipts);
         Effect::Settled(Settled { tag: entry.tag, id, to, receipts, content_bytes, result })
     }
 

@@ -58,6 +58,8 @@ pub(crate) struct Driver {
     events: mpsc::Sender<Queued>,
     waiting_events: VecDeque<Queued>,
     awaited_receipts: AwaitedReceipts,
+    /// Whom the token speaks for, once it is known.
+    user: String,
     asked: HashMap<u64, oneshot::Sender<Answer>>,
     next_request: u64,
     state: watch::Sender<ConnectionState>,
@@ -97,6 +99,7 @@ impl Driver {
             events: parts.events,
             waiting_events: VecDeque::new(),
             awaited_receipts,
+            user: String::new(),
             asked: HashMap::new(),
             next_request: 1,
             state: parts.state,
@@ -328,6 +331,7 @@ impl Driver {
     fn emit(&mut self, emit: Emit) {
         match emit {
             Emit::Online(welcome) => {
+                self.user.clone_from(&welcome.user);
                 self.change_state(ConnectionState::Online { app: welcome.app.clone(), user: welcome.user.clone() });
             }
             Emit::Offline { retry_in, reason } => self.change_state(ConnectionState::Offline { retry_in, reason }),
@@ -348,8 +352,28 @@ impl Driver {
     fn delivery(&mut self, ticket: Ticket, event: Option<envelope::Event>) {
         let event = match event {
             Some(envelope::Event::Message(message)) => {
-                Event::Message(Message::new(message, ticket, self.shared.acks.clone()))
+                let stream = message.id.map_or(0, |id| id.stream);
+                let is_copy = message.from == self.user && message.to != self.user;
+                if is_copy && stream == self.awaited_receipts.stream() {
+                    // This device sent it, and knows.
+                    return self.shared.acks.push(ticket);
+                }
+                if is_copy {
+                    Event::Sent(message)
+                } else {
+                    Event::Message(Message::new(message, ticket, self.shared.acks.clone()))
+                }
             }
+            Some(envelope::Event::Change(change)) => {
+                if change.id.is_some_and(|id| id.stream == self.awaited_receipts.stream()) && change.to != self.user {
+                    return self.shared.acks.push(ticket);
+                }
+                Event::Changed(change)
+            }
+            Some(envelope::Event::ConversationUpdate(update)) => match update.conversation {
+                Some(conversation) => Event::Conversation(conversation),
+                None => return self.shared.acks.push(ticket),
+            },
             Some(envelope::Event::Receipt(receipt)) => {
                 self.awaited_receipts.receipt(&receipt);
                 Event::Receipt(receipt)
@@ -382,7 +406,9 @@ impl Driver {
                 Ok(()) => {}
                 Err(mpsc::error::TrySendError::Full(queued)) => return self.waiting_events.push_front(queued),
                 // Nobody listens: receipts have done their work, messages stay in the mailbox.
-                Err(mpsc::error::TrySendError::Closed(Queued { event: Event::Message(_), .. })) => {}
+                Err(mpsc::error::TrySendError::Closed(Queued {
+                    event: Event::Message(_), ..
+                })) => {}
                 Err(mpsc::error::TrySendError::Closed(Queued { ticket, .. })) => {
                     ticket.into_iter().for_each(|ticket| self.shared.acks.push(ticket));
                 }

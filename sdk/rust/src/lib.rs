@@ -4,6 +4,7 @@
 //! - [`Client`]: the handle; sends, marks as read
 //! - [`Events`]: what comes, as a typed stream
 //! - [`Sending`]: one message on its way, with its status
+//! - [`Change`]: what becomes of an earlier message
 //! - [`store`]: where a device keeps what must survive a restart
 //! - [`connection`]: the state machine below all that, without clock and I/O
 //!
@@ -41,14 +42,19 @@ mod token;
 mod wire;
 
 pub use builder::Builder;
-pub use client::{Body, Client, Outgoing};
+pub use client::{Body, Change, Client, Outgoing};
 pub use connection::Sent;
 pub use error::{ConnectError, RequestError, SendError, StopReason};
 pub use events::{AckMode, ConnectionState, Event, Events, Message};
+pub use requests::HistoryQuery;
 pub use sending::{Sending, Status};
 pub use store::{FileStore, MemoryStore, Store, StoreError};
 pub use token::TokenSource;
 
 pub use tidings_proto::ErrorCode;
-pub use tidings_proto::client::v1::{Device, Devices, Durability};
-pub use tidings_proto::message::v1::{Content, Failure, MessageId, Receipt, ReceiptRequest, receipt};
+pub use tidings_proto::client::v1::{Blocks, UpdateConversation};
+pub use tidings_proto::client::v1::{Conversations, Device, Devices, Durability, HistoryMessage, HistoryPage};
+pub use tidings_proto::message::v1::{
+    Block, Content, Conversation, Failure, MessageId, Reaction, Receipt, ReceiptRequest, change, receipt,
+};
+pub use tidings_proto::message::v1::{Change as ChangeEvent, ConversationUpdate};

@@ -38,6 +38,11 @@ impl AwaitedReceipts {
         *self = Self { stream, ..Self::default() };
     }
 
+    /// The stream that this device sends in.
+    pub(crate) fn stream(&self) -> u64 {
+        self.stream
+    }
+
     /// A message was accepted.
     pub(crate) fn accepted(&mut self, to: &UserId, id: MessageId, receipts: i32, slot: Arc<Slot>) {
         // The other owner is the application's handle: without it nobody looks.

@@ -28,6 +28,9 @@ pub struct StoredSend {
     /// As in `Send.receipts`.
     #[prost(int32, tag = "5")]
     pub receipts: i32,
+    /// An encoded `Change`; empty: it has content.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub change: Bytes,
 }
 
 /// Whose state it is: the outbox of one user must never go out under another's name.

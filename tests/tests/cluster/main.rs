@@ -8,6 +8,7 @@ mod control_plane;
 mod damage;
 mod failover;
 mod fencing;
+mod history;
 mod mixed_versions;
 mod quorum;
 mod recover;

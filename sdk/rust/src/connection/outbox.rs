@@ -23,6 +23,8 @@ pub struct Entry<T> {
     pub to: UserId,
     /// An encoded `Content`.
     pub content: Bytes,
+    /// An encoded `Change`; empty: it has content.
+    pub change: Bytes,
     /// As in `Send.ttl_ms`.
     pub ttl_ms: Option<u64>,
     /// As in `Send.receipts`.
@@ -274,7 +276,11 @@ impl<T> Outbox<T> {
                 seq,
                 after,
                 to: entry.to.as_str(),
-                content: &entry.content,
+                body: if entry.change.is_empty() {
+                    wire::Body::Content(&entry.content)
+                } else {
+                    wire::Body::Change(&entry.change)
+                },
                 ttl_ms: entry.ttl_ms,
                 receipts: entry.receipts,
             };
@@ -337,7 +343,18 @@ impl<T> Entry<T> {
     /// A new message of the application.
     pub fn new(to: UserId, content: Bytes, ttl_ms: Option<u64>, receipts: i32, tag: T) -> Self {
         let (state, tag) = (EntryState::Queued, Some(tag));
-        Self { to, content, ttl_ms, receipts, tag, maybe_transmitted: false, state, attempts: 0 }
+        let change = Bytes::new();
+        Self { to, content, change, ttl_ms, receipts, tag, maybe_transmitted: false, state, attempts: 0 }
+    }
+
+    /// A change of an earlier message.
+    pub fn of_change(to: UserId, change: Bytes, tag: T) -> Self {
+        Self { change, ..Self::new(to, Bytes::new(), None, 0, tag) }
+    }
+
+    /// Bytes of what it carries.
+    pub fn body_bytes(&self) -> usize {
+        self.content.len() + self.change.len()
     }
 
     /// Only for devices that are online now.
@@ -358,13 +375,15 @@ impl<T> Entry<T> {
     /// As the store keeps it.
     pub fn stored(&self, seq: u64) -> StoredSend {
         let to = self.to.as_str().to_owned();
-        StoredSend { seq, to, content: self.content.clone(), ttl_ms: self.ttl_ms, receipts: self.receipts }
+        let (content, change) = (self.content.clone(), self.change.clone());
+        StoredSend { seq, to, content, ttl_ms: self.ttl_ms, receipts: self.receipts, change }
     }
 
     fn restored(to: UserId, send: StoredSend) -> Self {
         Self {
             to,
             content: send.content,
+            change: send.change,
             ttl_ms: send.ttl_ms,
             receipts: send.receipts,
             tag: None,
@@ -378,6 +397,7 @@ impl<T> Entry<T> {
         Self {
             to,
             content: Bytes::new(),
+            change: Bytes::new(),
             ttl_ms: None,
             receipts: 0,
             tag: None,

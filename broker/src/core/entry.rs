@@ -1,0 +1,129 @@
+//! An entry of a mailbox as it is stored: whole, behind format byte 1, or where the history has the body, a pointer to it
+//! behind format byte 2. A body is thereby stored once, and what is edited or taken back leaves nothing behind in the log
+//! of entries.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message as _;
+use tidings_proto::mailbox::v1::{EntryPointer, HistoryRecord};
+use tidings_proto::message::v1::{Change, Content, Envelope, change, envelope};
+
+use super::envelope::{MessageHead, of_message};
+use super::records::{self, CoreError, FORMAT};
+
+/// The format of a pointer.
+const POINTER: u8 = 2;
+
+/// An entry that is to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub stored: Bytes,
+    /// What the mailbox counts it as, in bytes: also a body that stands elsewhere.
+    pub cost: u64,
+    envelope: Bytes,
+}
+
+impl Entry {
+    /// An entry that holds its envelope.
+    pub fn whole(envelope: &Envelope) -> Self {
+        let stored = records::seal(envelope);
+        Self { cost: stored.len() as u64, envelope: stored.slice(1..), stored }
+    }
+
+    /// An entry of a message, around an encoded `Content`.
+    pub fn of_message(head: &MessageHead<'_>, content: &[u8]) -> Self {
+        let mut stored = BytesMut::new();
+        stored.put_u8(FORMAT);
+        of_message(head, Some(content), &mut stored);
+        let stored = stored.freeze();
+        Self { cost: stored.len() as u64, envelope: stored.slice(1..), stored }
+    }
+
+    /// An entry of a message whose envelope stands at a place of the history.
+    pub fn pointing_at(envelope: Bytes, head: &MessageHead<'_>, conversation: &str, place: u64) -> Self {
+        let mut headless = BytesMut::new();
+        of_message(head, None, &mut headless);
+        Self::pointer(envelope, headless.freeze(), conversation, place)
+    }
+
+    /// A change of a message. An edit's content is that of the message at its place, whenever it is read.
+    pub fn of_change(change: &Change, conversation: &str, place: u64) -> Self {
+        let whole = Envelope { event: Some(envelope::Event::Change(change.clone())) };
+        if change.kind() != change::Kind::Edit {
+            return Self::whole(&whole);
+        }
+        let headless = Change { content: None, ..change.clone() };
+        let headless = Envelope { event: Some(envelope::Event::Change(headless)) };
+        Self::pointer(whole.encode_to_vec().into(), headless.encode_to_vec().into(), conversation, place)
+    }
+
+    fn pointer(envelope: Bytes, head: Bytes, conversation: &str, place: u64) -> Self {
+        let bytes = envelope.len() as u64;
+        let pointer = EntryPointer { conversation: conversation.to_owned(), place, bytes, head };
+        let mut stored = BytesMut::with_capacity(1 + pointer.encoded_len());
+        stored.put_u8(POINTER);
+        pointer.encode(&mut stored).expect("the buffer has the pointer's length");
+        let stored = stored.freeze();
+        Self { cost: stored.len() as u64 + bytes, envelope, stored }
+    }
+
+    /// The envelope, as it is sent.
+    pub fn envelope(&self) -> Bytes {
+        self.envelope.clone()
+    }
+}
+
+/// An entry that was stored.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stored {
+    /// Its envelope.
+    Whole(Bytes),
+    Pointer(EntryPointer),
+}
+
+impl Stored {
+    /// Reads a stored entry, and what the mailbox counts it as.
+    pub fn open(stored: Bytes) -> Result<(Self, u64), CoreError> {
+        let length = stored.len() as u64;
+        if stored.first() != Some(&POINTER) {
+            return Ok((Self::Whole(records::open_bytes("entry", stored)?), length));
+        }
+        let pointer = EntryPointer::decode(stored.slice(1..))
+            .map_err(|error| CoreError::Damaged { what: "entry", reason: error.to_string() })?;
+        let cost = length + pointer.bytes;
+        Ok((Self::Pointer(pointer), cost))
+    }
+
+    /// The envelope, perhaps without its content: what [`super::envelope::peek`] wants to see.
+    pub fn head(self) -> Bytes {
+        match self {
+            Self::Whole(envelope) => envelope,
+            Self::Pointer(pointer) => pointer.head,
+        }
+    }
+}
+
+/// The envelope that a pointer stands for, from the record at its place.
+pub fn resolve(pointer: EntryPointer, record: HistoryRecord) -> Result<Bytes, CoreError> {
+    match decode(&pointer.head)? {
+        envelope::Event::Change(change) => {
+            let content = content_of(&record)?;
+            let event = envelope::Event::Change(Change { content, ..change });
+            Ok(Envelope { event: Some(event) }.encode_to_vec().into())
+        }
+        _ => Ok(record.envelope),
+    }
+}
+
+fn content_of(record: &HistoryRecord) -> Result<Option<Content>, CoreError> {
+    match decode(&record.envelope)? {
+        envelope::Event::Message(message) => Ok(message.content),
+        _ => Ok(None),
+    }
+}
+
+/// The event of a stored envelope.
+pub fn decode(envelope: &Bytes) -> Result<envelope::Event, CoreError> {
+    let damaged = |reason: String| CoreError::Damaged { what: "envelope", reason };
+    let decoded = Envelope::decode(envelope.clone()).map_err(|error| damaged(error.to_string()))?;
+    decoded.event.ok_or_else(|| damaged("no event".to_owned()))
+}
