@@ -17,7 +17,7 @@ const ZERO_COPY: &[&str] = &[
 ];
 
 /// Packages that people see as JSON.
-const JSON: &[&str] = &[".tidings.client.v1", ".tidings.message.v1", ".tidings.errors.v1"];
+const JSON: &[&str] = &[".tidings.client.v1", ".tidings.message.v1", ".tidings.errors.v1", ".tidings.group.v1"];
 
 fn proto_files(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
@@ -49,5 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     builder.compile_fds(descriptors)?;
 
     pbjson_build::Builder::new().register_descriptors(&encoded)?.btree_map(["."]).build(JSON)?;
+    // As operators write it: by the names in the .proto file.
+    pbjson_build::Builder::new()
+        .register_descriptors(&encoded)?
+        .preserve_proto_field_names()
+        .build(&[".tidings.policy.v1"])?;
     Ok(())
 }

@@ -13,10 +13,12 @@ mod conversations;
 mod duration;
 mod exit;
 mod gateway;
+mod group;
 mod history;
 mod key;
 mod listen;
 mod output;
+mod policy;
 mod recover;
 mod send;
 mod token;
@@ -37,6 +39,12 @@ pub enum Command {
     /// Create, list, change, deactivate and delete users
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Create, list, change and delete groups, their members and invitations
+    #[command(subcommand)]
+    Group(group::GroupCommand),
+    /// Create, list, change and delete policies: what users may do
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Create, list and revoke the tokens that clients connect with
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -70,6 +78,8 @@ pub fn run(command: Command) -> ExitCode {
         match command {
             Command::App(command) => command.run().await,
             Command::User(command) => command.run().await,
+            Command::Group(command) => command.run().await,
+            Command::Policy(command) => command.run().await,
             Command::Token(command) => command.run().await,
             Command::Key(command) => command.run().await,
             Command::Cluster(command) => command.run().await,

@@ -110,13 +110,7 @@ fn conversation(view: &StateView, mailbox: &MailboxId, ordered: &[u8]) -> Result
     Ok(Conversation { last_message, ..summary(&with, &record) })
 }
 
-fn scan(
-    view: &StateView,
-    from: &[u8],
-    to: &[u8],
-    backward: bool,
-    limit: usize,
-) -> Result<Vec<(Bytes, Bytes)>, Error> {
+fn scan(view: &StateView, from: &[u8], to: &[u8], backward: bool, limit: usize) -> Result<Vec<(Bytes, Bytes)>, Error> {
     // What a client asks for may end before it begins.
     if from >= to {
         return Ok(Vec::new());

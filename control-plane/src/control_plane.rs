@@ -9,11 +9,14 @@ use tidings_node::membership::{MemberServer, Membership};
 use tidings_node::secret::Secret;
 use tidings_node::{Clock, Dialer, Health, Shutdown};
 use tidings_proto::cluster::v1::directory_server::DirectoryServer;
+use tidings_proto::cluster::v1::groups_server::GroupsServer as GroupDirectoryServer;
 use tidings_proto::cluster::v1::nodes_server::NodesServer;
 use tidings_proto::cluster::v1::registry_server::RegistryServer;
 use tidings_proto::control::v1::api_keys_server::ApiKeysServer;
 use tidings_proto::control::v1::apps_server::AppsServer;
 use tidings_proto::control::v1::cluster_server::ClusterServer;
+use tidings_proto::control::v1::groups_server::GroupsServer;
+use tidings_proto::control::v1::policies_server::PoliciesServer;
 use tidings_proto::control::v1::tokens_server::TokensServer;
 use tidings_proto::control::v1::users_server::UsersServer;
 use tidings_proto::registry::v1::{Bootstrap, CreateApiKey, Sweep, Swept, command::Command};
@@ -31,8 +34,13 @@ use crate::registry::machine::{Outcome, RegistryMachine, encode_command};
 use crate::registry::{api_keys, cluster, sweep};
 use crate::replica::Replica;
 use crate::services::auth::{API_KEY_PREFIX, hash_of};
+use crate::services::group_directory::GroupDirectoryService;
+use crate::services::groups::{self, GroupsService};
 use crate::services::nodes::{MAX_HEARTBEAT_BYTES, NodesService};
-use crate::services::{MAX_REQUEST_BYTES, api_keys::ApiKeysService, apps::AppsService, directory::DirectoryService};
+use crate::services::policies::PoliciesService;
+use crate::services::{
+    MAX_COMMAND_BYTES, MAX_REQUEST_BYTES, api_keys::ApiKeysService, apps::AppsService, directory::DirectoryService,
+};
 use crate::services::{cluster::ClusterService, registry::RegistryService, tokens::TokensService, users::UsersService};
 use crate::{ControlPlaneConfig, Error, metrics};
 
@@ -183,6 +191,8 @@ impl ControlPlane {
             .with_service_name("tidings.control.v1.Apps")
             .with_service_name("tidings.control.v1.Users")
             .with_service_name("tidings.control.v1.Tokens")
+            .with_service_name("tidings.control.v1.Policies")
+            .with_service_name("tidings.control.v1.Groups")
             .with_service_name("tidings.control.v1.ApiKeys")
             .with_service_name("tidings.control.v1.Cluster")
             .with_service_name("grpc.health.v1.Health")
@@ -193,6 +203,10 @@ impl ControlPlane {
         Ok(Routes::new(AppsServer::new(AppsService(replica.clone())).max_decoding_message_size(limit))
             .add_service(UsersServer::new(UsersService(replica.clone())).max_decoding_message_size(limit))
             .add_service(TokensServer::new(TokensService(replica.clone())).max_decoding_message_size(limit))
+            .add_service(PoliciesServer::new(PoliciesService(replica.clone())).max_decoding_message_size(limit))
+            .add_service(
+                GroupsServer::new(GroupsService(replica.clone())).max_decoding_message_size(groups::MAX_REQUEST_BYTES),
+            )
             .add_service(ApiKeysServer::new(ApiKeysService(replica.clone())).max_decoding_message_size(limit))
             .add_service(ClusterServer::new(ClusterService(self.controller.clone())).max_decoding_message_size(limit))
             .add_service(self.health_service())
@@ -210,12 +224,15 @@ impl ControlPlane {
         let members_only = MemberServer::new(self.membership.clone());
         let directory = DirectoryService::new(self.replica.clone(), self.shutdown.clone());
         let directory = DirectoryServer::new(directory).max_decoding_message_size(MAX_REQUEST_BYTES);
+        let directory_of_groups = GroupDirectoryServer::new(GroupDirectoryService(self.replica.clone()));
+        let directory_of_groups = directory_of_groups.max_decoding_message_size(groups::MAX_REQUEST_BYTES);
         let nodes = NodesServer::new(NodesService::new(self.replica.clone(), self.controller.leases.clone()));
         let nodes = nodes.max_decoding_message_size(MAX_HEARTBEAT_BYTES);
         let registry = RegistryService { controller: self.controller.clone(), founding: self.founding.clone() };
-        let registry = RegistryServer::new(registry).max_decoding_message_size(MAX_REQUEST_BYTES);
+        let registry = RegistryServer::new(registry).max_decoding_message_size(MAX_COMMAND_BYTES);
         routes
             .add_service(InterceptedService::new(directory, members_only.clone()))
+            .add_service(InterceptedService::new(directory_of_groups, members_only.clone()))
             .add_service(InterceptedService::new(nodes, members_only.clone()))
             .add_service(InterceptedService::new(registry, members_only))
     }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tidings_node::Shutdown;
 use tidings_proto::cluster::v1::{Node, NodePhase, NodeRole, ShardMap, ShardPlacement, ShardReport};
-use tidings_proto::registry::v1::{PlaceShards, SetNodePhase, command::Command};
+use tidings_proto::registry::v1::{PlaceShards, RaiseLevel, SetNodePhase, command::Command};
 use tonic::Status;
 
 use crate::leases::Leases;
 use crate::metrics;
 use crate::placement::{self, Broker, Shard};
 use crate::registry::cluster;
+use crate::registry::machine::LEVEL;
 use crate::replica::Replica;
 
 /// How often it looks, when nothing happens that it is told of.
@@ -75,6 +76,7 @@ impl Controller {
         let view = self.replica.view();
         let Some(settings) = cluster::settings(&view)? else { return Ok(()) };
         let nodes = cluster::nodes(&view)?;
+        self.raise_level(settings.level, &nodes).await?;
         // Without room for its replicas a shard is better off counting on it to come back.
         let has_room = self.active_brokers(&nodes) >= settings.replication as usize;
         for node in nodes.iter().filter(|node| has_room && self.is_lost(node)) {
@@ -88,6 +90,21 @@ impl Controller {
             metrics::placed(shards.len());
             tracing::info!(epoch = map.epoch, shards = shards.len(), "placing shards");
             self.replica.propose(Command::PlaceShards(PlaceShards { epoch: map.epoch, shards })).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the commands of this release into the log, once every member applies them (promise 7).
+    async fn raise_level(&self, level: u32, nodes: &[Node]) -> Result<(), Status> {
+        if level >= LEVEL {
+            return Ok(());
+        }
+        // It leads: it is this node.
+        let me = self.replica.leadership().borrow().leader;
+        let others = self.replica.group().status().members.into_keys().filter(|id| Some(*id) != me);
+        if all_apply(others, nodes) {
+            tracing::info!(level = LEVEL, "every node of the control plane applies the commands of this release");
+            self.replica.propose(Command::RaiseLevel(RaiseLevel { level: LEVEL })).await?;
         }
         Ok(())
     }
@@ -150,8 +167,11 @@ impl Controller {
         if status.is_changing {
             return Ok(());
         }
-        let Ok(nodes) = cluster::nodes(&self.replica.view()) else { return Ok(()) };
-        let ours = nodes.iter().filter(|node| node.role() == NodeRole::ControlPlane);
+        let view = self.replica.view();
+        let (Ok(nodes), Ok(Some(settings))) = (cluster::nodes(&view), cluster::settings(&view)) else { return Ok(()) };
+        // One of an earlier release would not apply all that stands in the log.
+        let is_able = |node: &&Node| node.role() == NodeRole::ControlPlane && node.level >= settings.level;
+        let ours = nodes.iter().filter(is_able);
         // Heard of, and not only given the benefit of the doubt: a voter that is not there costs a quorum.
         for node in ours.filter(|node| self.leases.is_heard(node.role, node.id)) {
             let Some(member) = status.members.get(&node.id) else {
@@ -185,11 +205,38 @@ impl Controller {
     }
 }
 
+/// Whether all these members of the control plane have registered as of this release or a later one.
+pub fn all_apply(mut members: impl Iterator<Item = u64>, nodes: &[Node]) -> bool {
+    members.all(|id| {
+        let registered = nodes.iter().find(|node| node.role() == NodeRole::ControlPlane && node.id == id);
+        registered.is_some_and(|node| node.level >= LEVEL)
+    })
+}
+
 /// A shard for the plan: what the map says of it, and what its leader reported last, if that still counts.
 pub fn shard_of(placement: &ShardPlacement, report: Option<&ShardReport>) -> Shard {
     Shard {
         replicas: placement.replicas.clone(),
         is_changing: report.is_some_and(|report| report.changing || !report.learners.is_empty()),
         voters: report.map(|report| report.voters.iter().copied().collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_member_of_an_earlier_release_keeps_new_commands_out_of_the_log() {
+        let node = |id, role: NodeRole, level| Node { id, role: role.into(), level, ..Node::default() };
+        let nodes = [
+            node(2, NodeRole::ControlPlane, LEVEL),
+            node(3, NodeRole::ControlPlane, LEVEL - 1),
+            node(3, NodeRole::Broker, LEVEL),
+            node(4, NodeRole::ControlPlane, LEVEL + 1),
+        ];
+        assert!(all_apply([2, 4].into_iter(), &nodes) && all_apply([].into_iter(), &nodes));
+        assert!(!all_apply([2, 3].into_iter(), &nodes));
+        assert!(!all_apply([2, 5].into_iter(), &nodes), "one that was never heard of");
     }
 }

@@ -27,3 +27,4 @@ pub use config::ControlPlaneConfig;
 pub use control_plane::{ControlPlane, ControlPlaneOptions, GROUP, OperatorKey};
 pub use error::Error;
 pub use founding::{Door, Founding, Standing};
+pub use registry::machine::LEVEL;

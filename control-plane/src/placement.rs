@@ -10,8 +10,11 @@ mod replicas;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Shards that may be on the move at once: each move reads and sends a whole shard.
-pub const MAX_MOVING: usize = 4;
+/// How many shards may be on the move at once: each move reads and sends a whole shard, and its users pause when another
+/// broker leads it. One for every three brokers, so that most of them have nothing to do with it.
+fn at_once(brokers: usize) -> usize {
+    (brokers / 3).max(1)
+}
 
 /// A broker that can hold replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,10 +144,13 @@ impl<'a> Plan<'a> {
 pub fn next(brokers: &[Broker], shards: &[Shard], replication: usize) -> Vec<Change> {
     let mut plan = Plan::new(brokers, shards);
     let mut changes = Vec::new();
-    let mut moving = shards.iter().filter(|shard| !shard.replicas.is_empty() && !shard.is_settled()).count();
+    let at_once = at_once(brokers.len());
+    // One without a leader moves nowhere, and must not keep the others from being made whole.
+    let is_moving = |shard: &&Shard| !shard.replicas.is_empty() && shard.voters.is_some() && !shard.is_settled();
+    let mut moving = shards.iter().filter(is_moving).count();
     for (at, shard) in shards.iter().enumerate() {
         let is_born = !shard.replicas.is_empty();
-        if is_born && shard.is_settled() && moving >= MAX_MOVING {
+        if is_born && shard.is_settled() && moving >= at_once {
             continue;
         }
         let Some(next) = replicas::next(shard, &plan, replication) else { continue };
@@ -153,7 +159,7 @@ pub fn next(brokers: &[Broker], shards: &[Shard], replication: usize) -> Vec<Cha
         plan.count(&next, 1);
         changes.push(Change { shard: at, replicas: next });
     }
-    leaders::spread(shards, &mut plan, &mut changes);
+    leaders::spread(shards, &mut plan, &mut changes, at_once.saturating_sub(moving));
     changes
 }
 

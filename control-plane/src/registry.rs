@@ -1,7 +1,7 @@
 //! The pure core: commands in, records and refusals out; the same on every replica, without I/O, clock or randomness.
 //!
 //! - [`machine`]: from the log's bytes to the functions below
-//! - [`apps`], [`users`], [`tokens`], [`api_keys`], [`cluster`]: what each command does, and who may be told what
+//! - [`apps`], [`users`], [`tokens`], [`api_keys`], [`policies`], [`groups`], [`cluster`]: what each command does, and who may be told what
 //! - [`changes`]: the bounded log of what caches outside must hear of
 //! - [`sweep`]: removes what is past its time, step by step
 //! - [`keys`], [`record`], [`read`]: where things lie, in which format, and how they are read
@@ -12,8 +12,10 @@ pub mod apps;
 pub mod changes;
 pub mod cluster;
 pub mod format_1;
+pub mod groups;
 pub mod keys;
 pub mod machine;
+pub mod policies;
 pub mod read;
 pub mod record;
 pub mod refusal;
@@ -23,5 +25,11 @@ pub mod users;
 
 #[cfg(test)]
 mod cluster_tests;
+#[cfg(test)]
+mod group_tests;
+#[cfg(test)]
+mod limit_tests;
+#[cfg(test)]
+mod policy_tests;
 #[cfg(test)]
 mod property_tests;

@@ -17,7 +17,8 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use crate::peers::{Peers, was_not_sent};
-use crate::registry::machine::{Outcome, RegistryMachine, encode_command};
+use crate::registry::cluster;
+use crate::registry::machine::{Outcome, RegistryMachine, encode_command, level_of};
 
 /// How long a request waits for a leader, for room in the queue, and for its command to be applied.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -25,6 +26,10 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const CONFIRMATION: Duration = Duration::from_millis(500);
 /// How long a request waits before it asks again whether there is a leader.
 const RETRY_INTERVAL: Duration = Duration::from_millis(25);
+
+/// How long a command waits for the other nodes of the control plane to be of a release that applies it: they say so when they
+/// register, which a cluster that was just started has yet to do.
+const ADMISSION: Duration = Duration::from_secs(5);
 
 /// How old what is answered without asking the leader may be: a node that has been cut off for longer sends its callers to
 /// another one.
@@ -82,6 +87,7 @@ impl Replica {
     /// Has a command done, here or by the leader. What comes back was fsynced on a quorum (promise 1). `OUTCOME_UNKNOWN`
     /// says that it may or may not come to pass.
     pub async fn propose(&self, command: command::Command) -> Result<Outcome, Status> {
+        self.admit(level_of(&command)).await?;
         let command = encode_command(command);
         let attempt = async {
             loop {
@@ -103,6 +109,19 @@ impl Replica {
             Ok(outcome) => outcome,
             Err(_) => Err(ErrorCode::OutcomeUnknown.status("the command was not answered in time")),
         }
+    }
+
+    /// Waits until commands of a level may stand in the log; nothing was proposed when that takes too long.
+    async fn admit(&self, level: u32) -> Result<(), Status> {
+        let deadline = Instant::now() + ADMISSION;
+        while level > cluster::settings(&self.group.view())?.map_or(0, |settings| settings.level) {
+            if Instant::now() >= deadline {
+                let message = "not every node of the control plane runs this release yet: upgrade the others first";
+                return Err(ErrorCode::Unavailable.status(message));
+            }
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+        Ok(())
     }
 
     /// Has the leader do a command; `None` when it certainly did not.

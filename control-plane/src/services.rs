@@ -1,9 +1,10 @@
 //! What backends and nodes call. A service checks who asks and what is asked, then hands on to the registry.
 //!
-//! - [`apps`], [`users`], [`tokens`], [`api_keys`]: `tidings.control.v1`, for backends and operators
+//! - [`apps`], [`users`], [`tokens`], [`policies`], [`groups`], [`api_keys`]: `tidings.control.v1`, for backends and operators
 //! - [`cluster`]: the cluster itself, for operators
-//! - [`directory`], [`watch`], [`nodes`], [`registry`]: `tidings.cluster.v1`, for the other nodes of the cluster
-//! - [`auth`], [`door`], [`page`], [`messages`]: who asks, what may be asked, lists in pages, answers
+//! - [`directory`], [`group_directory`], [`watch`], [`nodes`], [`registry`]: `tidings.cluster.v1`, for the other nodes of the cluster
+//! - [`auth`], [`door`], [`page`], [`messages`]: who asks, what may be asked, lists in pages, answers; [`group_lists`],
+//!   [`group_messages`]: the same for groups
 
 pub mod api_keys;
 pub mod apps;
@@ -11,9 +12,14 @@ pub mod auth;
 pub mod cluster;
 pub mod directory;
 pub mod door;
+pub mod group_directory;
+pub mod group_lists;
+pub mod group_messages;
+pub mod groups;
 pub mod messages;
 pub mod nodes;
 pub mod page;
+pub mod policies;
 pub mod registry;
 pub mod tokens;
 pub mod users;
@@ -28,6 +34,9 @@ use crate::metrics;
 
 /// Requests are small: the largest holds 4 KiB of attributes.
 pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// A command that one node hands to another: the largest names 1,000 members of a group.
+pub const MAX_COMMAND_BYTES: usize = 2 * groups::MAX_REQUEST_BYTES;
 
 /// Answers a request, and counts it.
 async fn answer<T>(rpc: &'static str, work: impl Future<Output = Result<T, Status>>) -> Result<Response<T>, Status> {

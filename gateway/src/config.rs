@@ -7,6 +7,8 @@ use serde::Deserialize;
 use tidings_node::Section;
 use tidings_proto::frame::{DEFAULT_MAX_CONTENT_BYTES, FRAME_OVERHEAD_BYTES};
 
+use crate::limits::check_url;
+use crate::permission::Terms;
 use crate::rate::Rate;
 
 /// The most sends that a device may have unanswered: the width of the recipient's duplicate window (decision 0002).
@@ -52,14 +54,19 @@ pub struct GatewayConfig {
     pub retry_ms: u32,
     /// How long a message whose fate is unknown (a broken link, no answer) is tried again before it is refused.
     pub outcome_unknown_ms: u32,
-    /// Undelivered entries that a recipient's mailbox may hold; 0 is the broker's default.
+    /// Undelivered entries that a recipient's mailbox may hold, whatever its policy says; 0: what its policy says.
     pub inbox_limit: u32,
-    /// How long messages stay in the history of both sides, in seconds; 0 is not at all.
+    /// Messages stay in no history for longer than so many seconds, whatever policies say; 0 is not at all.
     pub history_seconds: u32,
-    /// How long after a message its sender may edit, recall or wipe it, in seconds.
+    /// No message is edited, recalled or wiped after so many seconds, whatever policies say.
     pub change_window_seconds: u32,
     /// Tokens, and as many users, whose state is remembered.
     pub cache_entries: u32,
+    /// A Redis server (`redis://`, `rediss://`) in which all gateways count what rate limits of policies allow; empty: each
+    /// gateway counts for itself.
+    pub redis_url: String,
+    /// An answer of Redis that takes longer is none: the gateway goes by its own counts until it answers again.
+    pub redis_timeout_ms: u32,
     /// A draining gateway asks its clients to come back within a random time up to this.
     pub drain_reconnect_within_ms: u32,
     /// How long a draining gateway waits for answers that clients wait for, and for clients to go.
@@ -88,9 +95,11 @@ impl Default for GatewayConfig {
             retry_ms: 800,
             outcome_unknown_ms: 10_000,
             inbox_limit: 0,
-            history_seconds: 30 * 24 * 3600,
-            change_window_seconds: 3600,
+            history_seconds: u32::MAX,
+            change_window_seconds: u32::MAX,
             cache_entries: 200_000,
+            redis_url: String::new(),
+            redis_timeout_ms: 200,
             drain_reconnect_within_ms: 5_000,
             drain_timeout_ms: 5_000,
         }
@@ -119,6 +128,12 @@ impl Section for GatewayConfig {
         ];
         if let Some((key, _)) = times.iter().find(|(_, value)| !(100..=3_600_000).contains(value)) {
             return Err(format!("{key} must be 100 (ms) to 3600000 (an hour)"));
+        }
+        if !(1..=10_000).contains(&self.redis_timeout_ms) {
+            return Err("redis_timeout_ms must be 1 to 10000".to_owned());
+        }
+        if !self.redis_url.is_empty() {
+            check_url(&self.redis_url)?;
         }
         if !(1..=MAX_SEND_WINDOW).contains(&self.send_window) {
             return Err(format!("send_window must be 1 to {MAX_SEND_WINDOW}, the width of the duplicate window"));
@@ -167,16 +182,27 @@ impl GatewayConfig {
         millis(self.outcome_unknown_ms)
     }
 
+    /// Undelivered entries that the mailbox of a recipient may hold whose policy allows so many.
+    pub(crate) fn inbox_limit(&self, policy: u32) -> u32 {
+        if self.inbox_limit == 0 { policy } else { policy.min(self.inbox_limit) }
+    }
+
+    pub(crate) fn redis_timeout(&self) -> Duration {
+        millis(self.redis_timeout_ms)
+    }
+
     pub(crate) fn drain_timeout(&self) -> Duration {
         millis(self.drain_timeout_ms)
     }
 
-    pub(crate) fn history_ms(&self) -> u64 {
-        u64::from(self.history_seconds) * 1000
-    }
-
-    pub(crate) fn change_window_ms(&self) -> u64 {
-        u64::from(self.change_window_seconds) * 1000
+    /// What policies say, within what this gateway allows.
+    pub(crate) fn capped(&self, terms: Terms) -> Terms {
+        let history_ms = u64::from(self.history_seconds) * 1000;
+        Terms {
+            retention_ms: terms.retention_ms.min(history_ms),
+            sender_retention_ms: terms.sender_retention_ms.min(history_ms),
+            change_window_ms: terms.change_window_ms.min(u64::from(self.change_window_seconds) * 1000),
+        }
     }
 
     pub(crate) fn frame_rate(&self) -> Rate {
@@ -208,5 +234,7 @@ mod tests {
         assert!(refused(|config| config.heartbeat_ms = 0).contains("heartbeat_ms"));
         assert!(refused(|config| config.delivery_window_bytes = 10).contains("delivery_window_bytes"));
         assert!(refused(|config| config.cache_entries = 0).contains("cache_entries"));
+        assert!(refused(|config| config.redis_timeout_ms = 0).contains("redis_timeout_ms"));
+        assert!(refused(|config| config.redis_url = "localhost:6379".to_owned()).contains("redis://"));
     }
 }

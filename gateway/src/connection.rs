@@ -27,7 +27,8 @@ use crate::admission::ConnectionPermit;
 use crate::attachment::Attachment;
 use crate::codec::Encoding;
 use crate::core::Core;
-use crate::directory::Refusal;
+use crate::directory::{Found, Refusal};
+use crate::limits::{Limited, Meters};
 use crate::rate::Bucket;
 use crate::registry::SessionGuard;
 use crate::requests::Requests;
@@ -65,8 +66,10 @@ impl From<Close> for End {
 
 /// What a connection that reads nothing for now waits for.
 enum Unblocked {
-    /// Whether the recipient of this send exists.
-    Recipient { send: Box<Send>, exists: Result<bool, Refusal> },
+    /// Whether this send may be sent now, by limits that all gateways share.
+    Counted { send: Box<Send>, limited: Option<Limited> },
+    /// What the recipient of this send goes by, if there is one.
+    Recipient { send: Box<Send>, found: Result<Found, Refusal> },
     /// A frame found its place in a link's queue, or the link is gone; the send that it was, if it was one.
     Queued { sent: bool, seq: Option<u64>, link: u64 },
 }
@@ -98,6 +101,8 @@ pub(crate) struct Connection<S> {
     draining: Option<Box<(Close, Instant)>>,
     frames: Bucket,
     sent: Bucket,
+    /// Of the user and the app; absent until the first send.
+    meters: Option<Arc<Meters>>,
     encoding: Encoding,
     missed_heartbeats: u8,
 }
@@ -131,6 +136,7 @@ impl<S: Transport> Connection<S> {
             draining: None,
             frames: Bucket::default(),
             sent: Bucket::default(),
+            meters: None,
             encoding,
             missed_heartbeats: 0,
             core,

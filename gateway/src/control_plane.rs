@@ -7,7 +7,8 @@ use tidings_node::membership::{MemberClient, Membership};
 use tidings_node::{Dialer, dial};
 use tidings_proto::cluster::v1::directory_client::DirectoryClient;
 use tidings_proto::cluster::v1::{
-    ResolveTokenRequest, ResolveTokenResponse, ResolveUserRequest, ResolveUserResponse, WatchRequest, WatchResponse,
+    GetPolicyRequest, GetPolicyResponse, ResolveTokenRequest, ResolveTokenResponse, ResolveUserRequest,
+    ResolveUserResponse, WatchRequest, WatchResponse,
 };
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
@@ -52,6 +53,14 @@ impl ControlPlane {
         self.ask(|mut client| {
             let request = request.clone();
             async move { client.resolve_user(request).await }
+        })
+        .await
+    }
+
+    pub async fn get_policy(&self, request: GetPolicyRequest) -> Result<GetPolicyResponse, Status> {
+        self.ask(|mut client| {
+            let request = request.clone();
+            async move { client.get_policy(request).await }
         })
         .await
     }

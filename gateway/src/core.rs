@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::config::GatewayConfig;
 use crate::directory::Directory;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::registry::Registry;
@@ -23,6 +24,7 @@ pub(crate) struct Core {
     pub registry: Arc<Registry>,
     pub directory: Arc<Directory>,
     pub router: Arc<Router>,
+    pub limits: Arc<Limits>,
     pub metrics: Arc<Metrics>,
     pub frame_rate: Rate,
     pub send_rate: Rate,
@@ -38,11 +40,24 @@ impl Core {
         registry: Arc<Registry>,
         directory: Arc<Directory>,
         router: Arc<Router>,
+        limits: Arc<Limits>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let patience = Patience { not_accepted: config.retry(), unknown: config.outcome_unknown() };
         let (frame_rate, send_rate, started) = (config.frame_rate(), config.send_rate(), Instant::now());
-        Arc::new(Self { config, clock, registry, directory, router, metrics, frame_rate, send_rate, patience, started })
+        Arc::new(Self {
+            config,
+            clock,
+            registry,
+            directory,
+            router,
+            limits,
+            metrics,
+            frame_rate,
+            send_rate,
+            patience,
+            started,
+        })
     }
 
     /// Time since the start, for rate limiters.

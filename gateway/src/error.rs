@@ -24,6 +24,9 @@ pub enum GatewayError {
     /// There is no control plane to ask.
     #[error("no control-plane address is configured ([cluster] control_plane)")]
     NoControlPlane,
+    /// The URL of Redis cannot be used; what is wrong with it does not name its password.
+    #[error("[gateway] redis_url cannot be used: {0}")]
+    Redis(#[from] redis::RedisError),
     /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] tidings_node::Error),

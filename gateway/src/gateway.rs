@@ -20,6 +20,7 @@ use crate::control_plane::ControlPlane;
 use crate::core::{Core, inbox_limits};
 use crate::directory::Directory;
 use crate::error::GatewayError;
+use crate::limits::{Limits, Shared};
 use crate::link::LinkContext;
 use crate::listener::{self, Door};
 use crate::metrics::Metrics;
@@ -39,6 +40,8 @@ pub struct Environment {
     pub shutdown: Shutdown,
     /// Gets the component `gateway`.
     pub health: Health,
+    /// The cluster's id, in front of what gateways share in Redis.
+    pub cluster: String,
     /// What nodes of the cluster show each other.
     pub membership: Membership,
     /// Connects to other nodes.
@@ -62,7 +65,8 @@ impl Gateway {
     /// Needs a tokio runtime. Ends by `environment.shutdown`: clients are asked to reconnect elsewhere, answers that they
     /// wait for are awaited for up to half of `drain_timeout_ms`, and all is over within that time and two seconds.
     pub fn start(config: GatewayConfig, environment: Environment) -> Result<Self, GatewayError> {
-        let Environment { name, clock, shutdown, health, membership, dialer, control_plane, tls } = environment;
+        let Environment { name, clock, shutdown, health, cluster, membership, dialer, control_plane, tls } =
+            environment;
         let control_plane = Arc::new(ControlPlane::new(&control_plane, &membership, &dialer)?);
         let listener = listener::bind(config.listen)?;
         let address =
@@ -92,7 +96,8 @@ impl Gateway {
             config.max_connections_per_address as usize,
             metrics.clone(),
         );
-        let core = Core::new(config, clock, registry, directory, router, metrics);
+        let limits = limits(&config, &cluster, &metrics)?;
+        let core = Core::new(config, clock, registry, directory, router, limits, metrics);
         let door = Arc::new(Door {
             core: core.clone(),
             admissions: admissions.clone(),
@@ -139,6 +144,15 @@ impl Gateway {
             tracing::error!(%error, "the gateway failed");
         }
     }
+}
+
+/// The rate limits of policies, shared with other gateways where that is configured.
+fn limits(config: &GatewayConfig, cluster: &str, metrics: &Arc<Metrics>) -> Result<Arc<Limits>, GatewayError> {
+    let shared = match config.redis_url.as_str() {
+        "" => None,
+        url => Some(Shared::start(url, config.redis_timeout(), cluster, metrics.clone())?),
+    };
+    Ok(Limits::new(config.cache_entries as usize, shared, metrics.clone()))
 }
 
 fn end(component: Component) {

@@ -90,12 +90,19 @@ async fn admit(core: &Arc<Core>, hello: &Hello) -> Result<(SessionGuard, u32), C
     let refused = |refusal: Refusal| Close::new(refusal.code, refusal.message);
     for _ in 0..ADMISSION_ATTEMPTS {
         let token = core.directory.token(&hello.token, &hello.app_id).await.map_err(refused)?;
+        let policy = core.directory.last_policy(&token);
         let guard = core
             .registry
-            .admit(token.clone(), &hello.device)
+            .admit(token.clone(), policy, &hello.device)
             .map_err(|_| Close::new(ErrorCode::TooManyConnections, "the user has as many connections as allowed"))?;
         // From here on a revocation finds the session; one that came before has taken the token out of the cache.
         if core.directory.still_holds(&token) {
+            // While the control plane is away, the policy of then will do.
+            if let Err(refusal) = core.directory.assign_policy(guard.session()).await
+                && !guard.session().policy().is_known()
+            {
+                return Err(refused(refusal));
+            }
             let shard = core.router.shard(token.user.app(), token.user.user());
             let shard = shard.ok_or_else(|| Close::new(ErrorCode::Unavailable, "no shard map is known"))?;
             return Ok((guard, shard));

@@ -7,7 +7,10 @@
 //! - `websocket`, `socket`, `codec`: bytes to messages to frames
 //! - `handshake`, `connection`, `session`, `registry`: from `Hello` to the end of a session
 //! - `sends`, `requests`, `attachment`, `rate`: a session's windows, its place at the broker, its limits
-//! - `directory`, `control_plane`, `watch`: tokens and users, cached and followed
+//! - `directory`, `control_plane`, `watch`: tokens, users and policies, cached and followed
+//! - `limits`: the rate limits of policies, shared by all gateways where there is Redis
+//! - `permission`: what else a policy says to a message
+//! - `cache`: a bounded map
 //! - `router`, `leaders`, `link`: the way to a shard
 //! - `pulse`: heartbeats and expiry
 //! - `metrics`: everything that is counted
@@ -19,6 +22,7 @@ pub mod gateway;
 mod admission;
 mod attachment;
 mod backoff;
+mod cache;
 mod codec;
 mod connection;
 mod control_plane;
@@ -27,9 +31,11 @@ mod directory;
 mod handshake;
 mod http;
 mod leaders;
+mod limits;
 mod link;
 mod listener;
 mod metrics;
+mod permission;
 mod pulse;
 mod rate;
 mod registry;

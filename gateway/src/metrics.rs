@@ -42,6 +42,15 @@ pub(crate) struct Metrics {
     pub token_cache_misses: Counter,
     pub user_cache_hits: Counter,
     pub user_cache_misses: Counter,
+    /// Messages refused with RATE_LIMITED, by whose limit it was.
+    pub limited_by_connection: Counter,
+    pub limited_by_user: Counter,
+    pub limited_by_app: Counter,
+    /// 1 while Redis answers; 0 while each gateway goes by its own counts.
+    pub shared_limits_up: Gauge,
+    pub shared_limits_granted: Counter,
+    pub shared_limits_refused: Counter,
+    pub shared_limits_failed: Counter,
     /// Connects of the watch stream.
     pub watch_connects: Counter,
     closes: BTreeMap<i32, Counter>,
@@ -54,6 +63,8 @@ impl Metrics {
         let frames_in = |kind| counter!("tidings_gateway_frames_in_total", "kind" => kind);
         let frames_out = |kind| counter!("tidings_gateway_frames_out_total", "kind" => kind);
         let cache = |cache, outcome| counter!("tidings_gateway_cache_total", "cache" => cache, "outcome" => outcome);
+        let limited = |of| counter!("tidings_gateway_rate_limited_total", "of" => of);
+        let shared_limits = |outcome| counter!("tidings_gateway_shared_limits_total", "outcome" => outcome);
         let codes = (1..200).filter_map(|number| ErrorCode::try_from(number).ok());
         let close = |code: ErrorCode| counter!("tidings_gateway_closes_total", "code" => code.as_str_name());
         Self {
@@ -84,6 +95,13 @@ impl Metrics {
             token_cache_misses: cache("token", "miss"),
             user_cache_hits: cache("user", "hit"),
             user_cache_misses: cache("user", "miss"),
+            limited_by_connection: limited("connection"),
+            limited_by_user: limited("user"),
+            limited_by_app: limited("app"),
+            shared_limits_up: gauge!("tidings_gateway_shared_limits_up"),
+            shared_limits_granted: shared_limits("granted"),
+            shared_limits_refused: shared_limits("refused"),
+            shared_limits_failed: shared_limits("failed"),
             watch_connects: counter!("tidings_gateway_watch_connects_total"),
             closes: codes.map(|code| (code as i32, close(code))).collect(),
             closed_by_peer: counter!("tidings_gateway_closes_total", "code" => "PEER"),

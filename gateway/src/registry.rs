@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-use crate::directory::{TokenEntry, UserKey};
+use crate::directory::{Policy, TokenEntry, UserKey};
 use crate::metrics::Metrics;
 use crate::session::Session;
 
@@ -51,14 +51,19 @@ impl Registry {
     }
 
     /// Takes a session in, unless its user has too many.
-    pub fn admit(self: &Arc<Self>, token: Arc<TokenEntry>, device: &str) -> Result<SessionGuard, TooManyConnections> {
+    pub fn admit(
+        self: &Arc<Self>,
+        token: Arc<TokenEntry>,
+        policy: Arc<Policy>,
+        device: &str,
+    ) -> Result<SessionGuard, TooManyConnections> {
         let user = token.user.clone();
         let mut part = self.user_part(&user).lock();
         let sessions = part.entry(user).or_insert_with(|| Vec::with_capacity(1));
         if sessions.len() >= self.max_per_user {
             return Err(TooManyConnections);
         }
-        let session = Arc::new(Session::new(self.fresh_id(), token, device));
+        let session = Arc::new(Session::new(self.fresh_id(), token, policy, device));
         sessions.push(session.clone());
         drop(part);
         self.by_id[part_of(session.id)].write().insert(session.id, session.clone());
@@ -199,9 +204,9 @@ mod tests {
     #[test]
     fn a_session_is_found_until_its_guard_is_dropped_and_the_limit_counts_it() {
         let registry = Registry::new(2, Arc::new(Metrics::new()));
-        let first = registry.admit(token(), "a").unwrap();
-        let second = registry.admit(token(), "b").unwrap();
-        assert_eq!(registry.admit(token(), "c").err(), Some(TooManyConnections));
+        let first = registry.admit(token(), Policy::for_tests(), "a").unwrap();
+        let second = registry.admit(token(), Policy::for_tests(), "b").unwrap();
+        assert_eq!(registry.admit(token(), Policy::for_tests(), "c").err(), Some(TooManyConnections));
         let old = first.fresh_attachment();
         let new = first.fresh_attachment();
         assert!(registry.find(old).is_none());
@@ -211,7 +216,7 @@ mod tests {
         assert_eq!((seen, registry.len()), (2, 2));
         drop(first);
         assert!(registry.find(new).is_none());
-        assert!(registry.admit(token(), "c").is_ok());
+        assert!(registry.admit(token(), Policy::for_tests(), "c").is_ok());
         drop(second);
         assert_eq!(registry.len(), 0);
         assert!(registry.of_user(&token().user).is_empty());

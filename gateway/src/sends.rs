@@ -8,6 +8,8 @@ use tidings_proto::ErrorCode;
 use tidings_proto::message::v1::Change;
 use tokio::time::Instant;
 
+use crate::permission::Terms;
+
 /// One send that was taken and not answered.
 #[derive(Debug, Clone)]
 pub(crate) struct Pending {
@@ -22,6 +24,9 @@ pub(crate) struct Pending {
     pub change: Option<Box<Change>>,
     pub ttl_ms: Option<u64>,
     pub receipts: i32,
+    /// Of the recipient.
+    pub inbox_limit: u32,
+    pub terms: Terms,
     pub taken: Instant,
     /// The link it was submitted on; 0 while it waits to be submitted (again).
     pub link: u64,
@@ -245,6 +250,8 @@ mod tests {
             change: None,
             ttl_ms: None,
             receipts: 0,
+            terms: Terms::default(),
+            inbox_limit: 0,
             taken,
             link: 1,
             may_be_accepted: false,

@@ -16,7 +16,7 @@ use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1 as broker;
 use tidings_proto::client::v1 as client;
 
-use crate::directory::TokenEntry;
+use crate::directory::{Policy, TokenEntry};
 
 /// Something that a connection has to know.
 #[derive(Debug)]
@@ -82,6 +82,8 @@ pub(crate) struct Session {
     pub token: Arc<TokenEntry>,
     /// Empty: a session that only sends.
     pub device: Box<str>,
+    /// What its user goes by.
+    policy: Mutex<Arc<Policy>>,
     /// The id under which it is attached to its shard; changes with each attempt, so that a late frame of an earlier
     /// attachment is known as such (promise 5).
     attachment: AtomicU64,
@@ -98,12 +100,13 @@ pub(crate) struct Taken {
 }
 
 impl Session {
-    pub fn new(id: u64, token: Arc<TokenEntry>, device: &str) -> Self {
+    pub fn new(id: u64, token: Arc<TokenEntry>, policy: Arc<Policy>, device: &str) -> Self {
         Self {
             id,
             nonce: rand::random(),
             token,
             device: device.into(),
+            policy: Mutex::new(policy),
             attachment: AtomicU64::new(0),
             inbox: Mutex::default(),
             waker: AtomicWaker::new(),
@@ -117,6 +120,15 @@ impl Session {
 
     pub fn set_attachment(&self, attachment: u64) {
         self.attachment.store(attachment, Ordering::Relaxed);
+    }
+
+    /// What its user goes by.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.lock().clone()
+    }
+
+    pub fn set_policy(&self, policy: Arc<Policy>) {
+        *self.policy.lock() = policy;
     }
 
     /// Adds an event. A session whose inbox is full is closed as a slow consumer; the windows that its broker and its
@@ -195,7 +207,7 @@ pub(crate) mod tests {
     pub(crate) const LIMITS: InboxLimits = InboxLimits { events: 4, bytes: 100 };
 
     fn session() -> Session {
-        Session::new(1, Arc::new(TokenEntry::for_tests("app", "user")), "phone")
+        Session::new(1, Arc::new(TokenEntry::for_tests("app", "user")), Policy::for_tests(), "phone")
     }
 
     fn deliver(seq: u64, bytes: usize) -> Event {

@@ -1,5 +1,5 @@
-//! Follows the control plane's changes: invalidates the directory, closes the sessions that a change ends, and hands the
-//! shard map to the router. While the control plane is away, all goes on with the last state.
+//! Follows the control plane's changes: invalidates the directory, closes the sessions that a change ends, gives the others
+//! what they go by now, and hands the shard map to the router. While the control plane is away, all goes on with the last state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,14 @@ use std::time::Duration;
 use tidings_node::Shutdown;
 use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::{Change, WatchRequest, WatchResponse, change};
+use tidings_proto::effective_policy::DEFAULT_POLICY;
 use tidings_proto::error::Next;
 use tokio::sync::Semaphore;
 
 use crate::backoff;
 use crate::control_plane::ControlPlane;
 use crate::core::Core;
-use crate::directory::UserKey;
+use crate::directory::{Policy, UserKey};
 use crate::session::{Close, Session};
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
@@ -53,6 +54,8 @@ impl Watcher {
     async fn watch(&mut self) -> Result<(), tonic::Status> {
         let mut answers = self.control_plane.watch(WatchRequest { after_revision: self.revision }).await?;
         self.core.metrics.watch_connects.increment(1);
+        // Another node may know policies where the last one, of an earlier release, did not.
+        self.load(self.core.directory.policies_may_have_changed());
         while let Some(answer) = answers.message().await? {
             self.attempts = 0;
             self.take(&answer);
@@ -68,9 +71,55 @@ impl Watcher {
             self.core.directory.reset();
             self.check_live_sessions();
         }
-        self.core.directory.apply(&answer.changes);
+        self.load(self.core.directory.apply(&answer.changes));
         answer.changes.iter().for_each(|change| self.close_sessions(change));
+        answer.changes.iter().for_each(|change| self.assign_policy(change));
         self.revision = answer.revision;
+    }
+
+    /// Asks for policies that have changed until it is answered; they hold for all sessions at once.
+    fn load(&self, policies: Vec<Arc<Policy>>) {
+        for policy in policies {
+            let directory = self.core.directory.clone();
+            self.until_done(move || {
+                let (directory, policy) = (directory.clone(), policy.clone());
+                async move { directory.load_policy(&policy).await.is_ok() }
+            });
+        }
+    }
+
+    /// Gives the sessions of a user another policy, where it goes by another one now.
+    fn assign_policy(&self, change: &Change) {
+        let Some(change::Change::UserChanged(user)) = &change.change else { return };
+        for session in self.core.registry.of_user(&UserKey::new(&user.app, &user.user)) {
+            let policy = session.policy();
+            if policy.id() == user.policy || (user.policy.is_empty() && policy.id() == DEFAULT_POLICY) {
+                continue;
+            }
+            let (core, session) = (self.core.clone(), Arc::downgrade(&session));
+            self.until_done(move || {
+                let (core, session) = (core.clone(), session.upgrade());
+                async move {
+                    let Some(session) = session else { return true };
+                    let assigned = core.directory.assign_policy(&session).await;
+                    assigned.is_ok() || core.registry.find(session.id).is_none()
+                }
+            });
+        }
+    }
+
+    /// Tries until it is done, in a task of its own.
+    fn until_done<F: Future<Output = bool> + Send>(&self, attempt: impl Fn() -> F + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        tokio::spawn(async move {
+            for failed in 0.. {
+                tokio::select! {
+                    () = shutdown.requested() => return,
+                    done = attempt() => if done { return },
+                }
+                tokio::time::sleep(backoff::jittered(FIRST_RETRY, LAST_RETRY, failed)).await;
+            }
+        });
     }
 
     fn close_sessions(&self, change: &Change) {
@@ -94,7 +143,13 @@ impl Watcher {
                     revoked(session, "the app was deleted");
                 }
             }),
-            Some(change::Change::UserChanged(_) | change::Change::ShardMapChanged(_)) | None => {}
+            Some(
+                change::Change::UserChanged(_)
+                | change::Change::ShardMapChanged(_)
+                | change::Change::PolicyChanged(_)
+                | change::Change::GroupChanged(_),
+            )
+            | None => {}
         }
     }
 
@@ -128,7 +183,9 @@ impl Watcher {
 async fn check(core: &Core, session: &Session) {
     for attempt in 0.. {
         match core.directory.token(&session.token.secret, &session.token.app_id).await {
-            Ok(_) => return,
+            // What it goes by may be another policy since.
+            Ok(_) if core.directory.assign_policy(session).await.is_ok() => return,
+            Ok(_) => tokio::time::sleep(backoff::jittered(FIRST_RETRY, LAST_RETRY, attempt)).await,
             Err(refusal) if refusal.code.next() == Next::Stop => {
                 return session.close(Close::new(refusal.code, refusal.message));
             }

@@ -153,6 +153,7 @@ mod tests {
                     content,
                     receipts,
                     from_slot,
+                    ..Message::default()
                 })
             },
         );
@@ -189,7 +190,7 @@ mod tests {
                 0..4i32
             )
                 .prop_map(|(seq, after, to, content, ttl_ms, receipts)| {
-                    Frame::Send(Send { seq, after, to, content, ttl_ms, receipts })
+                    Frame::Send(Send { seq, after, to, content, ttl_ms, receipts, ..Send::default() })
                 }),
             any::<u64>().prop_map(|cursor| Frame::Ack(Ack { cursor })),
             (".{0,30}", message_id()).prop_map(|(from, id)| Frame::Read(Read { from, id: Some(id) })),

@@ -102,6 +102,18 @@ id!(
     |c| !c.is_control()
 );
 id!(
+    /// A policy of an app. 1 to 63 of `a-z 0-9 - _`.
+    PolicyId,
+    "policy",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_'
+);
+id!(
+    /// A group of an app. 1 to 63 bytes of UTF-8 without control characters.
+    GroupId,
+    "group",
+    |c| !c.is_control()
+);
+id!(
     /// A device of a user. 1 to 63 bytes of UTF-8 without control characters.
     DeviceId,
     "device",

@@ -5,16 +5,22 @@
 //! - [`message_id`]: the text form of a message's name
 //! - [`shard`]: which shard a user's mailbox lives in
 //! - [`frame`]: client frames to and from bytes and JSON text, within limits
+//! - [`effective_policy`]: a policy with its defaults filled in, and the bounds of its fields
+//! - [`permissions`]: what a member of a group may do
 //! - [`error`]: what each error code means to gRPC, to a WebSocket, and for what to do next
 
+pub mod effective_policy;
 pub mod error;
 pub mod frame;
 pub mod ids;
 pub mod message_id;
+pub mod permissions;
 pub mod shard;
 
+pub use effective_policy::EffectivePolicy;
 pub use errors::v1::ErrorCode;
-pub use ids::{AppId, DeviceId, InvalidId, UserId};
+pub use ids::{AppId, DeviceId, GroupId, InvalidId, PolicyId, UserId};
+pub use permissions::Permissions;
 
 /// The protocol version that this build speaks (`Hello.version`).
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -36,6 +42,8 @@ macro_rules! package {
 }
 
 package!(/** The error codes. */ errors, "tidings.errors.v1.serde.rs");
+package!(/** What users may do. */ policy, "tidings.policy.v1.serde.rs");
+package!(/** Groups, their members, and what becomes of them. */ group, "tidings.group.v1.serde.rs");
 package!(/** Mailbox entries. */ message, "tidings.message.v1.serde.rs");
 package!(/** Frames between client and gateway. */ client, "tidings.client.v1.serde.rs");
 package!(/** The stream between gateway and broker. */ broker);

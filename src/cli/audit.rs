@@ -117,6 +117,7 @@ impl AuditCommand {
             users: self.users,
             keep: self.keep.clone(),
         };
+        eprintln!("seed {seed}");
         let (mut rows, mut wrong) = (Vec::new(), Vec::new());
         for class in classes {
             eprintln!("{class}");

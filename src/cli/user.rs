@@ -82,6 +82,9 @@ pub struct Update {
     /// Removes all attributes
     #[arg(long, conflicts_with = "attributes")]
     clear_attributes: bool,
+    /// The policy that the user goes by; `default` takes any other back
+    #[arg(long)]
+    policy: Option<String>,
     #[command(flatten)]
     control: ControlOptions,
 }
@@ -146,6 +149,9 @@ impl One {
             return Ok(output::json(&as_json(&user))?);
         }
         output::table(&["user", "name", "active", "created"], &[row(&user)])?;
+        if !user.policy.is_empty() {
+            output::line(&format!("policy: {}", user.policy))?;
+        }
         for (name, value) in &user.attributes {
             output::line(&format!("{name}={value}"))?;
         }
@@ -174,14 +180,19 @@ impl Update {
         if self.clear_attributes || !self.attributes.is_empty() {
             mask.push("attributes");
         }
+        if self.policy.is_some() {
+            mask.push("policy");
+        }
         if mask.is_empty() {
-            return Err(Failure::new(Exit::Invalid, "nothing to change: give --display-name or --attribute"));
+            let message = "nothing to change: give --display-name, --attribute or --policy";
+            return Err(Failure::new(Exit::Invalid, message));
         }
         let user = User {
             app: self.control.app.clone(),
             id: self.id,
             display_name: self.display_name.unwrap_or_default(),
             attributes: self.attributes.into_iter().collect::<BTreeMap<_, _>>(),
+            policy: self.policy.unwrap_or_default(),
             ..User::default()
         };
         update(&self.control, user, &mask).await
@@ -221,6 +232,7 @@ fn as_json(user: &User) -> Value {
         "display_name": user.display_name,
         "attributes": user.attributes,
         "active": user.active,
+        "policy": user.policy,
         "created_at": output::json_time(user.created_at.as_ref()),
         "updated_at": output::json_time(user.updated_at.as_ref()),
     })

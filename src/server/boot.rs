@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use tidings_control_plane::LEVEL;
 use tidings_node::admin::{AdminConfig, AdminServer};
 use tidings_node::cluster::ClusterConfig;
 use tidings_node::health::Component;
@@ -91,6 +92,7 @@ impl Process {
             incarnation: self.incarnation,
             store,
             capacity: self.cluster.capacity,
+            level: if role == NodeRole::ControlPlane { LEVEL } else { 0 },
             ..Node::default()
         };
         Heartbeat {

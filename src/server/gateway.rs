@@ -23,6 +23,7 @@ pub fn start(process: &mut Process) -> Result<Gateway> {
         clock: process.clock.clone(),
         shutdown: process.shutdown.clone(),
         health: process.health.clone(),
+        cluster: process.cluster.id.clone(),
         membership: process.membership.clone(),
         dialer: process.dialer.clone(),
         control_plane: process.control_plane_addresses(),

@@ -1,13 +1,16 @@
-//! Users, tokens and keys over the control plane's gRPC.
+//! Users, tokens, keys and policies over the control plane's gRPC.
 
 use tidings_audit::operator::{self, Service};
 use tidings_proto::control::v1::api_keys_client::ApiKeysClient;
 use tidings_proto::control::v1::apps_client::AppsClient;
+use tidings_proto::control::v1::policies_client::PoliciesClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
 use tidings_proto::control::v1::users_client::UsersClient;
 use tidings_proto::control::v1::{
-    CreateTokenRequest, CreateUserRequest, RevokeTokenRequest, Token, UpdateUserRequest, User,
+    CreatePolicyRequest, CreateTokenRequest, CreateUserRequest, RevokeTokenRequest, Token, UpdatePolicyRequest,
+    UpdateUserRequest, User,
 };
+use tidings_proto::policy::v1::Policy;
 
 /// The control plane, called with one key.
 #[derive(Debug, Clone)]
@@ -20,6 +23,8 @@ pub struct Control {
     pub tokens: TokensClient<Service>,
     /// Calls about keys.
     pub keys: ApiKeysClient<Service>,
+    /// Calls about policies.
+    pub policies: PoliciesClient<Service>,
 }
 
 impl Control {
@@ -30,7 +35,8 @@ impl Control {
             apps: AppsClient::new(service.clone()),
             users: UsersClient::new(service.clone()),
             tokens: TokensClient::new(service.clone()),
-            keys: ApiKeysClient::new(service),
+            keys: ApiKeysClient::new(service.clone()),
+            policies: PoliciesClient::new(service),
         }
     }
 
@@ -60,8 +66,30 @@ impl Control {
 
     /// Lets a user in, or out.
     pub async fn set_active(&self, id: &str, active: bool) {
-        let user = User { id: id.to_owned(), active, ..User::default() };
-        let update_mask = Some(prost_types::FieldMask { paths: vec!["active".to_owned()] });
+        self.update_user(User { id: id.to_owned(), active, ..User::default() }, "active").await;
+    }
+
+    /// Makes a policy.
+    pub async fn create_policy(&self, policy: Policy) {
+        let request = CreatePolicyRequest { policy: Some(policy) };
+        self.policies.clone().create_policy(request).await.expect("a policy is created");
+    }
+
+    /// Changes these fields of a policy.
+    pub async fn set_policy(&self, policy: Policy, fields: &[&str]) {
+        let paths = fields.iter().map(ToString::to_string).collect();
+        let update_mask = Some(prost_types::FieldMask { paths });
+        let request = UpdatePolicyRequest { policy: Some(policy), update_mask };
+        self.policies.clone().update_policy(request).await.expect("a policy is changed");
+    }
+
+    /// Gives a user another policy; an empty one is `default`.
+    pub async fn assign_policy(&self, id: &str, policy: &str) {
+        self.update_user(User { id: id.to_owned(), policy: policy.to_owned(), ..User::default() }, "policy").await;
+    }
+
+    async fn update_user(&self, user: User, field: &str) {
+        let update_mask = Some(prost_types::FieldMask { paths: vec![field.to_owned()] });
         let request = UpdateUserRequest { user: Some(user), update_mask };
         self.users.clone().update_user(request).await.expect("a user is changed");
     }

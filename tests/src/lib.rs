@@ -6,6 +6,7 @@
 //! - [`control`]: users and tokens over gRPC; [`nodes`]: what nodes are told
 //! - [`raw`]: a WebSocket without the SDK, to say what no SDK would
 //! - [`proxy`]: connections that can be cut
+//! - [`redis`]: a Redis server
 //! - [`certificates`]: a certificate authority
 //! - [`traffic`], [`recorder`]: numbered messages, and the account of who was told what
 //!
@@ -23,6 +24,7 @@ pub mod nodes;
 pub mod proxy;
 pub mod raw;
 pub mod recorder;
+pub mod redis;
 pub mod traffic;
 
 use std::future::Future;

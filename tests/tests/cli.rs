@@ -144,6 +144,51 @@ async fn exit_codes_tell_what_happened() {
 }
 
 #[tokio::test]
+async fn operators_manage_policies_and_groups() {
+    let shell = Shell::new().await;
+    for user in ["alice", "bob", "carol"] {
+        shell.ok(&["user", "create", user]).await;
+    }
+    shell.ok(&["policy", "create", "guest", "calls=false", "message_rates=30/60,60/600", "audience=nobody"]).await;
+    shell.ok(&["user", "update", "carol", "--policy", "guest"]).await;
+    assert!(shell.ok(&["user", "get", "carol", "--json"]).await.contains("\"policy\":\"guest\""));
+    assert_eq!(shell.run(&["policy", "delete", "guest"]).await.0, 12, "it is carol's");
+    shell.ok(&["policy", "update", "guest", "audience=", "max_devices=1"]).await;
+    let shown = shell.ok(&["policy", "get", "guest"]).await;
+    let shown: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+    for row in [
+        ["message_rates", "30/60,60/600", "set"],
+        ["audience", "all", "default"],
+        ["max_devices", "1", "set"],
+        ["history_seconds", "2592000", "default"],
+    ] {
+        assert!(shown.iter().any(|line| line.as_slice() == row), "{row:?} is missing in {shown:?}");
+    }
+    assert_eq!(shell.run(&["policy", "update", "guest", "max_devices=65"]).await.0, 12);
+
+    shell.ok(&["group", "create", "team", "alice", "bob", "--display-name", "The team"]).await;
+    shell.ok(&["group", "member", "team", "alice", "--role", "owner"]).await;
+    shell.ok(&["group", "member", "team", "bob", "--deny", "send"]).await;
+    let code = shell.ok(&["group", "invite", "team", "--max-uses", "1", "--expires-in", "7d"]).await;
+    assert!(shell.ok(&["group", "invites", "team"]).await.contains(code.trim()));
+    shell.ok(&["group", "uninvite", "team", code.trim()]).await;
+    shell.ok(&["group", "add", "team", "carol", "--role", "admin"]).await;
+    shell.ok(&["group", "remove", "team", "bob"]).await;
+    let members = shell.ok(&["group", "members", "team", "--json"]).await;
+    let members: Vec<serde_json::Value> = members.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let members: Vec<_> = members.iter().map(|it| (it["user"].as_str(), it["role"].as_str())).collect();
+    assert_eq!(members, [(Some("alice"), Some("owner")), (Some("carol"), Some("admin"))]);
+    shell.ok(&["group", "update", "team", "--paused", "true", "--kind", "announcement"]).await;
+    let group: serde_json::Value = serde_json::from_str(&shell.ok(&["group", "get", "team", "--json"]).await).unwrap();
+    assert_eq!((group["paused"].as_bool(), group["kind"].as_str()), (Some(true), Some("announcement")));
+    assert_eq!(group["display_name"].as_str(), Some("The team"));
+    assert!(shell.ok(&["group", "of", "carol"]).await.contains("The team"));
+    assert!(shell.ok(&["group", "list", "te*"]).await.contains("The team"));
+    shell.ok(&["group", "delete", "team"]).await;
+    assert_eq!(shell.run(&["group", "get", "team"]).await.0, 5);
+}
+
+#[tokio::test]
 async fn operators_manage_apps_users_tokens_and_keys() {
     let shell = Shell::new().await;
     shell.ok(&["app", "create", "shop", "--display-name", "The shop"]).await;

@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use tidings_sdk::{
-    Block, Blocks, Change, ChangeEvent, Client, ErrorCode, Event, Events, HistoryQuery, MessageId, SendError,
-    UpdateConversation, change,
+    Block, Blocks, Change, ChangeEvent, Client, ErrorCode, Event, Events, HistoryQuery, MessageId, RequestError,
+    SendError, UpdateConversation, change,
 };
 use tidings_tests::{Control, DEADLINE, Node, within};
 
@@ -41,7 +41,10 @@ impl Device {
     }
 
     async fn send(&self, to: &str, text: &str) -> MessageId {
-        within(DEADLINE, "it is sent", async { self.client.send(to, text).await.unwrap().sent().await }).await.unwrap().id
+        within(DEADLINE, "it is sent", async { self.client.send(to, text).await.unwrap().sent().await })
+            .await
+            .unwrap()
+            .id
     }
 
     async fn change(&self, to: &str, of: MessageId, change: Change) -> Result<MessageId, SendError> {
@@ -94,7 +97,9 @@ async fn both_sides_page_through_a_conversation_in_both_directions_also_after_a_
     for (device, with) in [(&alice, "bob"), (&bob, "alice")] {
         within(DEADLINE, "all of it is there", async {
             let newest = HistoryQuery { limit: 1, ..HistoryQuery::default() };
-            while device.client.history(with, newest).await.unwrap().messages.first().is_none_or(|one| one.place < 121) {}
+            while device.client.history(with, newest).await.unwrap().messages.first().is_none_or(|one| one.place < 121)
+            {
+            }
         })
         .await;
         let mut backward = Vec::new();
@@ -125,6 +130,34 @@ async fn both_sides_page_through_a_conversation_in_both_directions_also_after_a_
         let places: Vec<_> = backward.iter().map(|one| one.place).collect();
         assert!(places.iter().copied().eq(1..=121), "{places:?}");
     }
+}
+
+#[tokio::test]
+async fn pages_are_bounded_whatever_is_asked_for() {
+    let node = Node::start().await;
+    let (alice_token, _) = two_users(&node.control().await).await;
+    let alice = Device::online(&node, &alice_token, "phone").await;
+    // To oneself: there is one copy, and it is there at once.
+    for number in 0..101 {
+        alice.send("alice", &number.to_string()).await;
+    }
+    let page = |query| alice.client.history("alice", query);
+    let all = page(HistoryQuery { limit: 1000, ..HistoryQuery::default() }).await.unwrap();
+    assert_eq!((all.messages.len(), all.messages[0].place, all.more), (100, 2, true));
+    let crossed = page(HistoryQuery { after: 50, before: 10, limit: 0 }).await.unwrap();
+    assert_eq!((crossed.messages.len(), crossed.more), (0, false));
+    let beyond = page(HistoryQuery { after: u64::MAX, ..HistoryQuery::default() }).await.unwrap();
+    assert_eq!(beyond.messages.len(), 0);
+    for text in ["x", "y", "z", "u", "v"].map(|letter| letter.repeat(60_000)) {
+        alice.send("alice", &text).await;
+    }
+    let large = page(HistoryQuery::default()).await.unwrap();
+    assert_eq!((large.messages.len(), large.more), (4, true), "256 KiB");
+
+    let nonsense = alice.client.conversations(vec![0xff; 300], 0).await.unwrap();
+    assert_eq!((nonsense.conversations.len(), nonsense.next_page.len()), (0, 0));
+    let nobody = alice.client.history("x".repeat(64), HistoryQuery::default()).await.unwrap_err();
+    assert!(matches!(nobody, RequestError::Refused { code: ErrorCode::InvalidArgument, .. }), "{nobody}");
 }
 
 #[tokio::test]
@@ -230,7 +263,8 @@ async fn conversations_say_what_is_unread_and_how_they_are_set_to_every_device()
     let mut phone = Device::online(&node, &bob_token, "phone").await;
     let mut laptop = Device::online(&node, &bob_token, "laptop").await;
     alice.send("bob", "one").await;
-    let two = within(DEADLINE, "two", async { alice.client.send("bob", "two").await.unwrap().sent().await }).await.unwrap();
+    let two =
+        within(DEADLINE, "two", async { alice.client.send("bob", "two").await.unwrap().sent().await }).await.unwrap();
     within(DEADLINE, "a later millisecond", async {
         let mut last = 0;
         while last <= two.sent_at_ms {

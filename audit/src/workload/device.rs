@@ -140,7 +140,7 @@ impl Device {
             tokio::select! {
                 event = events.next() => self.saw(client, event.context("the client's events ended")?).await?,
                 Some(answer) = answers.join_next() => self.answered(answer?),
-                () = sleep_until(self.next_send), if is_busy => self.send(client, &mut answers),
+                () = sleep_until(self.next_send), if is_busy => self.send(client, &mut answers, phase),
                 () = sleep_until(spell_at), if is_busy && self.store.is_some() => break Closing::Spell,
                 changed = phase.changed() => changed?,
             }
@@ -180,7 +180,12 @@ impl Device {
     }
 
     /// Gives the client the message that is due. A full outbox skips it: then nothing was given.
-    fn send(&mut self, client: &Client, answers: &mut JoinSet<Answer>) {
+    fn send(&mut self, client: &Client, answers: &mut JoinSet<Answer>, phase: &watch::Receiver<Phase>) {
+        // The phase does not change while it is looked at: whoever waits from its end on waits for this message too.
+        let now = phase.borrow();
+        if *now != Phase::Busy {
+            return;
+        }
         self.next_send += self.interval.mul_f64(2.0 * self.rng.random::<f64>());
         let others = self.people.len() as u32 - 1;
         // Anybody but oneself.

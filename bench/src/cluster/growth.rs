@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::Result;
+use rand::Rng as _;
 use tidings_audit::{LocalCluster, Member};
+use tidings_sdk::Content;
 use tokio::time::sleep;
 
 use super::operator::Operator;
@@ -26,7 +28,14 @@ pub struct Arguments {
     /// Seconds that are measured before, between and after the moves.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
+    /// MiB that wait for users who are away, so that there is something to move: each is on three brokers.
+    #[arg(long, default_value_t = 64)]
+    stored_mib: usize,
 }
+
+/// Users who are away, and the size of what each of many messages to them says.
+const AWAY: usize = 64;
+const STORED_BYTES: usize = 32 * 1024;
 
 /// A span of the run, in microseconds.
 struct Phase {
@@ -47,6 +56,7 @@ impl Arguments {
         let cluster = LocalCluster::start(self.binary.plan()).await?;
         let operator = Operator::of(&cluster, 0).await?;
         let pairs = traffic::pairs(&operator, self.pairs).await?;
+        store(&operator, &cluster.gateway_urls(), self.stored_mib << 20).await?;
         operator.settled().await?;
         let traffic = Traffic::start(&pairs, &cluster.gateway_urls(), self.rate).await?;
         sleep(Duration::from_secs(5)).await; // Warm-up.
@@ -65,13 +75,33 @@ impl Arguments {
         let (account, fates) = course.traffic.end().await?;
 
         println!(
-            "3 control-plane nodes, 2 gateways; 8 shards of 3 replicas; {} messages/s open loop over {} pairs, 128 B",
-            self.rate, self.pairs
+            "3 control-plane nodes, 2 gateways; 8 shards of 3 replicas; {} MiB stored, three times; {} messages/s open loop \
+             over {} pairs, 128 B",
+            self.stored_mib, self.rate, self.pairs
         );
         print(&course.phases, &fates);
         println!("\n{}: {}", Account::HEADING, account.cell());
         account.check()
     }
+}
+
+/// Fills the mailboxes of users who are away.
+async fn store(operator: &Operator, gateways: &[String], bytes: usize) -> Result<()> {
+    let writer = operator.person("writer".to_owned()).await?;
+    let (writer, _) = traffic::connect(&writer, gateways)?;
+    let mut away = Vec::with_capacity(AWAY);
+    operator.people("away", 0..AWAY, AWAY, |person| away.push(person.id)).await?;
+    let mut sent = Vec::new();
+    for to in away.iter().cycle().take(bytes / STORED_BYTES) {
+        // What compresses is no load.
+        let mut data = vec![0; STORED_BYTES];
+        rand::rng().fill(&mut data[..]);
+        sent.push(writer.send(to.clone(), Content { data: data.into(), ..Content::default() }).await?);
+    }
+    for sending in sent {
+        sending.sent().await?;
+    }
+    Ok(())
 }
 
 impl Course<'_> {

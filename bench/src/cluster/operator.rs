@@ -39,13 +39,14 @@ impl Operator {
         })
     }
 
-    /// A new user, and a token for it.
+    /// A new user, and a token for it. Asked for again where nobody could say whether it was made: both calls may be
+    /// repeated.
     pub async fn person(&self, id: String) -> Result<Person> {
         let user = CreateUserRequest { id: id.clone(), ..CreateUserRequest::default() };
-        self.users.clone().create_user(user).await.context("making a user")?;
-        let token = CreateTokenRequest { user: id.clone(), ..CreateTokenRequest::default() };
-        let token = self.tokens.clone().create_token(token).await.context("making a token")?.into_inner().secret;
-        Ok(Person { id, token })
+        repeated(async || self.users.clone().create_user(user.clone()).await).await.context("making a user")?;
+        let token = CreateTokenRequest { user: id.clone(), request_id: id.clone(), ..CreateTokenRequest::default() };
+        let made = repeated(async || self.tokens.clone().create_token(token.clone()).await).await;
+        Ok(Person { id, token: made.context("making a token")?.into_inner().secret })
     }
 
     /// Users named by a prefix and a number, made by so many calls at a time; `made` is told of each.
@@ -88,6 +89,19 @@ impl Operator {
             // A node that has just lost its leader refuses for a moment.
             ensure!(Instant::now() < deadline, "not within {LIMIT:?}: {what}; the cluster says {asked:?}");
             sleep(ASK_EVERY).await;
+        }
+    }
+}
+
+/// Calls until there is an answer that would stay the same.
+async fn repeated<T>(call: impl AsyncFn() -> Result<T, tonic::Status>) -> Result<T, tonic::Status> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        match call().await {
+            Err(status) if status.code() == tonic::Code::Unavailable && Instant::now() < deadline => {
+                sleep(ASK_EVERY).await;
+            }
+            answer => return answer,
         }
     }
 }

@@ -206,7 +206,8 @@ impl Traffic {
     }
 }
 
-fn connect(person: &Person, gateways: &[String]) -> Result<(Client, Events)> {
+/// A client of one of the people, at any of the gateways.
+pub fn connect(person: &Person, gateways: &[String]) -> Result<(Client, Events)> {
     let (first, others) = gateways.split_first().context("no gateway")?;
     let builder = Client::builder(first.clone(), person.token.clone()).device("bench");
     Ok(others.iter().fold(builder, |builder, url| builder.gateway(url.clone())).connect()?)

@@ -2,14 +2,14 @@
 
 use super::{Change, Plan, Shard};
 
-/// Lets another replica be preferred while that evens out how many shards each broker leads. Ends, because each exchange
-/// makes the sum of the squares smaller.
-pub fn spread(shards: &[Shard], plan: &mut Plan<'_>, changes: &mut Vec<Change>) {
+/// Lets another replica be preferred while that evens out how many shards each broker leads: in shards that move anyway,
+/// and in at most `exchanges` others. Ends, because each exchange makes the sum of the squares smaller.
+pub fn spread(shards: &[Shard], plan: &mut Plan<'_>, changes: &mut Vec<Change>, mut exchanges: usize) {
     loop {
         let mut changed = false;
         for (at, shard) in shards.iter().enumerate() {
             let planned = changes.iter().position(|change| change.shard == at);
-            if planned.is_none() && !shard.is_settled() {
+            if planned.is_none() && (exchanges == 0 || !shard.is_settled()) {
                 continue;
             }
             let replicas = planned.map_or(&shard.replicas, |place| &changes[place].replicas);
@@ -20,7 +20,10 @@ pub fn spread(shards: &[Shard], plan: &mut Plan<'_>, changes: &mut Vec<Change>) 
             plan.count(&next, 1);
             match planned {
                 Some(place) => changes[place].replicas = next,
-                None => changes.push(Change { shard: at, replicas: next }),
+                None => {
+                    changes.push(Change { shard: at, replicas: next });
+                    exchanges -= 1;
+                }
             }
             changed = true;
         }

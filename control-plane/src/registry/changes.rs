@@ -2,8 +2,10 @@
 //! told so and begins anew.
 
 use tidings_consensus::{ApplyContext, StateStore};
-use tidings_proto::cluster::v1::{AppDeleted, Change, ShardMapChanged, TokenRevoked, UserChanged, change};
-use tidings_proto::registry::v1::ChangeLogRecord;
+use tidings_proto::cluster::v1::{
+    AppDeleted, Change, GroupChanged, PolicyChanged, ShardMapChanged, TokenRevoked, UserChanged, change,
+};
+use tidings_proto::registry::v1::{ChangeLogRecord, UserRecord};
 
 use super::keys;
 use super::read::Read;
@@ -32,23 +34,34 @@ impl<'a> Changes<'a> {
         self.place > 0
     }
 
-    /// A user was created, changed whether it is active, or was deleted (with its tokens).
-    pub fn user(
-        &mut self,
-        store: &mut dyn StateStore,
-        app: &str,
-        user: &str,
-        exists: bool,
-        active: bool,
-    ) -> Result<(), Refusal> {
-        let changed = UserChanged { app: app.to_owned(), user: user.to_owned(), exists, active };
-        self.put(store, change::Change::UserChanged(changed))
+    /// A user was created, or changed whether it is active or which policy it goes by.
+    pub fn user(&mut self, store: &mut dyn StateStore, user: &UserRecord) -> Result<(), Refusal> {
+        let UserRecord { app, id, active, policy, .. } = user.clone();
+        self.put(store, change::Change::UserChanged(UserChanged { app, user: id, exists: true, active, policy }))
+    }
+
+    /// A user was deleted with its tokens.
+    pub fn user_deleted(&mut self, store: &mut dyn StateStore, app: &str, user: &str) -> Result<(), Refusal> {
+        let gone = UserChanged { app: app.to_owned(), user: user.to_owned(), ..UserChanged::default() };
+        self.put(store, change::Change::UserChanged(gone))
+    }
+
+    /// A policy was made, changed or deleted.
+    pub fn policy(&mut self, store: &mut dyn StateStore, app: &str, id: &str) -> Result<(), Refusal> {
+        let changed = PolicyChanged { app: app.to_owned(), id: id.to_owned() };
+        self.put(store, change::Change::PolicyChanged(changed))
     }
 
     /// A token's secret is no longer good.
     pub fn token(&mut self, store: &mut dyn StateStore, app: &str, user: &str, id: &str) -> Result<(), Refusal> {
         let revoked = TokenRevoked { app: app.to_owned(), user: user.to_owned(), token_id: id.to_owned() };
         self.put(store, change::Change::TokenRevoked(revoked))
+    }
+
+    /// A group or its members changed, which its own events tell.
+    pub fn group(&mut self, store: &mut dyn StateStore, app: &str, group: &str, revision: u64) -> Result<(), Refusal> {
+        let changed = GroupChanged { app: app.to_owned(), group: group.to_owned(), revision };
+        self.put(store, change::Change::GroupChanged(changed))
     }
 
     /// An app was deleted with all that belonged to it.

@@ -61,7 +61,7 @@ pub fn bootstrap(
         return Ok(found);
     }
     let Bootstrap { shards, replication } = command;
-    let made = SettingsRecord { shards, replication, created_at_ms: context.now_ms };
+    let made = SettingsRecord { shards, replication, created_at_ms: context.now_ms, level: 0 };
     store.put(keys::single(keys::SETTINGS), encode(&made));
     let unassigned = (0..shards).map(|shard| ShardPlacement { shard, ..ShardPlacement::default() }).collect();
     let map = ShardMap { epoch: 1, shards: unassigned, nodes: Vec::new() };
@@ -72,6 +72,16 @@ pub fn bootstrap(
     changes.shard_map(store)?;
     put_map(store, map, changes)?;
     Ok(made)
+}
+
+/// Lets commands up to a level into the log. It never falls.
+pub fn raise_level(store: &mut dyn StateStore, level: u32) -> Result<SettingsRecord, Refusal> {
+    let mut settings = settings(store)?.ok_or_else(|| Refusal::precondition("the cluster is not made yet"))?;
+    if level > settings.level {
+        settings.level = level;
+        store.put(keys::single(keys::SETTINGS), encode(&settings));
+    }
+    Ok(settings)
 }
 
 /// Why a cluster does not start with another number of shards than it was made with.

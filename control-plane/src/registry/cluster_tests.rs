@@ -3,7 +3,7 @@
 use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::{Node, NodePhase, NodeRole, ShardPlacement};
 use tidings_proto::registry::v1::command::Command as C;
-use tidings_proto::registry::v1::{Bootstrap, PlaceShards, RegisterNode, RemoveNode, SetNodePhase};
+use tidings_proto::registry::v1::{Bootstrap, PlaceShards, RaiseLevel, RegisterNode, RemoveNode, SetNodePhase};
 
 use super::cluster;
 use super::machine::Outcome;
@@ -40,6 +40,20 @@ fn the_map_names_the_brokers_and_takes_plans_for_its_own_epoch_alone() {
 
     let refusal = log.apply(C::Bootstrap(Bootstrap { shards: 8, replication: 2 })).unwrap_err();
     assert!(refusal.message.contains("made with 6 shards"), "{refusal}");
+}
+
+#[test]
+fn the_level_rises_and_never_falls() {
+    let mut log = Log::at(1);
+    let raise = |level| C::RaiseLevel(RaiseLevel { level });
+    assert_eq!(log.apply(raise(1)).unwrap_err().code, ErrorCode::FailedPrecondition, "there is no cluster yet");
+    log.apply(C::Bootstrap(Bootstrap { shards: 2, replication: 1 })).unwrap();
+    for (to, level) in [(1, 1), (3, 3), (2, 3)] {
+        log.apply(raise(to)).unwrap();
+        assert_eq!(cluster::settings(log.state()).unwrap().unwrap().level, level);
+    }
+    log.apply(C::Bootstrap(Bootstrap { shards: 2, replication: 3 })).unwrap();
+    assert_eq!(cluster::settings(log.state()).unwrap().unwrap().level, 3, "a restart leaves it");
 }
 
 #[test]

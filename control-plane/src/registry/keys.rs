@@ -13,6 +13,30 @@ pub const APP: u8 = 0x10;
 pub const APP_DELETING: u8 = 0x11;
 /// Users by app and id.
 pub const USER: u8 = 0x20;
+/// Policies by app and id.
+pub const POLICY: u8 = 0x21;
+/// Users that go by another policy than `default`, by app, policy and user.
+pub const POLICY_USER: u8 = 0x22;
+/// Groups by app and id.
+pub const GROUP: u8 = 0x23;
+/// Groups' places by their home shard, app and id.
+pub const GROUP_BY_SHARD: u8 = 0x24;
+/// Events of groups by app, group and revision.
+pub const GROUP_EVENT: u8 = 0x25;
+/// Groups' places by the time when they end.
+pub const GROUP_SWEEP: u8 = 0x26;
+/// Groups that are being swept, by app and id.
+pub const GROUP_DELETING: u8 = 0x27;
+/// Members by app, group and user.
+pub const MEMBER: u8 = 0x28;
+/// The groups that a user is in, by app, user and group.
+pub const MEMBERSHIP: u8 = 0x29;
+/// How many groups a user is in, by app and user.
+pub const GROUPS_OF_USER: u8 = 0x2a;
+/// Invitations by app and code.
+pub const INVITE: u8 = 0x2b;
+/// Invitations' codes by app, group and code.
+pub const INVITE_OF_GROUP: u8 = 0x2c;
 /// Tokens by app, user and id.
 pub const TOKEN: u8 = 0x30;
 /// Tokens' places by the hash of their secret.
@@ -44,6 +68,18 @@ const ALL: &[u8] = &[
     APP,
     APP_DELETING,
     USER,
+    POLICY,
+    POLICY_USER,
+    GROUP,
+    GROUP_BY_SHARD,
+    GROUP_EVENT,
+    GROUP_SWEEP,
+    GROUP_DELETING,
+    MEMBER,
+    MEMBERSHIP,
+    GROUPS_OF_USER,
+    INVITE,
+    INVITE_OF_GROUP,
     TOKEN,
     TOKEN_BY_HASH,
     TOKEN_BY_REQUEST,
@@ -85,6 +121,29 @@ pub fn numbered(kind: u8, owner: &[&str], id: &str) -> Option<Vec<u8>> {
     key.extend_from_slice(&ordinal.to_be_bytes());
     // "007.0" and "+7.0" parse too, but are nobody's id.
     (format!("{index}.{ordinal}") == id).then_some(key)
+}
+
+/// A key of texts with a revision behind them.
+pub fn revision(kind: u8, owner: &[&str], revision: u64) -> Vec<u8> {
+    let mut key = texts(kind, owner);
+    key.extend_from_slice(&revision.to_be_bytes());
+    key
+}
+
+/// The revision in a key made by [`revision`].
+pub fn last_revision(key: &[u8]) -> Option<u64> {
+    key.last_chunk().map(|revision| u64::from_be_bytes(*revision))
+}
+
+/// The text that a key of [`texts`] holds behind a prefix of the others.
+pub fn last_text(key: &[u8], prefix: &[u8]) -> Option<String> {
+    let text = key.strip_prefix(prefix)?.strip_suffix(&[0])?;
+    std::str::from_utf8(text).ok().map(str::to_owned)
+}
+
+/// A key by shard, then by texts; without texts the prefix of all of the shard.
+pub fn of_shard(kind: u8, shard: u32, owner: &[&str]) -> Vec<u8> {
+    [&[kind], shard.to_be_bytes().as_slice(), &texts(kind, owner)[1..]].concat()
 }
 
 /// A key by the hash of a secret.
@@ -151,6 +210,10 @@ mod tests {
         assert_eq!(texts(USER, &["a", "bc"]), b"\x20a\0bc\0");
         assert_eq!(numbered(TOKEN, &["a"], "258.3").unwrap(), b"\x30a\0\0\0\0\0\0\0\x01\x02\0\0\0\x03");
         assert_eq!(due(TOKEN_SWEEP, 1, b"x"), b"\x33\0\0\0\0\0\0\0\x01x");
+        assert_eq!(of_shard(GROUP_BY_SHARD, 258, &["a", "g"]), b"\x24\0\0\x01\x02a\0g\0");
+        assert_eq!(revision(GROUP_EVENT, &["a", "g"], 258), b"\x25a\0g\0\0\0\0\0\0\0\x01\x02");
+        assert_eq!(last_revision(&revision(GROUP_EVENT, &["a", "g"], 258)), Some(258));
+        assert_eq!(last_text(&texts(MEMBER, &["a", "g", "é"]), &texts(MEMBER, &["a", "g"])).as_deref(), Some("é"));
         assert_eq!(node(2, 1), b"\x50\0\0\0\x02\0\0\0\0\0\0\0\x01");
         assert_eq!(change(1, 2, 3), b"\x60\0\0\0\0\0\0\0\x01\0\0\0\x02\0\0\0\x03");
         assert_eq!(revision_of_change(&change(77, 2, 3)), Some(77));

@@ -8,12 +8,26 @@ use tokio::sync::watch;
 
 use super::changes::{self, Changes};
 use super::refusal::Refusal;
-use super::{api_keys, apps, cluster, format_1, sweep, tokens, users};
+use super::{api_keys, apps, cluster, format_1, groups, policies, sweep, tokens, users};
 
 /// The format of commands written by this build. It says how a command is applied, besides how it is written: what a log
 /// leads to must not depend on the version that reads it (promise 7). See [`format_1`] for the other one.
 const COMMAND_FORMAT: u8 = 2;
 const FORMAT_1: u8 = 1;
+
+/// Up to which level this build applies commands. Level 1 came with policies and groups.
+pub const LEVEL: u32 = 1;
+
+/// The level that the control plane must have before a command may stand in its log.
+pub fn level_of(command: &command::Command) -> u32 {
+    use command::Command as C;
+    match command {
+        C::CreatePolicy(_) | C::UpdatePolicy(_) | C::DeletePolicy(_) => 1,
+        C::ActOnGroup(_) | C::CreateInvite(_) | C::DeleteInvite(_) => 1,
+        C::UpdateUser(update) if update.policy.is_some() => 1,
+        _ => 0,
+    }
+}
 
 /// What a command led to.
 pub use tidings_proto::registry::v1::outcome::Outcome;
@@ -87,10 +101,23 @@ fn dispatch(
         C::CreateApiKey(command) => Outcome::ApiKey(api_keys::create(store, context, command)?),
         C::RevokeApiKey(command) => Outcome::ApiKey(api_keys::revoke(store, context, command)?),
         C::RegisterNode(command) => Outcome::Node(cluster::register(store, context, command, changes)?),
-        C::Sweep(_) => Outcome::Swept(Swept { more: sweep::due(store, context)? }),
+        C::Sweep(_) => Outcome::Swept(Swept { more: sweep::due(store, context, changes)? }),
         C::PlaceShards(command) => Outcome::Placed(cluster::place(store, command, changes)?),
         C::SetNodePhase(command) => Outcome::Node(cluster::set_phase(store, command, changes)?),
         C::RemoveNode(command) => Outcome::Node(cluster::remove(store, command, changes)?),
+        C::CreatePolicy(command) => Outcome::Policy(policies::create(store, context, command, changes)?),
+        C::UpdatePolicy(command) => Outcome::Policy(policies::update(store, context, command, changes)?),
+        C::DeletePolicy(command) => {
+            policies::delete(store, command, changes)?;
+            Outcome::Deleted(Done {})
+        }
+        C::ActOnGroup(command) => Outcome::Group(groups::act(&mut groups::Apply { store, context, changes }, command)?),
+        C::CreateInvite(command) => Outcome::Invite(groups::invites::create(store, context, command)?),
+        C::RaiseLevel(command) => Outcome::Settings(cluster::raise_level(store, command.level)?),
+        C::DeleteInvite(command) => {
+            groups::invites::delete(store, context, command)?;
+            Outcome::Deleted(Done {})
+        }
     })
 }
 

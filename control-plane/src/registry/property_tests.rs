@@ -4,15 +4,17 @@
 use std::collections::BTreeMap;
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use tidings_consensus::{ApplyContext, MemoryStore, StateStore};
 use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::{Node, NodeRole, ShardPlacement};
+use tidings_proto::policy::v1::Policy;
 use tidings_proto::registry::v1::command::Command as C;
 use tidings_proto::registry::v1::{
-    ApiKeyPointer, ApiKeyRecord, Attributes, Bootstrap, CreateApiKey, CreateApp, CreateToken, CreateUser, DeleteApp,
-    DeleteUser, PlaceShards, RegisterNode, RemoveNode, RevokeApiKey, RevokeToken, SetNodePhase, Sweep, Swept,
-    TokenPointer, TokenRecord, UpdateApp, UpdateUser,
+    ApiKeyPointer, ApiKeyRecord, Attributes, Bootstrap, CreateApiKey, CreateApp, CreatePolicy, CreateToken, CreateUser,
+    DeleteApp, DeletePolicy, DeleteUser, PlaceShards, RegisterNode, RemoveNode, RevokeApiKey, RevokeToken,
+    SetNodePhase, Sweep, Swept, TokenPointer, TokenRecord, UpdateApp, UpdateUser, UserRecord,
 };
 
 use super::machine::{self, Outcome, encode_command};
@@ -25,7 +27,7 @@ use super::{api_keys, changes, keys, sweep, tokens, users};
 pub(super) struct Log {
     store: MemoryStore,
     index: u64,
-    now_ms: i64,
+    pub(super) now_ms: i64,
 }
 
 impl Log {
@@ -44,7 +46,11 @@ impl Log {
         &self.store
     }
 
-    fn with_user() -> Self {
+    pub(super) fn dump(&self) -> Vec<(bytes::Bytes, bytes::Bytes)> {
+        self.store.dump()
+    }
+
+    pub(super) fn with_user() -> Self {
         let mut log = Self::at(1_000);
         log.apply(C::Bootstrap(Bootstrap { shards: 4, replication: 1 })).unwrap();
         log.apply(create_user("alice", "")).unwrap();
@@ -52,7 +58,8 @@ impl Log {
     }
 
     fn resolve(&self, secret: u8, app_id: &str) -> Result<TokenRecord, ErrorCode> {
-        tokens::resolve(self.state(), &hash(secret), app_id, self.now_ms).map_err(|refusal| refusal.code)
+        let found = tokens::resolve(self.state(), &hash(secret), app_id, self.now_ms);
+        found.map(|(token, _)| token).map_err(|refusal| refusal.code)
     }
 }
 
@@ -60,7 +67,7 @@ fn hash(secret: u8) -> Vec<u8> {
     vec![secret; keys::HASH_BYTES]
 }
 
-fn create_user(id: &str, display_name: &str) -> C {
+pub(super) fn create_user(id: &str, display_name: &str) -> C {
     let (app, id, display_name) = ("default".to_owned(), id.to_owned(), display_name.to_owned());
     C::CreateUser(CreateUser { app, id, display_name, attributes: BTreeMap::new() })
 }
@@ -100,11 +107,15 @@ fn commands() -> impl Strategy<Value = C> {
         4 => (app(), user(), text()).prop_map(|(app, id, display_name)| {
             C::CreateUser(CreateUser { app, id, display_name, attributes: BTreeMap::new() })
         }),
-        2 => (app(), user(), proptest::option::of(text()), proptest::option::of(any::<bool>())).prop_map(
-            |(app, id, display_name, active)| {
-                C::UpdateUser(UpdateUser { app, id, display_name, active, attributes: None })
+        2 => (app(), user(), option::of(text()), option::of(any::<bool>()), option::of(text())).prop_map(
+            |(app, id, display_name, active, policy)| {
+                C::UpdateUser(UpdateUser { app, id, display_name, active, attributes: None, policy })
             }
         ),
+        2 => (app(), text()).prop_map(|(app, id)| {
+            C::CreatePolicy(CreatePolicy { policy: Some(Policy { app, id, ..Policy::default() }) })
+        }),
+        1 => (app(), text()).prop_map(|(app, id)| C::DeletePolicy(DeletePolicy { app, id })),
         1 => (app(), user()).prop_map(|(app, id)| C::DeleteUser(DeleteUser { app, id })),
         8 => (app(), user(), text(), 0_u64..3, text(), 0_u8..40).prop_map(
             |(app, user, app_id, ttl_seconds, request_id, secret)| {
@@ -170,6 +181,15 @@ fn indexes_agree(state: &dyn StateStore) {
         let (from, to) = all(kind);
         assert_eq!(state.scan(&from, &to, usize::MAX).len(), expected, "kind {kind:#x}");
     }
+    let (from, to) = all(keys::USER);
+    let users = state.records::<UserRecord>(&from, &to, usize::MAX).unwrap();
+    let assigned = users.iter().filter(|(_, user)| !user.policy.is_empty());
+    for (_, user) in assigned.clone() {
+        assert!(state.get(&keys::texts(keys::POLICY_USER, &[&user.app, &user.policy, &user.id])).is_some());
+    }
+    let (from, to) = all(keys::POLICY_USER);
+    assert_eq!(state.scan(&from, &to, usize::MAX).len(), assigned.count());
+
     let (from, to) = all(keys::CHANGE);
     let log = changes::state(state).unwrap();
     assert_eq!(state.scan(&from, &to, usize::MAX).len() as u64, log.length);
@@ -232,6 +252,7 @@ proptest! {
             display_name: Some("before".to_owned()),
             attributes: Some(Attributes { entries: entries("before") }),
             active: Some(true),
+            policy: None,
         };
         log.apply(C::UpdateUser(all.clone())).unwrap();
         let attributes = attribute.as_ref().map(|value| Attributes { entries: entries(value) });

@@ -3,7 +3,7 @@
 
 use tidings_consensus::{ApplyContext, StateStore};
 use tidings_proto::ErrorCode;
-use tidings_proto::registry::v1::{CreateToken, RevokeToken, TokenPointer, TokenRecord};
+use tidings_proto::registry::v1::{CreateToken, RevokeToken, TokenPointer, TokenRecord, UserRecord};
 
 use super::changes::Changes;
 use super::read::Read;
@@ -27,8 +27,13 @@ fn is_expired(token: &TokenRecord, now_ms: i64) -> bool {
     token.expires_at_ms != 0 && token.expires_at_ms <= now_ms
 }
 
-/// Who a secret speaks for, by its hash; or why it speaks for nobody.
-pub fn resolve<R: Read + ?Sized>(state: &R, hash: &[u8], app_id: &str, now_ms: i64) -> Result<TokenRecord, Refusal> {
+/// A secret's token and whom it speaks for, by its hash; or why it speaks for nobody.
+pub fn resolve<R: Read + ?Sized>(
+    state: &R,
+    hash: &[u8],
+    app_id: &str,
+    now_ms: i64,
+) -> Result<(TokenRecord, UserRecord), Refusal> {
     let Some(token) = by_hash(state, hash)? else {
         return Err(Refusal::new(ErrorCode::TokenUnknown, "no token has this secret"));
     };
@@ -48,7 +53,7 @@ pub fn resolve<R: Read + ?Sized>(state: &R, hash: &[u8], app_id: &str, now_ms: i
     if !user.active {
         return Err(Refusal::new(ErrorCode::UserInactive, "the user is inactive"));
     }
-    Ok(token)
+    Ok((token, user))
 }
 
 fn by_hash<R: Read + ?Sized>(state: &R, hash: &[u8]) -> Result<Option<TokenRecord>, Refusal> {

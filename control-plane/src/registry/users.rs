@@ -1,13 +1,15 @@
 //! Users of an app.
 
 use tidings_consensus::{ApplyContext, StateStore};
+use tidings_proto::effective_policy::DEFAULT_POLICY;
 use tidings_proto::registry::v1::{CreateUser, DeleteUser, UpdateUser, UserRecord};
 
 use super::changes::Changes;
+use super::groups::{self, members};
 use super::read::Read;
 use super::record::encode;
 use super::refusal::Refusal;
-use super::{apps, keys, tokens};
+use super::{apps, keys, policies, tokens};
 
 /// A user of an app, if both exist.
 pub fn find<R: Read + ?Sized>(state: &R, app: &str, id: &str) -> Result<Option<UserRecord>, Refusal> {
@@ -41,9 +43,10 @@ pub fn create(
     apps::get(store, &command.app)?;
     let CreateUser { app, id, display_name, attributes } = command;
     let (created_at_ms, updated_at_ms) = (context.now_ms, context.now_ms);
-    let user = UserRecord { app, id, display_name, attributes, active: true, created_at_ms, updated_at_ms };
+    let (active, policy) = (true, String::new());
+    let user = UserRecord { app, id, display_name, attributes, active, created_at_ms, updated_at_ms, policy };
     put(store, &user);
-    changes.user(store, &user.app, &user.id, true, true)?;
+    changes.user(store, &user)?;
     Ok(user)
 }
 
@@ -55,7 +58,10 @@ pub fn update(
     changes: &mut Changes<'_>,
 ) -> Result<UserRecord, Refusal> {
     let mut user = get(store, &command.app, &command.id)?;
-    let was_active = user.active;
+    let before = user.clone();
+    if let Some(policy) = command.policy {
+        user.policy = known_policy(store, &user.app, policy)?;
+    }
     if let Some(display_name) = command.display_name {
         user.display_name = display_name;
     }
@@ -67,8 +73,11 @@ pub fn update(
     }
     user.updated_at_ms = context.now_ms;
     put(store, &user);
-    if user.active != was_active {
-        changes.user(store, &user.app, &user.id, true, user.active)?;
+    if user.policy != before.policy {
+        policies::assign(store, &user.app, &user.id, &before.policy, &user.policy);
+    }
+    if (user.active, &user.policy) != (before.active, &before.policy) {
+        changes.user(store, &user)?;
     }
     Ok(user)
 }
@@ -82,8 +91,23 @@ pub fn delete(
 ) -> Result<(), Refusal> {
     let user = get(store, &command.app, &command.id)?;
     tokens::revoke_all(store, context, &user.app, &user.id)?;
+    members::forget_user(&mut groups::Apply { store, context, changes }, &user.app, &user.id)?;
+    remove(store, &user);
+    changes.user_deleted(store, &user.app, &user.id)
+}
+
+/// Removes the record and what was noted about it.
+pub fn remove(store: &mut dyn StateStore, user: &UserRecord) {
+    policies::assign(store, &user.app, &user.id, &user.policy, "");
     store.delete(&keys::texts(keys::USER, &[&user.app, &user.id]));
-    changes.user(store, &user.app, &user.id, false, false)
+}
+
+/// As it is stored: the policy `default` is the empty text.
+fn known_policy(store: &dyn StateStore, app: &str, policy: String) -> Result<String, Refusal> {
+    if policy.is_empty() || policy == DEFAULT_POLICY {
+        return Ok(String::new());
+    }
+    policies::get(store, app, &policy).map(|found| found.id)
 }
 
 fn put(store: &mut dyn StateStore, user: &UserRecord) {

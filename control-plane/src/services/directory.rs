@@ -4,8 +4,10 @@ use tidings_node::Shutdown;
 use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::directory_server::Directory;
 use tidings_proto::cluster::v1::{
-    ResolveTokenRequest, ResolveTokenResponse, ResolveUserRequest, ResolveUserResponse, WatchRequest,
+    GetPolicyRequest, GetPolicyResponse, ResolveTokenRequest, ResolveTokenResponse, ResolveUserRequest,
+    ResolveUserResponse, WatchRequest,
 };
+use tidings_proto::effective_policy::DEFAULT_POLICY;
 use tonic::{Request, Response, Status};
 
 use super::answer;
@@ -14,7 +16,7 @@ use super::watch::{WatchStream, Watchers};
 use crate::metrics;
 use crate::registry::read::Read;
 use crate::registry::refusal::Refusal;
-use crate::registry::{changes, tokens, users};
+use crate::registry::{changes, policies, tokens, users};
 use crate::replica::Replica;
 
 /// The directory, for gateways and brokers.
@@ -37,13 +39,14 @@ impl DirectoryService {
         let revision = changes::state(state)?.revision;
         let hash = hash_of(&request.secret);
         match tokens::resolve(state, &hash, &request.app_id, self.replica.clock().now_ms()) {
-            Ok(token) => Ok(ResolveTokenResponse {
+            Ok((token, user)) => Ok(ResolveTokenResponse {
                 refusal: ErrorCode::Unspecified as i32,
                 app: token.app,
                 user: token.user,
                 token_id: token.id,
                 expires_at_ms: token.expires_at_ms,
                 revision,
+                policy: user.policy,
             }),
             Err(refusal) if is_about_the_token(refusal.code) => {
                 Ok(ResolveTokenResponse { refusal: refusal.code as i32, revision, ..ResolveTokenResponse::default() })
@@ -98,17 +101,33 @@ impl Directory for DirectoryService {
             let resolve = |state: &tidings_consensus::StateView| -> Result<ResolveUserResponse, Refusal> {
                 let revision = changes::state(state)?.revision;
                 let found = users::find(state, &app, &user)?;
-                Ok(ResolveUserResponse {
-                    exists: found.is_some(),
-                    active: found.is_some_and(|user| user.active),
-                    revision,
-                })
+                let exists = found.is_some();
+                let user = found.unwrap_or_default();
+                Ok(ResolveUserResponse { exists, active: user.active, revision, policy: user.policy })
             };
             let answer = resolve(&self.replica.recent()?)?;
             if answer.exists {
                 return Ok(answer);
             }
             Ok(resolve(&self.replica.current().await?)?)
+        })
+        .await
+    }
+
+    async fn get_policy(&self, request: Request<GetPolicyRequest>) -> Result<Response<GetPolicyResponse>, Status> {
+        answer("GetPolicy", async {
+            let GetPolicyRequest { app, id } = request.into_inner();
+            let id = if id.is_empty() { DEFAULT_POLICY } else { id.as_str() };
+            let get = |state: &tidings_consensus::StateView| -> Result<GetPolicyResponse, Refusal> {
+                let revision = changes::state(state)?.revision;
+                let policy = policies::get_or_default(state, &app, id)?;
+                Ok(GetPolicyResponse { policy: Some(policy), revision })
+            };
+            match get(&self.replica.recent()?) {
+                Ok(answer) if answer.policy.as_ref().is_some_and(|policy| policy.id == id) => Ok(answer),
+                // Perhaps the app or the policy was made a moment ago and this replica lags.
+                _ => Ok(get(&self.replica.current().await?)?),
+            }
         })
         .await
     }

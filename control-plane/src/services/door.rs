@@ -1,10 +1,13 @@
 //! The limits of what a request may hold, checked before anything else; a refusal names the field.
 
+pub mod groups;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_types::FieldMask;
 use tidings_proto::ids::MAX_ID_BYTES;
-use tidings_proto::{AppId, UserId};
+use tidings_proto::policy::v1::Policy;
+use tidings_proto::{AppId, PolicyId, UserId, effective_policy};
 
 use crate::registry::refusal::Refusal;
 
@@ -12,6 +15,8 @@ use crate::registry::refusal::Refusal;
 pub const MAX_DISPLAY_NAME_BYTES: usize = 256;
 /// Bytes of all keys and values of a user's attributes, at most.
 pub const MAX_ATTRIBUTES_BYTES: usize = 4096;
+/// Bytes of a filter, at most.
+pub const MAX_FILTER_BYTES: usize = 128;
 /// The longest life of a token that expires: ten years.
 pub const MAX_TTL_SECONDS: u64 = 10 * 365 * 24 * 3600;
 
@@ -23,6 +28,22 @@ pub fn app_id(field: &str, text: &str) -> Result<(), Refusal> {
 /// A user's id.
 pub fn user_id(field: &str, text: &str) -> Result<(), Refusal> {
     UserId::new(text).map(|_| ()).map_err(|error| Refusal::invalid(field, error))
+}
+
+/// A policy's id.
+pub fn policy_id(field: &str, text: &str) -> Result<(), Refusal> {
+    PolicyId::new(text).map(|_| ()).map_err(|error| Refusal::invalid(field, error))
+}
+
+/// A policy's id, or none.
+pub fn policy_id_or_empty(field: &str, text: &str) -> Result<(), Refusal> {
+    if text.is_empty() { Ok(()) } else { policy_id(field, text) }
+}
+
+/// A policy's id and the bounds of its fields.
+pub fn policy(field: &str, policy: &Policy) -> Result<(), Refusal> {
+    policy_id(&format!("{field}.id"), &policy.id)?;
+    effective_policy::check(policy).map_err(|(name, reason)| Refusal::invalid(&format!("{field}.{name}"), reason))
 }
 
 /// A name for people; may be empty.
@@ -56,6 +77,14 @@ pub fn attributes(field: &str, attributes: &BTreeMap<String, String>) -> Result<
             return Err(Refusal::invalid(field, "has an empty key"));
         }
         label(field, key)?;
+    }
+    Ok(())
+}
+
+/// A pattern over ids.
+pub fn filter(filter: &str) -> Result<(), Refusal> {
+    if filter.len() > MAX_FILTER_BYTES {
+        return Err(Refusal::invalid("filter", format!("has more than {MAX_FILTER_BYTES} bytes")));
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ pub fn user(record: UserRecord) -> User {
         display_name: record.display_name,
         attributes: record.attributes,
         active: record.active,
+        policy: record.policy,
         created_at: at(record.created_at_ms),
         updated_at: at(record.updated_at_ms),
     }
@@ -46,11 +47,13 @@ pub fn api_key(record: ApiKeyRecord) -> ApiKey {
     }
 }
 
-fn unless_zero(ms: i64) -> Option<Timestamp> {
+/// A time, where there is one.
+pub fn unless_zero(ms: i64) -> Option<Timestamp> {
     if ms == 0 { None } else { at(ms) }
 }
 
-fn at(ms: i64) -> Option<Timestamp> {
+/// A time of Unix ms.
+pub fn at(ms: i64) -> Option<Timestamp> {
     // The remainder is below a thousand, times a million fits.
     Some(Timestamp { seconds: ms.div_euclid(1000), nanos: (ms.rem_euclid(1000) * 1_000_000) as i32 })
 }

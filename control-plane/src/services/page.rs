@@ -87,6 +87,11 @@ fn behind(token: &str, prefix: &[u8]) -> Result<Vec<u8>, Refusal> {
     ours.ok_or_else(|| Refusal::invalid("page_token", "is not one that this list gave"))
 }
 
+/// What stands before the first star of a pattern, which bounds the range that is read.
+pub fn head(pattern: &str) -> &str {
+    pattern.split('*').next().unwrap_or_default()
+}
+
 /// Whether a text matches a pattern in which `*` stands for any run of characters.
 pub fn matches(pattern: &str, text: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };

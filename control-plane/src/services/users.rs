@@ -16,9 +16,6 @@ use crate::registry::refusal::Refusal;
 use crate::registry::{apps, keys, users};
 use crate::replica::Replica;
 
-/// Bytes of a filter, at most.
-const MAX_FILTER_BYTES: usize = 128;
-
 /// Users, for backends and operators.
 #[derive(Clone)]
 pub struct UsersService(pub Replica);
@@ -63,15 +60,11 @@ impl Users for UsersService {
             let scope = Scope::of(&self.0, request.metadata())?;
             let ListUsersRequest { app, filter, page_size, page_token } = request.into_inner();
             let app = scope.app(&app)?;
-            if filter.len() > MAX_FILTER_BYTES {
-                return Err(Refusal::invalid("filter", format!("has more than {MAX_FILTER_BYTES} bytes")).into());
-            }
+            door::filter(&filter)?;
             let view = self.0.current().await?;
             apps::get(&view, &app)?;
             let prefix = keys::texts(keys::USER, &[&app]);
-            // What stands before the first star bounds the range that is read.
-            let head = filter.split('*').next().unwrap_or_default();
-            let narrowed = [prefix.as_slice(), head.as_bytes()].concat();
+            let narrowed = [prefix.as_slice(), page::head(&filter).as_bytes()].concat();
             let wanted = |user: &UserRecord| filter.is_empty() || page::matches(&filter, &user.id);
             let page = PageRequest { size: page_size, token: &page_token };
             let (found, next_page_token) = page.list(&view, &prefix, &narrowed, wanted)?;
@@ -87,7 +80,7 @@ impl Users for UsersService {
             let user = user.ok_or_else(|| Refusal::invalid("user", "is missing"))?;
             let app = scope.app(&user.app)?;
             door::user_id("user.id", &user.id)?;
-            let mask = door::update_mask(update_mask, &["display_name", "attributes", "active"])?;
+            let mask = door::update_mask(update_mask, &["display_name", "attributes", "active", "policy"])?;
             let mut update = UpdateUser { app, id: user.id, ..UpdateUser::default() };
             if mask.contains("display_name") {
                 door::display_name("user.display_name", &user.display_name)?;
@@ -99,6 +92,10 @@ impl Users for UsersService {
             }
             if mask.contains("active") {
                 update.active = Some(user.active);
+            }
+            if mask.contains("policy") {
+                door::policy_id_or_empty("user.policy", &user.policy)?;
+                update.policy = Some(user.policy);
             }
             self.propose(Command::UpdateUser(update)).await
         })

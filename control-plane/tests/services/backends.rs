@@ -227,6 +227,13 @@ async fn lists_come_in_pages_and_filters_pick_by_pattern() {
     let request = ListUsersRequest { filter: "*o*5".to_owned(), ..ListUsersRequest::default() };
     let found = users.list_users(request).await.unwrap().into_inner().users;
     assert_eq!(found.iter().map(|user| user.id.as_str()).collect::<Vec<_>>(), ["bot-05", "bot-15"]);
+    let page =
+        |page_size, filter: usize| ListUsersRequest { page_size, filter: "*".repeat(filter), ..Default::default() };
+    for (request, good) in
+        [(page(1_000, 0), true), (page(1_001, 0), false), (page(1, 128), true), (page(1, 129), false)]
+    {
+        assert_eq!(users.list_users(request.clone()).await.is_ok(), good, "{request:?}");
+    }
     let request = ListUsersRequest { page_token: "00".to_owned(), ..ListUsersRequest::default() };
     assert_eq!(code(users.list_users(request).await), ErrorCode::InvalidArgument);
     running.stop().await;

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)] // These are tests through and through.
 
 mod backends;
+mod groups;
 mod harness;
 mod nodes;
+mod policies;
 mod restart;
 mod watch;

@@ -1,6 +1,7 @@
 //! What the client says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use prost::Message as _;
@@ -13,8 +14,10 @@ use super::outbound::UnansweredRead;
 use super::requests::LEVEL;
 use super::{Connection, Unblocked};
 use crate::backoff;
-use crate::directory::UserKey;
+use crate::directory::{Found, UserKey};
+use crate::limits::{LimitOf, Limited, Rates, Verdict};
 use crate::link::{LinkHandle, NotQueued};
+use crate::permission;
 use crate::sends::{Admission, Pending};
 use crate::session::Close;
 use crate::socket::Transport;
@@ -24,7 +27,7 @@ const MAX_UNANSWERED_READS: usize = 64;
 /// What a client is told to wait where the gateway knows no better.
 pub(super) const RETRY_AFTER_MS: u32 = 250;
 /// After a refusal that another node may lift.
-pub(super) const RETRY_SOON: std::time::Duration = std::time::Duration::from_millis(30);
+pub(super) const RETRY_SOON: Duration = Duration::from_millis(30);
 
 impl<S: Transport> Connection<S> {
     pub(super) fn on_frame(&mut self, frame: client_frame::Frame, now: Instant) -> Result<(), Close> {
@@ -53,34 +56,59 @@ impl<S: Transport> Connection<S> {
             }
         }
         if let Err(wait) = self.sent.take(&self.core.send_rate, self.core.uptime(now)) {
-            let retry_after = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1);
-            return self.refuse(send.seq, ErrorCode::RateLimited, "too many messages per second", Some(retry_after));
+            self.core.metrics.limited_by_connection.increment(1);
+            return self.refuse_for(wait, send.seq, "too many messages per second over this connection");
         }
         if let Err(error) = UserId::new(&send.to) {
             return self.refuse(send.seq, ErrorCode::InvalidArgument, &error.to_string(), None);
         }
-        let bytes = match (&send.content, &send.change) {
-            (Some(content), None) => content.encoded_len(),
-            (None, Some(change)) if send.ttl_ms.is_none() => change.encoded_len(),
-            _ => {
-                let message = "a Send has content, or a change and no ttl_ms";
-                return self.refuse(send.seq, ErrorCode::InvalidArgument, message, None);
+        let policy = self.session().policy();
+        let own = policy.effective();
+        if let Err(forbidden) = permission::to_send(&own, &send, self.core.config.max_content_bytes) {
+            return self.refuse(send.seq, forbidden.code, &forbidden.message, None);
+        }
+        self.count(send, Rates { user: own, app: policy.of_app() }, now)
+    }
+
+    /// Counts the send in the limits of its user and app.
+    fn count(&mut self, send: Send, rates: Rates, now: Instant) -> Result<(), Close> {
+        let limits = self.core.limits.clone();
+        let user = &self.guard.session().token.user;
+        let meters = self.meters.get_or_insert_with(|| limits.meters(user)).clone();
+        match limits.take(&meters, &rates) {
+            Verdict::Taken => self.on_counted(send, None, now),
+            Verdict::Limited(limited) => self.on_counted(send, Some(limited), now),
+            Verdict::Ask => {
+                let send = Box::new(send);
+                let asking = async move {
+                    let limited = limits.ask(&meters, &rates).await.err();
+                    Unblocked::Counted { send, limited }
+                };
+                self.blocked = Some(asking.boxed());
+                Ok(())
             }
-        };
-        let limit = self.core.config.max_content_bytes;
-        if bytes > limit as usize {
-            let message = format!("the content has {bytes} bytes, at most {limit} are taken");
-            return self.refuse(send.seq, ErrorCode::TooLarge, &message, None);
+        }
+    }
+
+    fn on_counted(&mut self, send: Send, limited: Option<Limited>, now: Instant) -> Result<(), Close> {
+        match limited {
+            Some(Limited { of: LimitOf::User, wait }) => {
+                return self.refuse_for(wait, send.seq, "more messages than the user may send");
+            }
+            Some(Limited { of: LimitOf::App, wait }) => {
+                return self.refuse_for(wait, send.seq, "more messages than the app may send");
+            }
+            None => {}
         }
         let app = self.session().token.user.app();
         match self.core.directory.user_cached(&UserKey::text(app, &send.to)) {
-            Some(exists) => self.on_recipient(send, exists, now),
+            Some(found) => self.on_recipient(send, found, now),
             None => {
                 // The order of sends is kept because nothing more is read until the answer is there.
                 let (directory, app) = (self.core.directory.clone(), app.to_owned());
                 let asking = async move {
-                    let exists = directory.user(&app, &send.to).await;
-                    Unblocked::Recipient { send: Box::new(send), exists }
+                    let found = directory.user(&app, &send.to).await;
+                    Unblocked::Recipient { send: Box::new(send), found }
                 };
                 self.blocked = Some(asking.boxed());
                 Ok(())
@@ -90,8 +118,9 @@ impl<S: Transport> Connection<S> {
 
     pub(super) fn on_unblocked(&mut self, unblocked: Unblocked, now: Instant) -> Result<(), Close> {
         match unblocked {
-            Unblocked::Recipient { send, exists: Ok(exists) } => self.on_recipient(*send, exists, now),
-            Unblocked::Recipient { send, exists: Err(refusal) } => {
+            Unblocked::Counted { send, limited } => self.on_counted(*send, limited, now),
+            Unblocked::Recipient { send, found: Ok(found) } => self.on_recipient(*send, found, now),
+            Unblocked::Recipient { send, found: Err(refusal) } => {
                 self.refuse(send.seq, refusal.code, &refusal.message, Some(RETRY_AFTER_MS))
             }
             Unblocked::Queued { sent: true, .. } | Unblocked::Queued { seq: None, .. } => {
@@ -108,13 +137,16 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    fn on_recipient(&mut self, send: Send, exists: bool, now: Instant) -> Result<(), Close> {
-        if !exists {
+    fn on_recipient(&mut self, send: Send, found: Found, now: Instant) -> Result<(), Close> {
+        let Some(recipient) = found else {
             return self.refuse(send.seq, ErrorCode::RecipientUnknown, "there is no such user", None);
-        }
+        };
+        let recipient = recipient.effective();
         let Some(shard) = self.core.router.shard(self.session().token.user.app(), &send.to) else {
             return self.refuse(send.seq, ErrorCode::Unavailable, "no shard map is known", Some(RETRY_AFTER_MS));
         };
+        let own = self.session().policy().effective();
+        let terms = self.core.config.capped(permission::terms(&own, &recipient, send.change.as_ref()));
         let pending = Pending {
             seq: send.seq,
             after: send.after,
@@ -123,7 +155,9 @@ impl<S: Transport> Connection<S> {
             content: send.content.unwrap_or_default().encode_to_vec().into(),
             change: send.change.map(Box::new),
             ttl_ms: send.ttl_ms,
-            receipts: send.receipts,
+            receipts: permission::receipts(send.receipts, &recipient),
+            inbox_limit: self.core.config.inbox_limit(recipient.inbox_entries),
+            terms,
             taken: now,
             link: 0,
             may_be_accepted: false,
@@ -176,12 +210,18 @@ impl<S: Transport> Connection<S> {
             content: pending.content.clone(),
             ttl_ms: pending.ttl_ms,
             receipts: pending.receipts,
-            inbox_limit: self.core.config.inbox_limit,
-            retention_ms: self.core.config.history_ms(),
-            sender_retention_ms: self.core.config.history_ms(),
+            inbox_limit: pending.inbox_limit,
+            retention_ms: pending.terms.retention_ms,
+            sender_retention_ms: pending.terms.sender_retention_ms,
             change: pending.change.as_deref().cloned(),
-            change_window_ms: self.core.config.change_window_ms(),
+            change_window_ms: pending.terms.change_window_ms,
         })
+    }
+
+    /// Refuses a send that may be sent after a while.
+    fn refuse_for(&mut self, wait: Duration, seq: u64, message: &str) -> Result<(), Close> {
+        let retry_after_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1);
+        self.refuse(seq, ErrorCode::RateLimited, message, Some(retry_after_ms))
     }
 
     pub(super) fn refuse(

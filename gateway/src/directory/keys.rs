@@ -66,6 +66,8 @@ pub(crate) struct TokenEntry {
     pub token_id: Box<str>,
     /// Unix ms; 0: does not expire.
     pub expires_at_ms: i64,
+    /// The id of the policy that its user went by when it was resolved.
+    pub policy: Box<str>,
 }
 
 impl fmt::Debug for TokenEntry {
@@ -87,6 +89,7 @@ impl TokenEntry {
             user: UserKey::new(app, user),
             token_id: "1".into(),
             expires_at_ms: 0,
+            policy: "".into(),
         }
     }
 }

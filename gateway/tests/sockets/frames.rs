@@ -153,3 +153,34 @@ async fn the_send_window_holds_and_one_more_ends_the_connection() {
     client.expect_closed(ErrorCode::SendWindowExceeded).await;
     assert_eq!(world.cluster.texts("bob").len(), 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_of_exactly_the_largest_size_is_taken_and_one_above_is_not() {
+    let world = World::start().await;
+    for (above, code) in [(0, ErrorCode::FrameMalformed), (1, ErrorCode::FrameTooLarge)] {
+        let mut client = world.connect().await;
+        let largest = client.welcome("alice", "d").await.max_frame_bytes as usize;
+        // No frame, but that is found out only of what is taken.
+        client.raw(binary(vec![0; largest + above])).await;
+        client.expect_closed(code).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_reads_may_be_unanswered_and_no_more() {
+    let world = World::start().await;
+    let mut client = world.session("alice", "d").await;
+    world.cluster.lose_answers.store(true, std::sync::atomic::Ordering::SeqCst);
+    let read = |seq| Read { from: "bob".to_owned(), id: Some(MessageId { stream: 1, seq }) };
+    for seq in 1..=64 {
+        client.send(client_frame::Frame::Read(read(seq))).await;
+    }
+    client.expect_alive().await;
+    client.send(client_frame::Frame::Read(read(65))).await;
+    match client.receive().await {
+        server_frame::Frame::ReadRecorded(answer) => {
+            assert_eq!((answer.id.unwrap().seq, answer.code()), (65, ErrorCode::Overloaded));
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -75,6 +75,26 @@ async fn a_silent_client_is_pinged_and_then_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_waits_for_its_shard_is_not_taken_for_silent() {
+    let world = World::with(GatewayConfig { heartbeat_ms: 100, ..config() }).await;
+    world.cluster.move_leaders(99);
+    let mut waiting = RawClient::connect(&world.address).await;
+    let greeting = tidings_proto::frame::encode_client(client_frame::Frame::Hello(hello("alice", "a")));
+    waiting.write(&RawClient::masked(2, &greeting)).await;
+    // It answers none of the pings; whether it does is not looked at before it is welcome.
+    for _ in 0..4 {
+        assert_eq!(waiting.frame().await.0, 9, "a ping");
+    }
+    world.cluster.move_leaders(1);
+    let mut opcode = 9;
+    while opcode == 9 {
+        opcode = waiting.frame().await.0;
+    }
+    assert_eq!(opcode, 2, "the welcome");
+    assert_eq!(waiting.close_code().await, ErrorCode::HeartbeatTimeout.close_code(), "from then on it is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_costs_a_window_and_is_closed() {
     let window = 64 << 20;
     let config =

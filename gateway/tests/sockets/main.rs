@@ -8,6 +8,7 @@ mod handshake;
 mod lifecycle;
 mod links;
 mod memory;
+mod policies;
 mod protocol_page;
 mod requests;
 mod support;

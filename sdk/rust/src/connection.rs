@@ -87,6 +87,7 @@ impl Default for Config {
 
 /// What happens to the state machine. `T` is the caller's tag on a message.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // Each is handled at once, and most of them are frames.
 pub enum Input<T> {
     /// Begin to connect.
     Start,

@@ -406,9 +406,7 @@ impl Driver {
                 Ok(()) => {}
                 Err(mpsc::error::TrySendError::Full(queued)) => return self.waiting_events.push_front(queued),
                 // Nobody listens: receipts have done their work, messages stay in the mailbox.
-                Err(mpsc::error::TrySendError::Closed(Queued {
-                    event: Event::Message(_), ..
-                })) => {}
+                Err(mpsc::error::TrySendError::Closed(Queued { event: Event::Message(_), .. })) => {}
                 Err(mpsc::error::TrySendError::Closed(Queued { ticket, .. })) => {
                     ticket.into_iter().for_each(|ticket| self.shared.acks.push(ticket));
                 }

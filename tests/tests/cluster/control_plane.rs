@@ -1,8 +1,13 @@
 //! The control plane is a cluster of its own: any node serves backends, one of them may die, and one that lost its data is
 //! replaced.
 
+use std::time::{Duration, Instant};
+
+use tidings_proto::ErrorCode;
+use tidings_proto::client::v1::server_frame;
 use tidings_proto::control::v1::GetUserRequest;
-use tidings_tests::{DEADLINE, within};
+use tidings_tests::raw::Came;
+use tidings_tests::{DEADLINE, RawClient, within};
 
 use super::support::{control, node, start, until};
 
@@ -32,7 +37,7 @@ async fn a_node_that_lost_its_data_is_refused_then_removed_then_joins_again() {
     lost.launch().unwrap();
     within(DEADLINE, "it says why, and ends", async {
         while !lost.tail().contains("but the cluster counts on what it had") {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
     .await;
@@ -48,8 +53,60 @@ async fn a_node_that_lost_its_data_is_refused_then_removed_then_joins_again() {
     let operator = control(&cluster, index).await;
     within(DEADLINE, "the other two elect a leader", async {
         while operator.users.clone().get_user(request()).await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_leader_tokens_are_resolved_from_what_is_known_for_thirty_seconds() {
+    const BOUND: Duration = Duration::from_secs(30);
+    let cluster = start().await;
+    let operator = control(&cluster, 0).await;
+    // A token that a gateway has resolved before would be answered from its cache: each is used once.
+    let mut tokens = Vec::new();
+    for index in 0..80 {
+        tokens.push(operator.user(&format!("user-{index}")).await);
+    }
+    let gateway = cluster.gateway(0).gateway_url().trim_start_matches("ws://").parse().unwrap();
+    let mut next = || tokens.pop().expect("as many tokens as seconds");
+    // The one that stays has all of it before the others go.
+    let request = GetUserRequest { id: "user-79".to_owned(), ..GetUserRequest::default() };
+    control(&cluster, 2).await.users.get_user(request).await.unwrap();
+    let lost = Instant::now();
+    cluster.control_plane(0).kill9().unwrap();
+    cluster.control_plane(1).kill9().unwrap();
+
+    let mut last_answer = None;
+    within(BOUND + DEADLINE, "what is too old is not told any more", async {
+        loop {
+            let asked = Instant::now();
+            let mut client = RawClient::open(gateway).await;
+            client.hello(&next(), "", None).await;
+            match client.next().await {
+                Came::Frame(server_frame::Frame::Welcome(_)) => last_answer = Some(asked),
+                Came::Frame(server_frame::Frame::Closing(closing)) => {
+                    assert_eq!(closing.code(), ErrorCode::Unavailable, "{}", closing.message);
+                    // While the gateway looks for the one that is left, it has no answer either.
+                    if last_answer.is_some() && lost.elapsed() > BOUND {
+                        break;
+                    }
+                }
+                other => panic!("neither welcome nor refused: {other:?}"),
+            }
+            // A question a second: the bound is what is waited for.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    })
+    .await;
+    let answered_for = last_answer.expect("it answered").duration_since(lost);
+    println!("answered for {answered_for:?}");
+    assert!(answered_for > BOUND - Duration::from_secs(10), "{answered_for:?}");
+    assert!(answered_for <= BOUND, "{answered_for:?}");
+
+    // With a leader again, so is what it is asked.
+    cluster.control_plane(1).launch().unwrap();
+    cluster.control_plane(1).ready().await.unwrap();
+    RawClient::attached(gateway, &next(), "", None).await;
 }

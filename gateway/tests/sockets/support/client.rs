@@ -5,7 +5,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::{
-    Ack, ClientFrame, Closing, Deliver, Hello, Ping, Send, ServerFrame, Welcome, client_frame, server_frame,
+    Ack, ClientFrame, Closing, Deliver, Hello, Ping, Refused, Send, ServerFrame, Welcome, client_frame, server_frame,
 };
 use tidings_proto::frame::{SUBPROTOCOL_JSON, SUBPROTOCOL_PROTOBUF};
 use tidings_proto::message::v1::{Content, envelope};
@@ -95,6 +95,15 @@ impl Client {
 
     pub async fn ack(&mut self, cursor: u64) {
         self.send(client_frame::Frame::Ack(Ack { cursor })).await;
+    }
+
+    /// How a send was refused; nothing when it was accepted.
+    pub async fn answer(&mut self, seq: u64) -> Option<Refused> {
+        match self.receive().await {
+            server_frame::Frame::Accepted(accepted) if accepted.seq == seq => None,
+            server_frame::Frame::Refused(refused) if refused.seq == seq => Some(refused),
+            other => panic!("no answer to {seq}: {other:?}"),
+        }
     }
 
     pub async fn expect_accepted(&mut self, seq: u64) {

@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::directory_server::{Directory, DirectoryServer};
 use tidings_proto::cluster::v1::{
-    Change, ResolveTokenRequest, ResolveTokenResponse, ResolveUserRequest, ResolveUserResponse, ShardMap, TokenRevoked,
-    UserChanged, WatchRequest, WatchResponse, change,
+    Change, GetPolicyRequest, GetPolicyResponse, PolicyChanged, ResolveTokenRequest, ResolveTokenResponse,
+    ResolveUserRequest, ResolveUserResponse, ShardMap, TokenRevoked, UserChanged, WatchRequest, WatchResponse, change,
 };
+use tidings_proto::policy::v1::Policy;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
@@ -29,9 +30,16 @@ struct Token {
     refusal: Option<ErrorCode>,
 }
 
+#[derive(Clone)]
+struct User {
+    active: bool,
+    policy: String,
+}
+
 struct State {
     tokens: HashMap<String, Token>,
-    users: HashMap<String, bool>,
+    users: HashMap<String, User>,
+    policies: HashMap<String, Policy>,
     log: Vec<Change>,
     /// Watches that resume from below this revision get a reset.
     oldest: u64,
@@ -61,7 +69,14 @@ struct Service {
 
 impl TestDirectory {
     pub fn start(map: ShardMap) -> Self {
-        let state = State { tokens: HashMap::new(), users: HashMap::new(), log: Vec::new(), oldest: 1, map };
+        let state = State {
+            tokens: HashMap::new(),
+            users: HashMap::new(),
+            policies: HashMap::new(),
+            log: Vec::new(),
+            oldest: 1,
+            map,
+        };
         let mut directory = Self {
             state: Arc::new(Mutex::new(state)),
             revision: watch::Sender::new(1),
@@ -117,19 +132,39 @@ impl TestDirectory {
     }
 
     pub fn add_user(&self, user: &str) {
-        self.state.lock().users.insert(user.to_owned(), true);
+        self.change_user(user, |_| {});
+    }
+
+    pub fn set_active(&self, user: &str, active: bool) {
+        self.change_user(user, |state| state.active = active);
+    }
+
+    /// Gives a user a policy.
+    pub fn assign(&self, user: &str, policy: &str) {
+        self.change_user(user, |state| policy.clone_into(&mut state.policy));
+    }
+
+    fn change_user(&self, user: &str, change: impl FnOnce(&mut User)) {
+        let changed = {
+            let mut state = self.state.lock();
+            let new = User { active: true, policy: String::new() };
+            let state = state.users.entry(user.to_owned()).or_insert(new);
+            change(state);
+            state.clone()
+        };
         self.change(change::Change::UserChanged(UserChanged {
             app: APP.to_owned(),
             user: user.to_owned(),
             exists: true,
-            active: true,
+            active: changed.active,
+            policy: changed.policy,
         }));
     }
 
-    pub fn set_active(&self, user: &str, active: bool) {
-        self.state.lock().users.insert(user.to_owned(), active);
-        let change = UserChanged { app: APP.to_owned(), user: user.to_owned(), exists: true, active };
-        self.change(change::Change::UserChanged(change));
+    /// Makes or changes a policy.
+    pub fn set_policy(&self, id: &str, policy: Policy) {
+        self.state.lock().policies.insert(id.to_owned(), policy);
+        self.change(change::Change::PolicyChanged(PolicyChanged { app: APP.to_owned(), id: id.to_owned() }));
     }
 
     pub fn add_token(&self, secret: &str, user: &str) {
@@ -190,7 +225,7 @@ impl Directory for Service {
             Some(token) if !token.app_id.is_empty() && token.app_id != request.app_id => {
                 refused(ErrorCode::TokenWrongAppId)
             }
-            Some(token) if !state.users[&token.user] => refused(ErrorCode::UserInactive),
+            Some(token) if !state.users[&token.user].active => refused(ErrorCode::UserInactive),
             Some(token) => ResolveTokenResponse {
                 refusal: 0,
                 app: APP.to_owned(),
@@ -198,6 +233,7 @@ impl Directory for Service {
                 token_id: token.id.clone(),
                 expires_at_ms: token.expires_at_ms,
                 revision,
+                policy: state.users[&token.user].policy.clone(),
             },
         };
         Ok(Response::new(answer))
@@ -210,8 +246,16 @@ impl Directory for Service {
         self.user_calls.fetch_add(1, Ordering::SeqCst);
         drop(self.user_gate.lock().await);
         let revision = *self.revision.borrow();
-        let active = self.state.lock().users.get(&request.into_inner().user).copied();
-        Ok(Response::new(ResolveUserResponse { exists: active.is_some(), active: active == Some(true), revision }))
+        let found = self.state.lock().users.get(&request.into_inner().user).cloned();
+        let exists = found.is_some();
+        let User { active, policy } = found.unwrap_or(User { active: false, policy: String::new() });
+        Ok(Response::new(ResolveUserResponse { exists, active, revision, policy }))
+    }
+
+    async fn get_policy(&self, request: Request<GetPolicyRequest>) -> Result<Response<GetPolicyResponse>, Status> {
+        let revision = *self.revision.borrow();
+        let policy = self.state.lock().policies.get(&request.into_inner().id).cloned();
+        Ok(Response::new(GetPolicyResponse { policy: Some(policy.unwrap_or_default()), revision }))
     }
 
     type WatchStream = Pin<Box<dyn tokio_stream::Stream<Item = Result<WatchResponse, Status>> + Send>>;

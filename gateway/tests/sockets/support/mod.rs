@@ -62,6 +62,7 @@ impl World {
             clock: clock.clone(),
             shutdown: shutdown.clone(),
             health: health.clone(),
+            cluster: "test".to_owned(),
             membership: Membership::new("test", Secret::new("the-cluster-secret").unwrap()).unwrap(),
             dialer: Dialer::default(),
             control_plane: vec![directory.address().to_string()],

@@ -1,0 +1,162 @@
+//! What a policy says to a message, before it is counted. Pure.
+
+use prost::Message as _;
+use tidings_proto::client::v1::Send;
+use tidings_proto::message::v1::{Change, ReceiptRequest, change};
+use tidings_proto::policy::v1::Audience;
+use tidings_proto::{EffectivePolicy, ErrorCode};
+
+/// Why a message is refused for good.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Forbidden {
+    pub code: ErrorCode,
+    pub message: String,
+}
+
+/// Whether whoever goes by `policy` may send this through a gateway that takes `max_content_bytes`.
+pub(crate) fn to_send(policy: &EffectivePolicy, send: &Send, max_content_bytes: u32) -> Result<(), Forbidden> {
+    let forbidden = |code, message: &str| Err(Forbidden { code, message: message.to_owned() });
+    if !policy.messages {
+        return forbidden(ErrorCode::FeatureOff, "messages are switched off for this user");
+    }
+    if policy.audience == Audience::Nobody {
+        return forbidden(ErrorCode::RefusedByPolicy, "this user may send to nobody");
+    }
+    let size = match (&send.content, &send.change) {
+        (Some(content), None) => content.encoded_len(),
+        (None, Some(change)) if send.ttl_ms.is_none() => change.encoded_len(),
+        _ => return forbidden(ErrorCode::InvalidArgument, "a Send has content, or a change and no ttl_ms"),
+    };
+    let most = max_content_bytes.min(policy.max_message_bytes);
+    if size > most as usize {
+        let message = format!("the content has {size} bytes, at most {most} are taken");
+        return Err(Forbidden { code: ErrorCode::TooLarge, message });
+    }
+    Ok(())
+}
+
+/// How long a message is kept, and how long after it its sender may change it; in ms.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// In the recipient's history.
+    pub retention_ms: u64,
+    /// In the sender's.
+    pub sender_retention_ms: u64,
+    pub change_window_ms: u64,
+}
+
+/// What the policies of both say to a message, or to a change of one.
+pub(crate) fn terms(sender: &EffectivePolicy, recipient: &EffectivePolicy, change: Option<&Change>) -> Terms {
+    let window_seconds = match change.map(Change::kind) {
+        None => 0,
+        Some(change::Kind::Edit) => sender.edit_window_seconds,
+        Some(_) => sender.recall_window_seconds,
+    };
+    Terms {
+        retention_ms: recipient.history_seconds.saturating_mul(1000),
+        sender_retention_ms: sender.history_seconds.saturating_mul(1000),
+        change_window_ms: u64::from(window_seconds) * 1000,
+    }
+}
+
+/// Which of the receipts that a sender asked for its recipient's policy lets out.
+pub(crate) fn receipts(requested: i32, recipient: &EffectivePolicy) -> i32 {
+    use ReceiptRequest::{ReceiptsAll, ReceiptsDelivered, ReceiptsNone, ReceiptsRead};
+    let requested = ReceiptRequest::try_from(requested).unwrap_or(ReceiptsAll);
+    let delivered = recipient.delivered_receipts && matches!(requested, ReceiptsAll | ReceiptsDelivered);
+    let read = recipient.read_receipts && matches!(requested, ReceiptsAll | ReceiptsRead);
+    let left = match (delivered, read) {
+        (true, true) => ReceiptsAll,
+        (true, false) => ReceiptsDelivered,
+        (false, true) => ReceiptsRead,
+        (false, false) => ReceiptsNone,
+    };
+    left as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidings_proto::message::v1::Content;
+
+    fn send(text_bytes: usize) -> Send {
+        let content = Some(Content { text: "x".repeat(text_bytes), ..Content::default() });
+        Send { content, ..Send::default() }
+    }
+
+    fn refusal(policy: &EffectivePolicy, send: &Send) -> Option<ErrorCode> {
+        to_send(policy, send, 1_000).err().map(|forbidden| forbidden.code)
+    }
+
+    #[test]
+    fn each_refusal_has_its_reason() {
+        let all = EffectivePolicy::default();
+        assert_eq!(refusal(&all, &send(5)), None);
+        assert_eq!(refusal(&all, &Send::default()), Some(ErrorCode::InvalidArgument));
+        let off = EffectivePolicy { messages: false, ..all.clone() };
+        assert_eq!(refusal(&off, &send(5)), Some(ErrorCode::FeatureOff));
+        let silent = EffectivePolicy { audience: Audience::Nobody, ..all };
+        assert_eq!(refusal(&silent, &send(5)), Some(ErrorCode::RefusedByPolicy));
+    }
+
+    #[test]
+    fn a_change_stands_in_place_of_content_and_is_stored() {
+        let all = EffectivePolicy::default();
+        let change = Send { change: Some(Change::default()), ..Send::default() };
+        assert_eq!(refusal(&all, &change), None);
+        for nonsense in [Send { ttl_ms: Some(0), ..change.clone() }, Send { change: change.change.clone(), ..send(5) }]
+        {
+            assert_eq!(refusal(&all, &nonsense), Some(ErrorCode::InvalidArgument));
+        }
+        let content = Some(Content { text: "x".repeat(1_000), ..Content::default() });
+        let large = Send { change: Some(Change { content, ..Change::default() }), ..Send::default() };
+        assert_eq!(refusal(&all, &large), Some(ErrorCode::TooLarge));
+    }
+
+    #[test]
+    fn each_side_keeps_for_its_own_time_and_each_kind_of_change_has_its_window() {
+        let sender = EffectivePolicy {
+            history_seconds: 1,
+            edit_window_seconds: 2,
+            recall_window_seconds: 3,
+            ..EffectivePolicy::default()
+        };
+        let recipient = EffectivePolicy { history_seconds: 4, ..sender.clone() };
+        let kept = Terms { retention_ms: 4_000, sender_retention_ms: 1_000, change_window_ms: 0 };
+        assert_eq!(terms(&sender, &recipient, None), kept);
+        for (kind, window) in [(change::Kind::Edit, 2_000), (change::Kind::Recall, 3_000), (change::Kind::Wipe, 3_000)]
+        {
+            let change = Change { kind: kind.into(), ..Change::default() };
+            assert_eq!(terms(&sender, &recipient, Some(&change)).change_window_ms, window);
+        }
+    }
+
+    #[test]
+    fn the_smaller_of_the_gateways_and_the_policys_size_holds_at_the_edge_and_one_beyond() {
+        // A text of 97 bytes is a content of 99.
+        let small = EffectivePolicy { max_message_bytes: 99, ..EffectivePolicy::default() };
+        assert_eq!((refusal(&small, &send(97)), refusal(&small, &send(98))), (None, Some(ErrorCode::TooLarge)));
+        let large = EffectivePolicy { max_message_bytes: 1 << 20, ..EffectivePolicy::default() };
+        assert_eq!((refusal(&large, &send(997)), refusal(&large, &send(998))), (None, Some(ErrorCode::TooLarge)));
+    }
+
+    #[test]
+    fn a_receipt_needs_both_who_asks_for_it_and_who_lets_it_out() {
+        use ReceiptRequest::{ReceiptsAll, ReceiptsDelivered, ReceiptsNone, ReceiptsRead};
+        let all = EffectivePolicy::default();
+        let unread = EffectivePolicy { read_receipts: false, ..all.clone() };
+        let silent = EffectivePolicy { delivered_receipts: false, ..unread.clone() };
+        for (requested, policy, left) in [
+            (ReceiptsAll, &all, ReceiptsAll),
+            (ReceiptsRead, &all, ReceiptsRead),
+            (ReceiptsAll, &unread, ReceiptsDelivered),
+            (ReceiptsRead, &unread, ReceiptsNone),
+            (ReceiptsDelivered, &unread, ReceiptsDelivered),
+            (ReceiptsAll, &silent, ReceiptsNone),
+            (ReceiptsNone, &all, ReceiptsNone),
+        ] {
+            assert_eq!(receipts(requested as i32, policy), left as i32, "{requested:?}");
+        }
+        assert_eq!(receipts(99, &all), ReceiptsAll as i32);
+    }
+}
