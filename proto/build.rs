@@ -1,10 +1,8 @@
 //! Generates the contracts' Rust code: prost messages, tonic services, protobuf's JSON mapping, and the descriptor set
-//! that gRPC reflection serves. `protox` stands in for protoc, so that no system package is needed.
+//! that gRPC reflection and REST/JSON serve. `protox` stands in for protoc, so that no system package is needed.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
-
-use prost::Message as _;
 
 /// Fields that stay slices of the buffer they came in.
 const ZERO_COPY: &[&str] = &[
@@ -12,6 +10,7 @@ const ZERO_COPY: &[&str] = &[
     ".tidings.broker.v1.Deliver.envelope",
     ".tidings.broker.v1.Transient.envelope",
     ".tidings.message.v1.Content.data",
+    ".tidings.message.v1.Activity.data",
     ".tidings.mailbox.v1",
     ".tidings.raft.v1",
 ];
@@ -37,8 +36,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     proto_files(Path::new("proto"), &mut files)?;
     files.sort();
 
-    let descriptors = protox::compile(&files, ["proto"])?;
-    let encoded = descriptors.encode_to_vec();
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(true).open_files(&files)?;
+    // With the options of methods, which the typed descriptors would drop.
+    let encoded = compiler.encode_file_descriptor_set();
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), &encoded)?;
 
@@ -46,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for path in &ZERO_COPY[1..] {
         builder = builder.bytes(*path);
     }
-    builder.compile_fds(descriptors)?;
+    builder.compile_fds(compiler.file_descriptor_set())?;
 
     pbjson_build::Builder::new().register_descriptors(&encoded)?.btree_map(["."]).build(JSON)?;
     // As operators write it: by the names in the .proto file.

@@ -19,6 +19,7 @@ mod key;
 mod listen;
 mod output;
 mod policy;
+mod presence;
 mod recover;
 mod send;
 mod token;
@@ -64,6 +65,8 @@ pub enum Command {
     History(history::HistoryCommand),
     /// List a user's conversations, the newest first, with what is unread
     Conversations(conversations::ConversationsCommand),
+    /// Tell who is online, once or as it changes
+    Presence(presence::PresenceCommand),
     Audit(Box<audit::AuditCommand>),
     Recover(recover::RecoverCommand),
 }
@@ -88,6 +91,7 @@ pub fn run(command: Command) -> ExitCode {
             Command::Chat(command) => command.run().await,
             Command::History(command) => command.run().await,
             Command::Conversations(command) => command.run().await,
+            Command::Presence(command) => command.run().await,
             Command::Audit(command) => command.run().await,
             Command::Recover(command) => command.run(),
         }

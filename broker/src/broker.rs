@@ -7,6 +7,7 @@ use tidings_node::heartbeat::Reports;
 use tidings_node::membership::{MemberClient, MemberServer, Membership};
 use tidings_node::{Clock, Dialer, Health, Shutdown};
 use tidings_proto::broker::v1::broker_server::BrokerServer;
+use tidings_proto::broker::v1::messages_server::MessagesServer;
 use tidings_proto::cluster::v1::{MemberProgress, ShardMap, ShardReport};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
@@ -18,6 +19,7 @@ use crate::link::links::Links;
 use crate::link::{BrokerService, LinkContext};
 use crate::metrics::Metrics;
 use crate::placer::{Opened, Placer};
+use crate::post::MessagesService;
 use crate::relay::Relay;
 use crate::shard::ShardHandle;
 use crate::shards::Shards;
@@ -87,16 +89,21 @@ impl Broker {
         Self { context, membership: options.membership, tasks }
     }
 
-    /// Adds the gRPC service to the server that nodes and gateways reach; it is for members of the cluster
+    /// Adds the gRPC services to the server that nodes and gateways reach; they are for members of the cluster
     /// alone. The engine's Raft service is mounted beside it.
     pub fn mount(&self, routes: Routes) -> Routes {
         let service = BrokerServer::new(BrokerService::new(self.context.clone()))
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        routes.add_service(InterceptedService::new(service, MemberServer::new(self.membership.clone())))
+        let messages = MessagesService { shards: self.context.shards.clone(), node: self.context.node };
+        let messages = MessagesServer::new(messages).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let members_only = MemberServer::new(self.membership.clone());
+        routes
+            .add_service(InterceptedService::new(service, members_only.clone()))
+            .add_service(InterceptedService::new(messages, members_only))
     }
 
-    /// The gRPC service alone.
+    /// The gRPC services alone.
     pub fn routes(&self) -> Routes {
         self.mount(Routes::default())
     }

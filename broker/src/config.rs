@@ -1,7 +1,11 @@
 //! The `[broker]` section: limits of what a node keeps in memory for its sessions and links (promise 6).
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use tidings_node::Section;
+
+use crate::shard::presence::PresenceLimits;
 
 /// Limits of a broker node. What is stored has limits of its own, see [`crate::core::limits`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -28,6 +32,14 @@ pub struct BrokerConfig {
     pub requests_in_flight: usize,
     /// How long a sender waits after OVERLOADED, in ms.
     pub retry_after_ms: u32,
+    /// From the end of a user's last session until they count as offline, in ms: those who come back were never away.
+    pub presence_grace_ms: u32,
+    /// Changes of a user's presence are told so far apart at least, in ms.
+    pub presence_interval_ms: u32,
+    /// Users of one shard whose presence is watched; for more a gateway gets OVERLOADED, and asks again.
+    pub presence_watched: usize,
+    /// Users of one shard of whom it is remembered when they were last seen; the longest gone are forgotten first.
+    pub presence_last_seen: usize,
 }
 
 impl Default for BrokerConfig {
@@ -45,6 +57,10 @@ impl Default for BrokerConfig {
             submissions_in_flight: 8192,
             requests_in_flight: 256,
             retry_after_ms: 100,
+            presence_grace_ms: 10_000,
+            presence_interval_ms: 1_000,
+            presence_watched: 100_000,
+            presence_last_seen: 100_000,
         }
     }
 }
@@ -63,6 +79,8 @@ impl Section for BrokerConfig {
             ("link_queue_bytes", self.link_queue_bytes),
             ("submissions_in_flight", self.submissions_in_flight),
             ("requests_in_flight", self.requests_in_flight),
+            ("presence_watched", self.presence_watched),
+            ("presence_last_seen", self.presence_last_seen),
         ];
         if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err(format!("{key} must be 1 or more"));
@@ -74,6 +92,19 @@ impl Section for BrokerConfig {
             return Err("page_entries must be at most 4096".to_owned());
         }
         Ok(())
+    }
+}
+
+impl BrokerConfig {
+    /// What holds for the presence of one shard's users.
+    pub fn presence_limits(&self) -> PresenceLimits {
+        let millis = |value: u32| Duration::from_millis(value.into());
+        PresenceLimits {
+            grace: millis(self.presence_grace_ms),
+            interval: millis(self.presence_interval_ms),
+            watched: self.presence_watched,
+            last_seen: self.presence_last_seen,
+        }
     }
 }
 

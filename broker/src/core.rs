@@ -6,6 +6,7 @@
 //! - [`cursor`]: acknowledgements, delivered receipts, and when entries go
 //! - [`read`]: read receipts
 //! - [`history`], [`change`], [`conversation`]: what is kept, what becomes of it, and how far the user is in it
+//! - [`post`]: a backend's message; [`locate`]: where a message is
 //! - [`channel`]: what one shard owes the mailboxes of another, exactly once
 //! - [`expiry`]: entries whose time has passed, and mailboxes that want upkeep
 //! - [`keys`], [`records`], [`envelope`], [`entry`], [`window`], [`limits`]: how and how much is stored
@@ -22,7 +23,9 @@ pub mod expiry;
 pub mod history;
 pub mod keys;
 pub mod limits;
+pub mod locate;
 pub mod mailbox;
+pub mod post;
 pub mod read;
 pub mod records;
 pub mod window;
@@ -40,7 +43,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{Command, command};
-use tidings_proto::message::v1::Conversation;
+use tidings_proto::message::v1::{Conversation, MessageId};
 
 pub use attach::AttachedDevice;
 pub use keys::MailboxId;
@@ -57,6 +60,8 @@ pub enum Reply {
     /// To `AppendMessage`: it is in the mailbox, now or since an earlier attempt. The time of a duplicate is that of the
     /// sender device's newest message in the mailbox: exact when it is that one, else an upper bound.
     Appended { sent_at_ms: i64, duplicate: bool },
+    /// To `PostMessage`: it is in the mailbox under this id, now or since an earlier attempt.
+    Posted { id: MessageId, sent_at_ms: i64, duplicate: bool },
     /// To `MoveCursor`: where the device's cursor stands now. Below what was asked, ask again.
     CursorMoved { cursor: u64 },
     /// To `MarkRead`.
@@ -124,6 +129,7 @@ impl Core {
             command::Command::ChannelTrim(trim) => applying.channel_trim(trim),
             command::Command::ExpireDue(due) => applying.expire_due(due.limit),
             command::Command::UpdateConversation(update) => applying.update_conversation(update),
+            command::Command::PostMessage(post) => applying.post_message(post),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! - [`machine`]: runs the core under consensus
 //! - [`shard`]: the leader's memory: sessions, windows, pushes, acknowledgements; the courier to other shards
 //! - [`link`]: the stream that a gateway holds for all its sessions
+//! - [`post`]: messages of backends, and where a message is
 //! - [`query`]: what a shard's state answers to its users' questions
 //! - [`relay`]: from shard to shard, in this process or over gRPC
 //! - [`broker`]: puts the parts of a node together; [`placer`] opens the shards that the shard map places on it
@@ -18,6 +19,7 @@ pub mod link;
 pub mod machine;
 pub mod metrics;
 pub mod placer;
+pub mod post;
 pub mod query;
 pub mod relay;
 pub mod shard;

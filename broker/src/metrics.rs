@@ -31,6 +31,8 @@ pub struct Metrics {
     pub relayed: Counter,
     /// Times that the channel to another shard could not be emptied.
     pub relay_failures: Counter,
+    /// Changes of users' presence that gateways were told.
+    pub presence_told: Counter,
     /// Applying one command.
     pub apply_seconds: Histogram,
 }
@@ -51,6 +53,7 @@ impl Metrics {
             expired: counter!("tidings_broker_expired_total"),
             relayed: counter!("tidings_broker_channel_items_relayed_total"),
             relay_failures: counter!("tidings_broker_channel_failures_total"),
+            presence_told: counter!("tidings_broker_presence_told_total"),
             apply_seconds: histogram!("tidings_broker_apply_seconds"),
         }
     }
@@ -68,6 +71,11 @@ impl Metrics {
     /// Sessions of a shard that wait to be read from the store.
     pub fn lagging(&self, shard: u32, sessions: usize) {
         gauge!("tidings_broker_lagging_sessions", "shard" => shard.to_string()).set(sessions as f64);
+    }
+
+    /// Users of a shard whose presence is watched.
+    pub fn watched(&self, shard: u32, users: usize) {
+        gauge!("tidings_broker_watched_users", "shard" => shard.to_string()).set(users as f64);
     }
 
     /// Items that wait in the channels of a shard.

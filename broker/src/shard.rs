@@ -3,11 +3,13 @@
 //! - [`actor`]: the shard's memory: sessions, deliveries, acknowledgements, expiry
 //! - [`session`]: one attached device
 //! - [`backlog`] and [`courier`]: what the shard owes to other shards, and who brings it there
+//! - [`presence`]: who is online, for gateways that asked
 //! - [`reconcile`]: the members of the shard's group, brought into line with the shard map
 
 pub mod actor;
 pub mod backlog;
 pub mod courier;
+pub mod presence;
 pub mod reconcile;
 pub mod session;
 
@@ -54,9 +56,23 @@ pub enum Request {
         mailbox: MailboxId,
         envelope: Bytes,
     },
+    /// A gateway wants to know when users come and go.
+    Watch {
+        outbox: Arc<Outbox>,
+        users: Vec<WatchedMailbox>,
+        lease: Duration,
+    },
     LinkEnded {
         link: u64,
     },
+}
+
+/// A user whom a gateway watches, and what it knows of them.
+pub struct WatchedMailbox {
+    pub mailbox: MailboxId,
+    pub is_known: bool,
+    /// Unix ms; 0: not known.
+    pub last_seen_ms: i64,
 }
 
 /// A shard, as the links and the other shards see it. Cheap to clone.

@@ -16,6 +16,7 @@ use tidings_proto::control::v1::api_keys_server::ApiKeysServer;
 use tidings_proto::control::v1::apps_server::AppsServer;
 use tidings_proto::control::v1::cluster_server::ClusterServer;
 use tidings_proto::control::v1::groups_server::GroupsServer;
+use tidings_proto::control::v1::messages_server::MessagesServer;
 use tidings_proto::control::v1::policies_server::PoliciesServer;
 use tidings_proto::control::v1::tokens_server::TokensServer;
 use tidings_proto::control::v1::users_server::UsersServer;
@@ -33,11 +34,13 @@ use crate::peers::Peers;
 use crate::registry::machine::{Outcome, RegistryMachine, encode_command};
 use crate::registry::{api_keys, cluster, sweep};
 use crate::replica::Replica;
+use crate::rest::Rest;
 use crate::services::auth::{API_KEY_PREFIX, hash_of};
 use crate::services::group_directory::GroupDirectoryService;
 use crate::services::groups::{self, GroupsService};
 use crate::services::nodes::{MAX_HEARTBEAT_BYTES, NodesService};
 use crate::services::policies::PoliciesService;
+use crate::services::sending::{MAX_POST_BYTES, MessagesService};
 use crate::services::{
     MAX_COMMAND_BYTES, MAX_REQUEST_BYTES, api_keys::ApiKeysService, apps::AppsService, directory::DirectoryService,
 };
@@ -183,7 +186,7 @@ impl ControlPlane {
         Ok(OperatorKey::Made)
     }
 
-    /// What backends and operators call: `tidings.control.v1`, gRPC health and reflection.
+    /// What backends and operators call: `tidings.control.v1` in gRPC and in REST/JSON, gRPC health and reflection.
     pub fn backend_routes(&self) -> Result<Routes, Error> {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(tidings_proto::DESCRIPTORS)
@@ -194,13 +197,14 @@ impl ControlPlane {
             .with_service_name("tidings.control.v1.Policies")
             .with_service_name("tidings.control.v1.Groups")
             .with_service_name("tidings.control.v1.ApiKeys")
+            .with_service_name("tidings.control.v1.Messages")
             .with_service_name("tidings.control.v1.Cluster")
             .with_service_name("grpc.health.v1.Health")
             .build_v1()
             .map_err(|error| Error::Reflection(error.to_string()))?;
         let replica = &self.replica;
         let limit = MAX_REQUEST_BYTES;
-        Ok(Routes::new(AppsServer::new(AppsService(replica.clone())).max_decoding_message_size(limit))
+        let services = Routes::new(AppsServer::new(AppsService(replica.clone())).max_decoding_message_size(limit))
             .add_service(UsersServer::new(UsersService(replica.clone())).max_decoding_message_size(limit))
             .add_service(TokensServer::new(TokensService(replica.clone())).max_decoding_message_size(limit))
             .add_service(PoliciesServer::new(PoliciesService(replica.clone())).max_decoding_message_size(limit))
@@ -209,8 +213,12 @@ impl ControlPlane {
             )
             .add_service(ApiKeysServer::new(ApiKeysService(replica.clone())).max_decoding_message_size(limit))
             .add_service(ClusterServer::new(ClusterService(self.controller.clone())).max_decoding_message_size(limit))
+            .add_service(
+                MessagesServer::new(MessagesService::new(replica.clone())).max_decoding_message_size(MAX_POST_BYTES),
+            )
             .add_service(self.health_service())
-            .add_service(reflection))
+            .add_service(reflection);
+        Rest::beside(services).map_err(Error::Rest)
     }
 
     /// What the other nodes of the cluster call: `tidings.cluster.v1`, for members of the cluster alone.

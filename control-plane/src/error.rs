@@ -40,6 +40,9 @@ pub enum Error {
     /// A command to the registry was not answered.
     #[error("the control plane did not take a command: {0}")]
     Command(tonic::Status),
+    /// The contracts say something that REST/JSON cannot serve.
+    #[error("REST/JSON: {0}")]
+    Rest(String),
     /// The generated descriptors cannot be served.
     #[error("gRPC reflection: {0}")]
     Reflection(String),

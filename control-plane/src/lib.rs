@@ -5,11 +5,14 @@
 //! - [`registry`]: the pure core, a state machine of the consensus engine
 //! - [`founding`]: how a node comes into the control plane's group
 //! - [`replica`]: writing through the consensus group, and reading what it applied; [`peers`]: the way to the other nodes
+//! - [`brokers`]: the way to the leader of a shard
 //! - [`controller`]: what the leader does by itself; [`leases`]: whom it heard of; [`placement`]: which brokers hold which
 //!   shards
 //! - [`services`]: gRPC for backends (`tidings.control.v1`) and for nodes (`tidings.cluster.v1`)
+//! - [`rest`]: the former as REST/JSON
 //! - [`config`], [`error`], [`metrics`]: as in every service
 
+pub mod brokers;
 pub mod config;
 pub mod control_plane;
 pub mod controller;
@@ -21,6 +24,7 @@ pub mod peers;
 pub mod placement;
 pub mod registry;
 pub mod replica;
+pub mod rest;
 pub mod services;
 
 pub use config::ControlPlaneConfig;

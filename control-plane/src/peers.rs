@@ -1,4 +1,4 @@
-//! The other control-plane nodes: one connection to each, made when it is first needed.
+//! The other nodes that this one asks, control-plane nodes and brokers: one connection to each, made when it is first needed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tidings_node::membership::{MemberClient, Membership};
 use tidings_node::{Dialer, dial};
 use tidings_proto::ErrorCode;
+use tidings_proto::broker::v1::messages_client::MessagesClient;
 use tidings_proto::cluster::v1::nodes_client::NodesClient;
 use tidings_proto::cluster::v1::registry_client::RegistryClient;
 use tidings_proto::control::v1::cluster_client::ClusterClient;
@@ -20,7 +21,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// How long another node may take to answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
-type Member = InterceptedService<Channel, MemberClient>;
+/// What the other node is called through.
+pub type Member = InterceptedService<Channel, MemberClient>;
 
 /// The connections. Cheap to clone.
 #[derive(Clone)]
@@ -41,9 +43,8 @@ impl Peers {
         if let Some(channel) = channels.get(address) {
             return Ok(channel.clone());
         }
-        let endpoint = dial::endpoint(address).map_err(|error| {
-            ErrorCode::Internal.status(format!("{address:?} is no address of a control-plane node: {error}"))
-        })?;
+        let endpoint = dial::endpoint(address)
+            .map_err(|error| ErrorCode::Internal.status(format!("{address:?} is no address of a node: {error}")))?;
         let endpoint = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
@@ -66,6 +67,11 @@ impl Peers {
     /// What all nodes ask the leader.
     pub fn nodes(&self, address: &str) -> Result<NodesClient<Member>, Status> {
         Ok(NodesClient::new(self.member(address)?))
+    }
+
+    /// What brokers are asked for backends.
+    pub fn messages(&self, address: &str) -> Result<MessagesClient<Member>, Status> {
+        Ok(MessagesClient::new(self.member(address)?))
     }
 
     /// What an operator asks; the caller passes the operator's own key on.

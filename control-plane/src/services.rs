@@ -1,6 +1,7 @@
 //! What backends and nodes call. A service checks who asks and what is asked, then hands on to the registry.
 //!
-//! - [`apps`], [`users`], [`tokens`], [`policies`], [`groups`], [`api_keys`]: `tidings.control.v1`, for backends and operators
+//! - [`apps`], [`users`], [`tokens`], [`policies`], [`groups`], [`api_keys`], [`sending`]: `tidings.control.v1`, for
+//!   backends and operators
 //! - [`cluster`]: the cluster itself, for operators
 //! - [`directory`], [`group_directory`], [`watch`], [`nodes`], [`registry`]: `tidings.cluster.v1`, for the other nodes of the cluster
 //! - [`auth`], [`door`], [`page`], [`messages`]: who asks, what may be asked, lists in pages, answers; [`group_lists`],
@@ -21,6 +22,7 @@ pub mod nodes;
 pub mod page;
 pub mod policies;
 pub mod registry;
+pub mod sending;
 pub mod tokens;
 pub mod users;
 pub mod watch;

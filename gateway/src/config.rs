@@ -9,6 +9,7 @@ use tidings_proto::frame::{DEFAULT_MAX_CONTENT_BYTES, FRAME_OVERHEAD_BYTES};
 
 use crate::limits::check_url;
 use crate::permission::Terms;
+use crate::presence::WatchLimits;
 use crate::rate::Rate;
 
 /// The most sends that a device may have unanswered: the width of the recipient's duplicate window (decision 0002).
@@ -62,6 +63,16 @@ pub struct GatewayConfig {
     pub change_window_seconds: u32,
     /// Tokens, and as many users, whose state is remembered.
     pub cache_entries: u32,
+    /// Users whom clients of this gateway watch, all together; a watch of more is answered with OVERLOADED.
+    pub presence_watched: u32,
+    /// How long a client's watch holds.
+    pub presence_lease_ms: u32,
+    /// What is told of presence comes to a client in frames so far apart at least.
+    pub presence_interval_ms: u32,
+    /// Activities (typing and the like) per second that one connection may send before they are dropped; 0 is no limit.
+    pub activities_per_second: u32,
+    /// How many of them at once.
+    pub activities_burst: u32,
     /// A Redis server (`redis://`, `rediss://`) in which all gateways count what rate limits of policies allow; empty: each
     /// gateway counts for itself.
     pub redis_url: String,
@@ -98,6 +109,11 @@ impl Default for GatewayConfig {
             history_seconds: u32::MAX,
             change_window_seconds: u32::MAX,
             cache_entries: 200_000,
+            presence_watched: 200_000,
+            presence_lease_ms: 120_000,
+            presence_interval_ms: 500,
+            activities_per_second: 5,
+            activities_burst: 20,
             redis_url: String::new(),
             redis_timeout_ms: 200,
             drain_reconnect_within_ms: 5_000,
@@ -117,6 +133,8 @@ impl Section for GatewayConfig {
             ("frames_burst", self.frames_burst),
             ("sends_burst", self.sends_burst),
             ("cache_entries", self.cache_entries),
+            ("presence_watched", self.presence_watched),
+            ("activities_burst", self.activities_burst),
         ];
         if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err(format!("{key} must be 1 or more"));
@@ -128,6 +146,9 @@ impl Section for GatewayConfig {
         ];
         if let Some((key, _)) = times.iter().find(|(_, value)| !(100..=3_600_000).contains(value)) {
             return Err(format!("{key} must be 100 (ms) to 3600000 (an hour)"));
+        }
+        if !(10_000..=3_600_000).contains(&self.presence_lease_ms) {
+            return Err("presence_lease_ms must be 10000 (10 s) to 3600000 (an hour)".to_owned());
         }
         if !(1..=10_000).contains(&self.redis_timeout_ms) {
             return Err("redis_timeout_ms must be 1 to 10000".to_owned());
@@ -211,6 +232,23 @@ impl GatewayConfig {
 
     pub(crate) fn send_rate(&self) -> Rate {
         Rate::new(self.sends_per_second, self.sends_burst)
+    }
+
+    pub(crate) fn activity_rate(&self) -> Rate {
+        Rate::new(self.activities_per_second, self.activities_burst)
+    }
+
+    /// A watch may cost as many questions to shards as it names users: one a second is enough for any client.
+    pub(crate) fn watch_rate(&self) -> Rate {
+        Rate::new(1, 8)
+    }
+
+    pub(crate) fn watch_limits(&self) -> WatchLimits {
+        WatchLimits {
+            users: self.presence_watched as usize,
+            interval: millis(self.presence_interval_ms),
+            lease: millis(self.presence_lease_ms),
+        }
     }
 }
 

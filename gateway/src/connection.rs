@@ -4,11 +4,13 @@
 //! - [`inbound`]: what the client says
 //! - [`outbound`]: what brokers say
 //! - [`requests`]: what the client wants to know or to have set
+//! - [`presence`]: whom the client watches, and what it is told of them
 //! - [`place`]: how far deliveries and acknowledgements are
 
 mod inbound;
 mod outbound;
 mod place;
+mod presence;
 mod requests;
 
 use std::collections::VecDeque;
@@ -101,6 +103,8 @@ pub(crate) struct Connection<S> {
     draining: Option<Box<(Close, Instant)>>,
     frames: Bucket,
     sent: Bucket,
+    watched: Bucket,
+    activity: Bucket,
     /// Of the user and the app; absent until the first send.
     meters: Option<Arc<Meters>>,
     encoding: Encoding,
@@ -136,6 +140,8 @@ impl<S: Transport> Connection<S> {
             draining: None,
             frames: Bucket::default(),
             sent: Bucket::default(),
+            watched: Bucket::default(),
+            activity: Bucket::default(),
             meters: None,
             encoding,
             missed_heartbeats: 0,

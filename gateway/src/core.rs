@@ -10,6 +10,7 @@ use crate::config::GatewayConfig;
 use crate::directory::Directory;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::presence::Presence;
 use crate::rate::Rate;
 use crate::registry::Registry;
 use crate::requests;
@@ -24,10 +25,13 @@ pub(crate) struct Core {
     pub registry: Arc<Registry>,
     pub directory: Arc<Directory>,
     pub router: Arc<Router>,
+    pub presence: Arc<Presence>,
     pub limits: Arc<Limits>,
     pub metrics: Arc<Metrics>,
     pub frame_rate: Rate,
     pub send_rate: Rate,
+    pub watch_rate: Rate,
+    pub activity_rate: Rate,
     pub patience: Patience,
     /// The moment from which rate limiters count.
     pub started: Instant,
@@ -45,16 +49,20 @@ impl Core {
     ) -> Arc<Self> {
         let patience = Patience { not_accepted: config.retry(), unknown: config.outcome_unknown() };
         let (frame_rate, send_rate, started) = (config.frame_rate(), config.send_rate(), Instant::now());
+        let (watch_rate, activity_rate) = (config.watch_rate(), config.activity_rate());
         Arc::new(Self {
             config,
             clock,
             registry,
             directory,
+            presence: router.presence().clone(),
             router,
             limits,
             metrics,
             frame_rate,
             send_rate,
+            watch_rate,
+            activity_rate,
             patience,
             started,
         })

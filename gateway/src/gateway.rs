@@ -24,6 +24,7 @@ use crate::limits::{Limits, Shared};
 use crate::link::LinkContext;
 use crate::listener::{self, Door};
 use crate::metrics::Metrics;
+use crate::presence::{self, Presence};
 use crate::registry::Registry;
 use crate::router::Router;
 use crate::session::Close;
@@ -82,6 +83,7 @@ impl Gateway {
             member: MemberClient::new(&membership),
             dialer,
             registry: registry.clone(),
+            presence: Presence::new(&config),
             leaders: Arc::default(),
             limits: inbox_limits(&config),
             metrics: metrics.clone(),
@@ -111,6 +113,7 @@ impl Gateway {
                 tokio::spawn(watch::follow(core.clone(), control_plane, links.clone())),
                 tokio::spawn(pulse::heartbeats(core.clone())),
                 tokio::spawn(pulse::expiries(core.clone())),
+                tokio::spawn(presence::run(core.clone())),
             ];
             let accepting = tokio::spawn(listener::accept(listener, door));
             tokio::select! {

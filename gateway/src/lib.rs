@@ -12,6 +12,7 @@
 //! - `permission`: what else a policy says to a message
 //! - `cache`: a bounded map
 //! - `router`, `leaders`, `link`: the way to a shard
+//! - `presence`: who watches whom, and what is known of them
 //! - `pulse`: heartbeats and expiry
 //! - `metrics`: everything that is counted
 
@@ -36,6 +37,7 @@ mod link;
 mod listener;
 mod metrics;
 mod permission;
+mod presence;
 mod pulse;
 mod rate;
 mod registry;

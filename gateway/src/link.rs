@@ -25,6 +25,7 @@ use tonic::Streaming;
 use crate::backoff;
 use crate::leaders::Leaders;
 use crate::metrics::Metrics;
+use crate::presence::Presence;
 use crate::registry::Registry;
 use crate::session::{Event, InboxLimits};
 
@@ -51,6 +52,7 @@ pub(crate) struct LinkContext {
     pub member: MemberClient,
     pub dialer: Dialer,
     pub registry: Arc<Registry>,
+    pub presence: Arc<Presence>,
     pub leaders: Arc<Leaders>,
     pub limits: InboxLimits,
     pub metrics: Arc<Metrics>,
@@ -228,6 +230,7 @@ impl LinkTask {
                 (attachment, Event::Detached { attachment, code, leader_node: detached.leader_node })
             }
             Some(Frame::Leads(leads)) => return self.led(link, &leads.shards),
+            Some(Frame::Presence(changed)) => return self.context.presence.told(self.node, &changed),
             // Of a newer broker, or a second welcome: nothing for any session.
             Some(Frame::Welcome(_)) | None => return,
         };
@@ -241,6 +244,8 @@ impl LinkTask {
 
     /// The node leads shards from now on: sessions that are elsewhere, or wait for an answer from elsewhere, come here.
     fn led(&self, link: u64, shards: &[LedShard]) {
+        // Also of one that led it before: what it knew of presence went with its former reign.
+        self.context.presence.led(shards.iter().map(|led| led.shard));
         let news = shards.iter().filter(|led| self.context.leaders.announced(led.shard, self.node, led.term));
         let moved: Arc<[u32]> = news.map(|led| led.shard).collect();
         if moved.is_empty() {
@@ -285,6 +290,7 @@ impl Drop for Up {
         self.handle.lost.store(true, Ordering::SeqCst);
         self.context.metrics.links_up.decrement(1);
         self.context.metrics.link_breaks.increment(1);
+        self.context.presence.link_lost();
         self.context.registry.visit(|session| {
             session.push(Event::LinkLost { link: self.handle.id }, self.context.limits);
         });

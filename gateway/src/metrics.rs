@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     pub frames_in_read: Counter,
     pub frames_in_ping: Counter,
     pub frames_in_request: Counter,
+    pub frames_in_activity: Counter,
     pub frames_out_deliver: Counter,
     pub frames_out_transient: Counter,
     pub frames_out_accepted: Counter,
@@ -29,6 +30,14 @@ pub(crate) struct Metrics {
     pub frames_out_other: Counter,
     /// Transient frames that a slow client had no room for.
     pub transients_dropped: Counter,
+    /// Activities beyond what a client may send, or that found no way to the shard.
+    pub activities_dropped: Counter,
+    /// Users whom clients watch, and sessions that watch.
+    pub watched_users: Gauge,
+    pub watching_sessions: Gauge,
+    /// Frames that asked shards for users, and frames that told clients of them.
+    pub presence_asks: Counter,
+    pub presence_frames: Counter,
     /// From the moment a send was taken to its `Accepted`.
     pub send_seconds: Histogram,
     pub resubmitted: Counter,
@@ -76,6 +85,7 @@ impl Metrics {
             frames_in_read: frames_in("read"),
             frames_in_ping: frames_in("ping"),
             frames_in_request: frames_in("request"),
+            frames_in_activity: frames_in("activity"),
             frames_out_deliver: frames_out("deliver"),
             frames_out_transient: frames_out("transient"),
             frames_out_accepted: frames_out("accepted"),
@@ -84,6 +94,11 @@ impl Metrics {
             frames_out_response: frames_out("response"),
             frames_out_other: frames_out("other"),
             transients_dropped: counter!("tidings_gateway_transients_dropped_total"),
+            activities_dropped: counter!("tidings_gateway_activities_dropped_total"),
+            watched_users: gauge!("tidings_gateway_watched_users"),
+            watching_sessions: gauge!("tidings_gateway_watching_sessions"),
+            presence_asks: counter!("tidings_gateway_presence_asks_total"),
+            presence_frames: frames_out("presence"),
             send_seconds: histogram!("tidings_gateway_send_seconds"),
             resubmitted: counter!("tidings_gateway_resubmitted_total"),
             reattached: counter!("tidings_gateway_reattached_total"),
@@ -124,6 +139,7 @@ impl Metrics {
             client_frame::Frame::Read(_) => &self.frames_in_read,
             client_frame::Frame::Ping(_) => &self.frames_in_ping,
             client_frame::Frame::Request(_) => &self.frames_in_request,
+            client_frame::Frame::Activity(_) => &self.frames_in_activity,
         };
         counter.increment(1);
     }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::leaders::Leaders;
 use crate::link::{Link, LinkContext, LinkHandle};
+use crate::presence::Presence;
 
 /// The routes of the moment.
 #[derive(Debug, Default)]
@@ -103,6 +104,11 @@ impl Router {
     /// Ends all links.
     pub fn close(&self) {
         *self.topology.write() = Topology::default();
+    }
+
+    /// What the links tell of presence.
+    pub fn presence(&self) -> &Arc<Presence> {
+        &self.context.presence
     }
 
     fn leaders(&self) -> &Leaders {

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1 as broker;
-use tidings_proto::client::v1 as client;
+use tidings_proto::client::v1::{self as client, UserPresence};
 
 use crate::directory::{Policy, TokenEntry};
 
@@ -25,6 +25,8 @@ pub(crate) enum Event {
     Deliver { attachment: u64, seq: u64, after: u64, envelope: Bytes },
     /// A transient for the attachment.
     Transient { attachment: u64, envelope: Bytes },
+    /// What became known of users whom the client watches.
+    Presence(Arc<Vec<UserPresence>>),
     /// The answer to a submitted message, and the node that gave it.
     Submitted { node: u64, answer: Box<broker::Submitted> },
     /// The answer to a request, and the node that gave it.
@@ -132,8 +134,8 @@ impl Session {
     }
 
     /// Adds an event. A session whose inbox is full is closed as a slow consumer; the windows that its broker and its
-    /// client keep make that a fault of one of them. A transient is dropped instead, and `false` answered; of an answer to
-    /// a request only that it found no room is told, and the client asks again.
+    /// client keep make that a fault of one of them. A transient, or what is told of presence, is dropped instead, and
+    /// `false` answered; of an answer to a request only that it found no room is told, and the client asks again.
     pub fn push(&self, event: Event, limits: InboxLimits) -> bool {
         {
             let mut inbox = self.inbox.lock();
@@ -144,7 +146,7 @@ impl Session {
             };
             let has_place = inbox.events.len() < limits.events;
             if !has_place || inbox.bytes + bytes > limits.bytes {
-                if matches!(event, Event::Transient { .. }) {
+                if matches!(event, Event::Transient { .. } | Event::Presence(_)) {
                     return false;
                 }
                 if let (true, Event::Response { node, answer }) = (has_place, &event) {

@@ -69,6 +69,7 @@ impl Watcher {
         }
         if answer.reset {
             self.core.directory.reset();
+            self.core.presence.policies_changed(|_| true);
             self.check_live_sessions();
         }
         self.load(self.core.directory.apply(&answer.changes));
@@ -80,10 +81,14 @@ impl Watcher {
     /// Asks for policies that have changed until it is answered; they hold for all sessions at once.
     fn load(&self, policies: Vec<Arc<Policy>>) {
         for policy in policies {
-            let directory = self.core.directory.clone();
+            let core = self.core.clone();
             self.until_done(move || {
-                let (directory, policy) = (directory.clone(), policy.clone());
-                async move { directory.load_policy(&policy).await.is_ok() }
+                let (core, policy) = (core.clone(), policy.clone());
+                async move {
+                    let loaded = core.directory.load_policy(&policy).await.is_ok();
+                    core.presence.policies_changed(|key| key.app() == policy.app());
+                    loaded
+                }
             });
         }
     }
@@ -91,6 +96,7 @@ impl Watcher {
     /// Gives the sessions of a user another policy, where it goes by another one now.
     fn assign_policy(&self, change: &Change) {
         let Some(change::Change::UserChanged(user)) = &change.change else { return };
+        self.core.presence.policies_changed(|key| key.app() == user.app && key.user() == user.user);
         for session in self.core.registry.of_user(&UserKey::new(&user.app, &user.user)) {
             let policy = session.policy();
             if policy.id() == user.policy || (user.policy.is_empty() && policy.id() == DEFAULT_POLICY) {

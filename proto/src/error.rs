@@ -3,6 +3,8 @@
 //! Close codes stand in two ranges, so that a client that does not know a code still does right: 4000 to 4499 reconnect
 //! (after a random delay), 4500 to 4999 stop (another token, another build or a person is needed).
 
+use std::time::Duration;
+
 use tonic::{Code, Status};
 
 use crate::ErrorCode;
@@ -20,6 +22,9 @@ pub enum Next {
 
 /// The largest close code that asks for a reconnect.
 pub const LAST_RECONNECT_CLOSE_CODE: u16 = 4499;
+
+/// The metadata in which a gRPC status says when the same request may be sent again, in milliseconds from now.
+pub const RETRY_AFTER_MS: &str = "tidings-retry-after-ms";
 
 /// The whole table; `docs/reference/errors.md` is checked against it.
 const TABLE: &[(ErrorCode, Code, u16, Next)] = {
@@ -99,6 +104,14 @@ impl ErrorCode {
         let mut status = Status::new(self.grpc(), message);
         let name = tonic::metadata::MetadataValue::from_static(self.as_str_name());
         status.metadata_mut().insert("tidings-error", name);
+        status
+    }
+
+    /// The same, saying when the request may be sent again.
+    pub fn status_after(self, message: impl Into<String>, after: Duration) -> Status {
+        let mut status = self.status(message);
+        let ms = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+        status.metadata_mut().insert(RETRY_AFTER_MS, ms.into());
         status
     }
 

@@ -14,6 +14,10 @@ pub const SUBPROTOCOL_PROTOBUF: &str = "tidings.v1.protobuf";
 pub const SUBPROTOCOL_JSON: &str = "tidings.v1.json";
 /// The largest encoded content of a message where no policy says otherwise: 64 KiB.
 pub const DEFAULT_MAX_CONTENT_BYTES: usize = 64 * 1024;
+/// The largest `Activity.data`.
+pub const MAX_ACTIVITY_BYTES: usize = 256;
+/// The most users that one session may watch.
+pub const MAX_WATCHED_USERS: usize = 200;
 /// What a frame may carry beside its content: ids, numbers, the envelope.
 pub const FRAME_OVERHEAD_BYTES: usize = 4 * 1024;
 

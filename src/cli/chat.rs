@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tidings_sdk::{ChangeEvent, Client, ConnectionState, Event, Sending, Status, change};
+use tidings_sdk::{ChangeEvent, Client, ConnectionState, Event, Sending, Status, activity, change};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -16,6 +16,7 @@ use super::duration;
 use super::exit::{EXIT_CODES, Outcome};
 use super::gateway::GatewayOptions;
 use super::output::printable;
+use super::presence;
 
 /// Messages whose status is shown as it changes; of older ones it is not.
 const WATCHED: usize = 256;
@@ -94,6 +95,7 @@ impl ChatCommand {
                 () = sleep_until(end) => break,
             }
         }
+        chat.leave().await;
         chat.client.close().await;
         Ok(())
     }
@@ -117,7 +119,7 @@ impl Chat {
         let text = match line.strip_prefix('@') {
             Some(addressed) => {
                 let (peer, text) = addressed.split_once(char::is_whitespace).unwrap_or((addressed, ""));
-                self.talk_to(peer);
+                self.talk_to(peer).await?;
                 text.trim()
             }
             None => line,
@@ -133,9 +135,27 @@ impl Chat {
         Ok(())
     }
 
-    fn talk_to(&mut self, peer: &str) {
+    /// From now on it is this one: whether they are online is shown, and they are told who has come.
+    async fn talk_to(&mut self, peer: &str) -> Outcome {
+        if self.peer.as_deref() == Some(peer) {
+            return Ok(());
+        }
+        self.leave().await;
         self.peer = Some(peer.to_owned());
         self.screen.prompt = format!("@{peer}> ");
+        // What is no user id is said when something is sent to it.
+        let _ = self.client.activity(peer, activity::Kind::Joined, Vec::new()).await;
+        let (client, peer) = (self.client.clone(), peer.to_owned());
+        // Not waited for: the answer may take as long as there is no connection.
+        tokio::spawn(async move { client.watch_presence([peer]).await });
+        Ok(())
+    }
+
+    /// Tells the one who was talked to last.
+    async fn leave(&self) {
+        if let Some(peer) = &self.peer {
+            let _ = self.client.activity(peer, activity::Kind::Left, Vec::new()).await;
+        }
     }
 
     fn watch(&mut self, sending: Sending, text: String) {
@@ -184,7 +204,7 @@ impl Chat {
         match event {
             Event::Message(message) => {
                 if self.peer.is_none() {
-                    self.talk_to(message.from());
+                    self.talk_to(message.from()).await?;
                 }
                 self.screen.show(&format!("{}: {}", message.from(), message.text()))?;
                 self.client.mark_read(&message).await?;
@@ -197,6 +217,14 @@ impl Chat {
             Event::Transient(message) => {
                 let text = message.content.map_or(String::new(), |content| content.text);
                 self.screen.show(&format!("{}: {text}", message.from))?;
+            }
+            Event::Presence(user) if Some(&user.user) == self.peer.as_ref() => {
+                self.screen.show(&format!("— {}", presence::sentence(&user)))?;
+            }
+            Event::Activity(activity) => {
+                if let Some(doing) = doing(activity.kind()) {
+                    self.screen.show(&format!("— {} {doing}", activity.from))?;
+                }
             }
             Event::Connection(ConnectionState::Online { user, .. }) => {
                 self.screen.show(&format!("— online as {user}"))?
@@ -231,6 +259,16 @@ fn describe(change: &ChangeEvent) -> String {
         change::Kind::Wipe => format!("— {from} wiped message {of}"),
         change::Kind::React => format!("— {from} reacts {} to message {of}{undone}", change.emoji),
         change::Kind::Pin => format!("— {from} pins message {of}{undone}"),
+    }
+}
+
+/// In words; not of what only an application understands.
+fn doing(kind: activity::Kind) -> Option<&'static str> {
+    match kind {
+        activity::Kind::Typing => Some("is typing"),
+        activity::Kind::Joined => Some("is here"),
+        activity::Kind::Left => Some("has left"),
+        activity::Kind::Idle | activity::Kind::Custom => None,
     }
 }
 

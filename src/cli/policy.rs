@@ -73,8 +73,7 @@ impl PolicyCommand {
 
 impl Set {
     fn policy(&self) -> Outcome<Policy> {
-        let fields: Map<String, Value> = self.fields.iter().cloned().collect();
-        let policy: Policy = serde_json::from_value(Value::Object(fields))
+        let policy = policy_of(self.fields.clone())
             .map_err(|error| Failure::new(Exit::Invalid, format!("not what a policy holds: {error}")))?;
         Ok(Policy { app: self.control.app.clone(), id: self.id.clone(), ..policy })
     }
@@ -140,6 +139,12 @@ impl One {
     }
 }
 
+/// A policy in which these fields are set, those that are null excepted.
+fn policy_of(fields: Vec<(String, Value)>) -> serde_json::Result<Policy> {
+    let set = fields.into_iter().filter(|(_, value)| !value.is_null());
+    serde_json::from_value(Value::Object(set.collect()))
+}
+
 /// A field as JSON: rates are `count/seconds` with commas between, words of an enum may be small, nothing is null.
 fn field(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("{text} is not FIELD=VALUE"))?;
@@ -202,8 +207,8 @@ mod tests {
     use tidings_proto::policy::v1::{Audience, RateLimit};
 
     fn parsed(fields: &[&str]) -> Result<Policy, String> {
-        let fields: Map<String, Value> = fields.iter().map(|text| field(text)).collect::<Result<_, _>>()?;
-        serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
+        let fields = fields.iter().map(|text| field(text)).collect::<Result<_, _>>()?;
+        policy_of(fields).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -214,7 +219,7 @@ mod tests {
         assert_eq!((policy.audience(), policy.calls, policy.history_seconds), (Audience::Nobody, Some(false), Some(0)));
         assert_eq!(policy.message_rates, [rate(30, 60), rate(60, 600)]);
         assert_eq!(set_fields(&policy), given.join(" "));
-        assert_eq!(parsed(&["calls=", "message_rates="]).unwrap(), Policy::default());
+        assert_eq!(parsed(&["calls=", "message_rates=", "audience="]).unwrap(), Policy::default());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! gRPC servers of this process.
+//! gRPC servers of this process; the one for backends takes HTTP/1.1 too, for REST/JSON.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::rustls::ServerConfig;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::{Router, TcpIncoming};
 
 use super::Process;
 
@@ -26,13 +26,21 @@ type Tls = Box<dyn Fn() -> Arc<ServerConfig> + Send>;
 pub async fn serve_nodes(process: &mut Process, routes: Routes, grace: Duration) -> Result<()> {
     let node_tls = process.node_tls.clone();
     let tls = node_tls.map(|tls| -> Tls { Box::new(move || tls.server()) });
-    serve(process, "nodes", process.cluster.listen, tls, routes, grace).await
+    serve(process, "nodes", process.cluster.listen, tls, builder().add_routes(routes), grace).await
 }
 
-/// Serves backends and operators, with the certificate of `[tls]` where there is one.
+/// Serves backends and operators, over HTTP/2 and 1.1, with the certificate of `[tls]` where there is one.
 pub async fn serve_backends(process: &mut Process, address: SocketAddr, routes: Routes, grace: Duration) -> Result<()> {
-    let tls = process.tls(&[b"h2"])?.map(|config| -> Tls { Box::new(move || config.clone()) });
-    serve(process, "backends", address, tls, routes, grace).await
+    let tls = process.tls(&[b"h2", b"http/1.1"])?.map(|config| -> Tls { Box::new(move || config.clone()) });
+    serve(process, "backends", address, tls, builder().accept_http1(true).add_routes(routes), grace).await
+}
+
+fn builder() -> Server {
+    Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
 }
 
 /// Opens the port at once, so that a taken port is an error of the start, and serves until the services stop. The
@@ -42,19 +50,13 @@ async fn serve(
     name: &'static str,
     address: SocketAddr,
     tls: Option<Tls>,
-    routes: Routes,
+    server: Router,
     grace: Duration,
 ) -> Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address} ({name})"))?;
     tracing::info!(server = name, address = %listener.local_addr()?, tls = tls.is_some(), "listening");
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let shutdown = process.services.clone();
-    let server = Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_keepalive_interval(Some(Duration::from_secs(10)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
-        .add_routes(routes);
     process.tasks.spawn_fallible(name, async move {
         let stopping = shutdown.clone();
         let stopping = async move { stopping.requested().await };

@@ -44,7 +44,7 @@ fn greet(process: &Process, gateway: std::net::SocketAddr) -> Result<()> {
 Tidings is ready.
 
   clients    ws{s}://{gateway}/v1/connect   (docs/protocol.md)
-  backends   http{s}://{control}            gRPC with reflection; the key is in {key}
+  backends   http{s}://{control}            gRPC and REST/JSON (docs/rest.md); the key is in {key}
   metrics    http://{admin}/metrics      health: /healthz, /readyz
   data       {data}
 

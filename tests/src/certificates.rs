@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tonic::transport::Identity;
 
 /// An authority of its own: nobody trusts it who was not told to.
@@ -12,6 +12,8 @@ pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 impl Default for Authority {
     fn default() -> Self {
         let mut params = CertificateParams::default();
+        // Of another name than what it signs, which OpenSSL would take for self-signed otherwise.
+        params.distinguished_name.push(DnType::CommonName, "an authority for tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))

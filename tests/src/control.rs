@@ -3,6 +3,8 @@
 use tidings_audit::operator::{self, Service};
 use tidings_proto::control::v1::api_keys_client::ApiKeysClient;
 use tidings_proto::control::v1::apps_client::AppsClient;
+use tidings_proto::control::v1::groups_client::GroupsClient;
+use tidings_proto::control::v1::messages_client::MessagesClient;
 use tidings_proto::control::v1::policies_client::PoliciesClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
 use tidings_proto::control::v1::users_client::UsersClient;
@@ -19,10 +21,14 @@ pub struct Control {
     pub apps: AppsClient<Service>,
     /// Calls about users.
     pub users: UsersClient<Service>,
+    /// Calls about groups.
+    pub groups: GroupsClient<Service>,
     /// Calls about tokens.
     pub tokens: TokensClient<Service>,
     /// Calls about keys.
     pub keys: ApiKeysClient<Service>,
+    /// Messages of backends.
+    pub messages: MessagesClient<Service>,
     /// Calls about policies.
     pub policies: PoliciesClient<Service>,
 }
@@ -34,8 +40,10 @@ impl Control {
         Self {
             apps: AppsClient::new(service.clone()),
             users: UsersClient::new(service.clone()),
+            groups: GroupsClient::new(service.clone()),
             tokens: TokensClient::new(service.clone()),
             keys: ApiKeysClient::new(service.clone()),
+            messages: MessagesClient::new(service.clone()),
             policies: PoliciesClient::new(service),
         }
     }

@@ -112,12 +112,35 @@ async fn a_chat_in_pipes_shows_sent_delivered_and_read() {
         "✓✓ read: how are you?",
         "bob: well",
         "/nonsense is no command",
+        "— bob online",
     ] {
         assert!(hers.contains(expected), "{expected:?} is missing in:\n{hers}");
     }
     for expected in ["alice: hi", "alice: how are you?", "✓✓ read: well"] {
         assert!(his.contains(expected), "{expected:?} is missing in:\n{his}");
     }
+}
+
+#[tokio::test]
+async fn who_is_online_is_told_in_words_and_in_json() {
+    let shell = Shell::new().await;
+    for user in ["alice", "bob"] {
+        shell.ok(&["user", "create", user]).await;
+    }
+    let (alice, bob) = (shell.ok(&["token", "create", "alice"]).await, shell.ok(&["token", "create", "bob"]).await);
+    let (alice, bob) = (alice.trim(), bob.trim());
+    let mut listening = shell.command(&["listen", "--token", bob]).stdout(Stdio::null()).spawn().unwrap();
+    let online = shell.ok(&["presence", "--token", alice, "bob", "--json"]).await;
+    let value: serde_json::Value = serde_json::from_str(&online).unwrap();
+    assert_eq!((value["user"].as_str(), value["last_seen"].is_null()), (Some("bob"), true), "{online}");
+    listening.kill().unwrap();
+    listening.wait().unwrap();
+    let told = shell.ok(&["presence", "--token", alice, "nobody"]).await;
+    assert_eq!(told, "nobody offline\n");
+    let too_many: Vec<String> = (0..201).map(|number| format!("user-{number}")).collect();
+    let words: Vec<&str> =
+        ["presence", "--token", alice].into_iter().chain(too_many.iter().map(String::as_str)).collect();
+    assert_eq!(shell.run(&words).await.0, 12);
 }
 
 #[tokio::test]

@@ -2,12 +2,13 @@
 //! retention has ended; and looks after mailboxes that asked for it.
 
 use tidings_proto::ErrorCode;
+use tidings_proto::mailbox::v1::MailboxRecord;
 use tidings_proto::message::v1::{Failure, MessageId};
 
 use super::channel::Owed;
-use super::envelope::{Peeked, peek};
+use super::envelope::{MessageHead, Peeked, peek};
 use super::keys::{self, MailboxId};
-use super::limits::PAGE;
+use super::limits::{BACKEND_SLOT, PAGE};
 use super::mailbox::subtract;
 use super::records::CoreError;
 use super::{Applying, Reply};
@@ -68,18 +69,33 @@ impl Applying<'_> {
             subtract(&mut record.pending_entries, 1)?;
             subtract(&mut record.pending_bytes, bytes)?;
             if let Peeked::Message(head) = peek(&envelope)? {
-                let failure = Failure {
-                    id: Some(MessageId { stream: head.stream, seq: head.seq }),
-                    to: head.to.to_owned(),
-                    reason: ErrorCode::Expired.into(),
-                    at_ms: self.context.now_ms,
-                };
                 self.forget(mailbox, &mut record, head.stream, head.seq)?;
-                self.owe_from(mailbox, &mut record, head.from, Owed::Failure(failure))?;
+                self.tell_expired(mailbox, &mut record, seq, &head)?;
             }
         }
         self.save_mailbox(mailbox, &record);
         Ok(())
+    }
+
+    /// Who sent the message of an entry is told that no device got it in time. The caller saves `record`.
+    fn tell_expired(
+        &mut self,
+        mailbox: &MailboxId,
+        record: &mut MailboxRecord,
+        seq: u64,
+        head: &MessageHead<'_>,
+    ) -> Result<(), CoreError> {
+        if head.from_slot == BACKEND_SLOT {
+            // Backends have no mailbox: they ask.
+            return self.note_expired(mailbox, seq);
+        }
+        let failure = Failure {
+            id: Some(MessageId { stream: head.stream, seq: head.seq }),
+            to: head.to.to_owned(),
+            reason: ErrorCode::Expired.into(),
+            at_ms: self.context.now_ms,
+        };
+        self.owe_from(mailbox, record, head.from, Owed::Failure(failure))
     }
 
     fn look_after(&mut self, mailbox: &MailboxId) -> Result<(), CoreError> {

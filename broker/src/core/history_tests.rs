@@ -6,9 +6,12 @@ use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::{Blocks, UpdateConversation as Update};
 use tidings_proto::mailbox::v1::command::Command;
 use tidings_proto::mailbox::v1::{AppendMessage, ConversationRecord, HistoryRecord, UpdateConversation};
-use tidings_proto::message::v1::{Block, Change, Content, Conversation, Message, MessageId, change::Kind, envelope};
+use tidings_proto::message::v1::{
+    Block, Change, Content, Conversation, Message, MessageId, MessageState, change::Kind, envelope,
+};
 
 use super::limits::{REACTIONS, RETENTION_PAUSE_MS};
+use super::locate::locate;
 use super::scenarios::users_of_two_shards;
 use super::testing::{APP, Shard, mailbox_of, message};
 use super::{AttachedDevice, Reply, entry, keys, records};
@@ -93,6 +96,9 @@ fn a_body_is_stored_once_and_stays_after_every_device_has_it() {
     let entry = shard.store.get(&keys::entry(&mailbox_of("bob"), 1)).unwrap();
     assert!(!entry.windows(5).any(|window| window == b"hello"), "the entry points to the history");
     assert_eq!(shard.messages("bob")[0].content.as_ref().unwrap().text, "hello");
+    let id = MessageId { stream: alice.stream, seq: 1 };
+    let state = locate(&shard.store.view(), &mailbox_of("bob"), "alice", id).unwrap();
+    assert_eq!(state, Some(MessageState::Waiting), "found by its head");
     shard.check(&["alice", "bob"]);
     shard.ack("bob", &bob, 1);
     assert_eq!(shard.messages("bob").len(), 0);

@@ -20,6 +20,7 @@ const HISTORY_PLACE: u8 = 0x11;
 const CONVERSATION: u8 = 0x12;
 const CONVERSATION_ORDER: u8 = 0x13;
 const HISTORY_DUE: u8 = 0x14;
+const POSTED: u8 = 0x40;
 
 /// The longest key: that of the retention of a message of the longest ids.
 pub const MAX_KEY_BYTES: usize = 1 + 8 + MAX_MAILBOX_BYTES + MAX_ID_BYTES + 1 + 8;
@@ -270,6 +271,11 @@ pub fn due_message(key: &[u8]) -> Option<(MailboxId, String, u64)> {
     ))
 }
 
+/// What backends sent to a mailbox last.
+pub fn posted(mailbox: &MailboxId) -> Vec<u8> {
+    key(POSTED, &[&mailbox.0])
+}
+
 /// Times before 1970 sort as 1970.
 fn time(at_ms: i64) -> [u8; 8] {
     u64::try_from(at_ms).unwrap_or(0).to_be_bytes()
@@ -304,6 +310,7 @@ mod tests {
         let inverted = [255, 255, 255, 255, 255, 255, 254, 253];
         assert_eq!(conversation_order(&alice, 258, "bob"), [&[19], &name[..], &inverted, b"bob\0"].concat());
         assert_eq!(history_due(258, &alice, "bob", 258), [&[20], &seq[..], &name[..], b"bob\0", &seq].concat());
+        assert_eq!(posted(&alice), [&[0x40], &name[..]].concat());
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub const DEVICES: u32 = 8;
 pub const FIRST_EPHEMERAL_SLOT: u32 = 64;
 /// Slots of sessions that only send, given out in a ring: 64 to 127.
 pub const EPHEMERAL_SLOTS: u32 = 64;
+/// The slot of what backends send.
+pub const BACKEND_SLOT: u32 = 255;
+/// Messages of backends that a mailbox remembers by their request.
+pub const POSTED: usize = 64;
 /// The largest slot number that a message may carry.
 pub const LAST_SLOT: u32 = 255;
 

@@ -68,7 +68,10 @@ impl Shard {
         self.effects.clear();
         let context = ApplyContext { now_ms: self.now_ms, index: self.index, ordinal: 0, term: 1 };
         let reply = self.core.apply(&context, &command, &mut self.store, &mut self.effects).unwrap();
-        let changes_nothing = matches!(reply, Reply::Refused(_) | Reply::Appended { duplicate: true, .. });
+        let changes_nothing = matches!(
+            reply,
+            Reply::Refused(_) | Reply::Appended { duplicate: true, .. } | Reply::Posted { duplicate: true, .. }
+        );
         if changes_nothing {
             assert_eq!(self.store.dump(), before, "{reply:?} changed something");
             assert!(self.effects.is_empty());

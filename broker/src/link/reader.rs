@@ -3,13 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use prost::Message as _;
 use tidings_proto::broker::v1::{
     Ack, Attach, Attached, Detach, GatewayBatch, LedShard, LinkHello, LinkWelcome, Read, ReadRecorded,
-    Request as UserRequest, Submit, broker_frame, gateway_frame,
+    Request as UserRequest, Submit, TellActivity, WatchUsers, WatchedUser, broker_frame, gateway_frame,
 };
+use tidings_proto::frame::MAX_ACTIVITY_BYTES;
 use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
+use tidings_proto::message::v1::{Envelope, envelope};
 use tidings_proto::shard::shard_of;
 use tidings_proto::{AppId, DeviceId, ErrorCode, UserId};
 use tokio::sync::mpsc;
@@ -22,13 +26,16 @@ use super::requests::{self, Refusal};
 use crate::core::entry::Entry;
 use crate::core::envelope::MessageHead;
 use crate::core::{MailboxId, encode};
+use crate::shard::actor::not_watched;
 use crate::shard::session::SessionKey;
-use crate::shard::{Request, ShardHandle};
+use crate::shard::{Request, ShardHandle, WatchedMailbox};
 
 /// The version of this protocol.
 pub const LINK_VERSION: u32 = 1;
 /// What this broker understands beyond the first release; see `LinkWelcome.level`.
 const LEVEL: u32 = 1;
+/// Users that one frame may ask for; more are passed over.
+const MAX_WATCHED: usize = 1024;
 
 /// The reading half of a link.
 pub struct Reader {
@@ -92,6 +99,7 @@ impl Reader {
 
     async fn frame(&mut self, frame: gateway_frame::Frame) -> Result<(), Status> {
         use gateway_frame::Frame;
+        use tidings_proto::broker::v1::presence::Presence;
         match frame {
             Frame::Hello(hello) => self.hello(&hello)?,
             _ if !self.is_welcome => return Err(ErrorCode::FrameUnexpected.status("the first frame must be a hello")),
@@ -101,6 +109,11 @@ impl Reader {
             Frame::Attach(attach) => self.attach(attach).await,
             Frame::Detach(detach) => self.detach(detach).await,
             Frame::Request(asked) => self.ask(asked),
+            Frame::Presence(presence) => match presence.presence {
+                Some(Presence::Watch(watch)) => self.watch(watch).await,
+                Some(Presence::Activity(told)) => self.tell_activity(told),
+                None => {}
+            },
         }
         Ok(())
     }
@@ -205,6 +218,37 @@ impl Reader {
         self.context.metrics.refused(refused);
         let refusal = Err(Refusal::from(refused));
         self.outbox.push(requests::answer(session, id, refusal, self.context.config.retry_after_ms));
+    }
+
+    // Presence ------------------------------------------------------------------------------------------------------
+
+    async fn watch(&mut self, watch: WatchUsers) {
+        let WatchUsers { shard, app, users, lease_ms } = watch;
+        let Some(handle) = self.context.shards.get(shard) else {
+            return self.outbox.push(not_watched(shard, ErrorCode::NotLeader, self.preferred_leader(shard)));
+        };
+        // Whoever does not live here is passed over.
+        let watched = users.into_iter().take(MAX_WATCHED).filter_map(|user| {
+            let WatchedUser { user, is_known, last_seen_ms } = user;
+            let mailbox = self.mailbox(shard, &app, &user).ok()?;
+            Some(WatchedMailbox { mailbox, is_known, last_seen_ms })
+        });
+        let users: Vec<_> = watched.collect();
+        self.touched.insert(shard);
+        let (outbox, lease) = (self.outbox.clone(), Duration::from_millis(lease_ms.into()));
+        if handle.requests.send(Request::Watch { outbox, users, lease }).await.is_err() {
+            self.outbox.push(not_watched(shard, ErrorCode::NotLeader, 0));
+        }
+    }
+
+    /// At most once: what cannot be handed on is dropped.
+    fn tell_activity(&self, told: TellActivity) {
+        let Some(activity) = told.activity.filter(|activity| activity.data.len() <= MAX_ACTIVITY_BYTES) else { return };
+        let Ok(mailbox) = self.mailbox(told.shard, &told.app, &activity.to) else { return };
+        let Some(handle) = self.context.shards.get(told.shard) else { return };
+        let envelope = Envelope { event: Some(envelope::Event::Activity(activity)) }.encode_to_vec().into();
+        // Fails when the shard has more to do than it can, or is closing.
+        let _ = handle.requests.try_send(Request::Transient { mailbox, envelope });
     }
 
     // Submissions ---------------------------------------------------------------------------------------------------

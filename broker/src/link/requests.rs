@@ -88,6 +88,8 @@ async fn ask(
                 _ => Err(ErrorCode::Internal.into()),
             }
         }
+        // Gateways answer it.
+        request::Request::WatchPresence(_) => Err(ErrorCode::InvalidArgument.into()),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod attaching;
 mod delivery;
+mod presence;
 mod recording;
 mod upkeep;
 
@@ -21,7 +22,10 @@ use tidings_proto::ErrorCode;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+pub use presence::not_watched;
+
 use super::Request;
+use super::presence::Presence;
 use super::session::{Entry, Session, SessionKey, Window};
 use crate::config::BrokerConfig;
 use crate::core::{Core, Effect, MailboxId, Reply};
@@ -75,6 +79,9 @@ pub struct ShardActor {
     reign: Option<u64>,
     mailboxes: HashMap<MailboxId, Vec<Session>>,
     sessions: HashMap<SessionKey, MailboxId>,
+    presence: Presence,
+    /// Links that watch users of the shard.
+    watching_links: HashMap<u64, Arc<Outbox>>,
     /// On their way through Raft; `false` once they were given up.
     attaching: HashMap<SessionKey, bool>,
     /// Sessions that wait for room in a link.
@@ -129,6 +136,8 @@ impl ShardActor {
             voters: parts.voters,
             links: parts.links,
             reads: Arc::new(Semaphore::new(parts.config.concurrent_reads)),
+            presence: Presence::new(parts.config.presence_limits(), Instant::now()),
+            watching_links: HashMap::new(),
             config: parts.config,
             clock: parts.clock,
             metrics: parts.metrics,
@@ -184,6 +193,7 @@ impl ShardActor {
                     self.requested(request);
                 }
             }
+            () = sleep_until(self.presence.next_due()) => self.tell_presence(),
             Some(done) = self.running.next(), if !self.running.is_empty() => self.done(done),
             () = tokio::time::sleep_until(self.gather_until), if !self.gathered.is_empty() => self.record_gathered(),
             _ = ticks.tick() => self.tick(),
@@ -201,6 +211,8 @@ impl ShardActor {
             self.detach_all(ErrorCode::NotLeader, elsewhere);
         }
         self.reign = reign;
+        self.presence = Presence::new(self.config.presence_limits(), Instant::now());
+        self.watching_links.clear();
         self.count_voters();
         // Before anything is read: what is committed from now on is told, what was before is in the store.
         self.wanted.store(reign.is_some(), Ordering::SeqCst);
@@ -229,6 +241,7 @@ impl ShardActor {
             Request::Acknowledge { key, cursor } => self.acknowledge(key, cursor),
             Request::MarkRead { key, outbox, from, id } => self.mark_read(key, outbox, from, id),
             Request::Transient { mailbox, envelope } => self.transient(&mailbox, &envelope),
+            Request::Watch { outbox, users, lease } => self.watch(&outbox, users, lease),
             Request::LinkEnded { link } => self.link_ended(link),
         }
     }
@@ -254,5 +267,12 @@ impl ShardActor {
             Done::Expired { answer } => self.expired(answer),
             Done::ReadMarked | Done::LastCursorMoved => {}
         }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -217,6 +217,11 @@ impl Gateway {
         .await
     }
 
+    /// Frames that came and were not asked for, beside the news of who leads.
+    pub fn unclaimed_frames(&self) -> usize {
+        self.waiting.iter().filter(|frame| !matches!(frame, broker_frame::Frame::Leads(_))).count()
+    }
+
     /// Deliveries to a session that came and were not asked for.
     pub fn unclaimed_deliveries(&self, to: &Session) -> usize {
         let is_one = |frame: &&broker_frame::Frame| match frame {

@@ -7,4 +7,5 @@ mod delivery;
 mod fencing;
 mod gateway;
 mod node;
+mod presence;
 mod slow;

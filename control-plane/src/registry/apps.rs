@@ -1,6 +1,7 @@
 //! Apps: namespaces of users. Deleting one takes effect at once; what belonged to it is removed in bounded steps.
 
 use tidings_consensus::{ApplyContext, StateStore};
+use tidings_proto::ErrorCode;
 use tidings_proto::registry::v1::{AppRecord, CreateApp, DeleteApp, UpdateApp};
 
 use super::changes::Changes;
@@ -16,6 +17,15 @@ pub const DEFAULT_APP: &str = "default";
 pub fn get<R: Read + ?Sized>(state: &R, id: &str) -> Result<AppRecord, Refusal> {
     let found = state.record::<AppRecord>(&keys::texts(keys::APP, &[id]))?;
     found.filter(|app| !app.deleting).ok_or_else(|| Refusal::not_found(format!("app {id:?}")))
+}
+
+/// Whether there is an app of this id that is not being deleted.
+pub fn exists<R: Read + ?Sized>(state: &R, id: &str) -> Result<bool, Refusal> {
+    match get(state, id) {
+        Ok(_) => Ok(true),
+        Err(refusal) if refusal.code == ErrorCode::NotFound => Ok(false),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// Makes an app, or answers the same one.

@@ -272,7 +272,9 @@ fn roles_and_permissions_say_who_may_what() {
     log.apply(by("bob", "g", remove("dave"))).unwrap();
     // Who is no member.
     assert_eq!(code(log.apply(by("dave", "g", add(vec![plain("dave")])))), ErrorCode::NotAMember);
-    assert_eq!(code(log.apply(by("dave", "nowhere", Op::Leave(Leave {})))), ErrorCode::NotFound);
+    assert_eq!(code(log.apply(by("dave", "nowhere", remove("alice")))), ErrorCode::NotFound);
+    let outcome = done(log.apply(by("dave", "g", Op::Leave(Leave {}))));
+    assert_eq!(outcome, GroupOutcome::default(), "who is not in it has left, and learns nothing");
     // A permission that was given, or taken.
     let give = |user: &str, permission| {
         let allow = Some(Permissions::NONE.with(permission).bits());
@@ -298,6 +300,13 @@ fn a_group_keeps_an_owner_unless_a_backend_takes_it() {
     log.apply(by("alice", "g", Op::Leave(Leave {}))).unwrap();
     log.apply(by("", "g", role("bob", Role::Member))).unwrap();
     assert_eq!(members_of(&log, "g").keys().collect::<Vec<_>>(), ["bob"]);
+    log.apply(by("bob", "g", Op::Leave(Leave {}))).unwrap();
+    assert!(groups::get(log.state(), "default", "g", log.now_ms).is_ok(), "it was a backend's");
+
+    log.apply(by("carol", "hers", Op::Create(Create::default()))).unwrap();
+    log.apply(by("carol", "hers", Op::Leave(Leave {}))).unwrap();
+    assert!(groups::get(log.state(), "default", "hers", log.now_ms).is_err(), "it ended with its last member");
+    log.apply(by("carol", "hers", Op::Leave(Leave {}))).unwrap();
 }
 
 #[test]
@@ -360,6 +369,12 @@ fn whoever_comes_too_late_takes_the_members_as_they_are() {
     assert!(matches!(events::after(log.state(), "default", "g", start).unwrap(), events::Page::Reset(_)));
     let ahead = events::after(log.state(), "default", "g", u64::MAX).unwrap();
     assert!(matches!(ahead, events::Page::Reset(_)), "a revision that this group never had");
+    let state = log.state();
+    let over = tidings_proto::registry::v1::GroupRecord {
+        deleting: true,
+        ..groups::stored(state, "default", "g").unwrap().unwrap()
+    };
+    assert_eq!(events::as_it_is(over), events::Page::Gone, "nobody takes members that are being swept");
     let prefix = keys::texts(keys::GROUP_EVENT, &["default", "g"]);
     let kept = log.state().scan(&prefix, &keys::end_of(&prefix), usize::MAX).len();
     assert_eq!(kept, events::MAX_EVENTS as usize);
@@ -396,6 +411,28 @@ fn a_large_group_is_filled_and_swept_in_steps_and_a_page_of_events_is_bounded() 
     assert!((5..9).contains(&steps), "{steps}");
     memberships_agree(&log);
     assert!(groups::stored(log.state(), "default", "g").unwrap().is_none());
+}
+
+#[test]
+fn a_group_has_a_hundred_thousand_members_and_not_one_more() {
+    let mut log = group();
+    let most = members::MAX_MEMBERS as usize;
+    let name = |number: usize| format!("user{number:06}");
+    // With alice, who is its owner, the last of these is one too many.
+    for number in 0..most {
+        log.apply(create_user(&name(number), "")).unwrap();
+    }
+    let chunk = |from: usize, to: usize| add((from..to).map(|number| plain(&name(number))).collect());
+    for from in (0..most - 1_000).step_by(1_000) {
+        log.apply(by("", "g", chunk(from, from + 1_000))).unwrap();
+    }
+    assert_eq!(code(log.apply(by("", "g", chunk(most - 1_000, most)))), ErrorCode::FailedPrecondition);
+    let full = done(log.apply(by("", "g", chunk(most - 1_000, most - 1)))).group.unwrap();
+    assert_eq!(full.members as usize, most);
+    assert_eq!(code(log.apply(by("", "g", add(vec![plain(&name(most - 1))])))), ErrorCode::FailedPrecondition);
+    log.apply(by("", "g", chunk(0, 1_000))).unwrap();
+    log.apply(by("", "g", remove(&name(0)))).unwrap();
+    log.apply(by("", "g", add(vec![plain(&name(most - 1))]))).unwrap();
 }
 
 #[test]

@@ -69,14 +69,12 @@ pub fn act(apply: &mut Apply<'_, '_>, command: ActOnGroup) -> Result<GroupOutcom
         Op::Create(create) => self::create(apply, app, group, &actor, create),
         Op::Join(join) => invites::join(apply, &app, &actor, &join.code),
         operation => {
-            let record = get(&*apply.store, &app, &group, apply.context.now_ms)?;
-            let leaves = matches!(operation, Op::Leave(_));
-            let actor = match Actor::of(&*apply.store, &app, &group, &actor) {
-                // Whoever left and says so again has left.
-                Err(refusal) if leaves && refusal.code == ErrorCode::NotAMember => {
-                    return Ok(GroupOutcome { group: record.group, members: Vec::new() });
-                }
-                actor => actor?,
+            let record = get(&*apply.store, &app, &group, apply.context.now_ms);
+            let found = record.and_then(|record| Ok((Actor::of(&*apply.store, &app, &group, &actor)?, record)));
+            let (actor, record) = match found {
+                // Whoever left, and perhaps ended the group by it, and says so again has left.
+                Err(refusal) if is_leave(&operation) && is_gone(refusal.code) => return Ok(GroupOutcome::default()),
+                found => found?,
             };
             match operation {
                 Op::Leave(_) => members::leave(apply, record, &actor),
@@ -89,6 +87,14 @@ pub fn act(apply: &mut Apply<'_, '_>, command: ActOnGroup) -> Result<GroupOutcom
             }
         }
     }
+}
+
+fn is_leave(operation: &Op) -> bool {
+    matches!(operation, Op::Leave(_))
+}
+
+fn is_gone(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::NotAMember | ErrorCode::NotFound)
 }
 
 /// Makes a group, or answers the same one. A user that makes one is its owner.

@@ -13,11 +13,7 @@ use super::{apps, keys, policies, tokens};
 
 /// A user of an app, if both exist.
 pub fn find<R: Read + ?Sized>(state: &R, app: &str, id: &str) -> Result<Option<UserRecord>, Refusal> {
-    match apps::get(state, app) {
-        Ok(_) => state.record(&keys::texts(keys::USER, &[app, id])),
-        Err(refusal) if refusal.code == tidings_proto::ErrorCode::NotFound => Ok(None),
-        Err(refusal) => Err(refusal),
-    }
+    if apps::exists(state, app)? { state.record(&keys::texts(keys::USER, &[app, id])) } else { Ok(None) }
 }
 
 /// A user that must exist.

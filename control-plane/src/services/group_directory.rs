@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 
 use super::page::PageRequest;
 use super::{answer, door, group_lists, groups::act};
+use crate::registry::apps;
 use crate::registry::groups::rules::Actor;
 use crate::registry::groups::{self, events, group_of};
 use crate::registry::refusal::Refusal;
@@ -42,10 +43,13 @@ impl GroupDirectoryService {
 /// Changes after a revision, or a page of what is there now.
 fn changes(view: &StateView, request: &GetGroupChangesRequest) -> Result<GetGroupChangesResponse, Refusal> {
     let GetGroupChangesRequest { app, group, after_revision, page_token, .. } = request;
-    let page = if page_token.is_empty() {
+    let page = if !apps::exists(view, app)? {
+        // Its groups are being swept.
+        events::Page::Gone
+    } else if page_token.is_empty() {
         events::after(view, app, group, *after_revision)?
     } else {
-        groups::stored(view, app, group)?.map_or(events::Page::Gone, |record| events::Page::Reset(group_of(&record)))
+        groups::stored(view, app, group)?.map_or(events::Page::Gone, events::as_it_is)
     };
     Ok(match page {
         events::Page::Gone => GetGroupChangesResponse { gone: true, ..GetGroupChangesResponse::default() },

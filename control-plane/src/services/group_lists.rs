@@ -9,7 +9,7 @@ use crate::registry::groups::{self, group_of};
 use crate::registry::keys;
 use crate::registry::read::Read;
 use crate::registry::refusal::Refusal;
-use crate::registry::users;
+use crate::registry::{apps, users};
 
 /// The members of a group.
 pub fn members(state: &impl Read, app: &str, group: &str, page: &PageRequest<'_>) -> Result<Page<Member>, Refusal> {
@@ -44,7 +44,10 @@ pub fn of_shard(state: &impl Read, shard: u32, page: &PageRequest<'_>) -> Result
     let (pointers, next) = page.list(state, &prefix, &prefix, |_: &GroupPointer| true)?;
     let mut found = Vec::with_capacity(pointers.len());
     for GroupPointer { app, group } in pointers {
-        if let Some(record) = groups::stored(state, &app, &group)? {
+        // Those of a deleted app are being swept.
+        if apps::exists(state, &app)?
+            && let Some(record) = groups::stored(state, &app, &group)?
+        {
             found.push(GroupChanged { app, group, revision: group_of(&record).revision });
         }
     }

@@ -8,7 +8,7 @@ use tidings_proto::cluster::v1::directory_client::DirectoryClient;
 use tidings_proto::cluster::v1::nodes_client::NodesClient;
 use tidings_proto::cluster::v1::{
     GetShardMapRequest, HeartbeatRequest, ListNodesRequest, Node, NodeRole, ResolveTokenRequest, ResolveUserRequest,
-    ShardMap, ShardReport,
+    ShardMap, ShardPlacement, ShardReport,
 };
 
 use super::harness::{DEADLINE, Running, code};
@@ -75,16 +75,20 @@ async fn a_broker_without_a_store_of_its_own_is_given_nothing() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::manual(1_000));
     let running = Running::start(folder.path(), &clock).await;
     let mut nodes = running.nodes();
-    running.placed(broker(7, 1)).await;
+    let mut map = running.placed(broker(7, 1)).await;
     let mut of_0_1 = broker(8, 1);
     of_0_1.node.as_mut().unwrap().store = 0;
-    let report = |shard| ShardReport { shard, term: 1, voters: vec![7], ..ShardReport::default() };
-    let holds_all = HeartbeatRequest { shards: (0..4).map(report).collect(), ..broker(7, 1) };
+    let report = |placement: &ShardPlacement| {
+        let (shard, voters) = (placement.shard, placement.replicas.clone());
+        ShardReport { shard, term: 1, voters, ..ShardReport::default() }
+    };
     let moved = async {
         loop {
             nodes.heartbeat(of_0_1.clone()).await.unwrap();
-            nodes.heartbeat(holds_all.clone()).await.unwrap();
-            let map = nodes.heartbeat(broker(9, 1)).await.unwrap().into_inner().shard_map.unwrap();
+            // Every move is done as soon as it is planned: only so many are under way at once.
+            let reports = map.shards.iter().map(report).collect();
+            nodes.heartbeat(HeartbeatRequest { shards: reports, ..broker(7, 1) }).await.unwrap();
+            map = nodes.heartbeat(broker(9, 1)).await.unwrap().into_inner().shard_map.unwrap();
             let held = |id| map.shards.iter().filter(|shard| shard.replicas.contains(&id)).count();
             assert_eq!(held(8), 0, "{map:?}");
             if held(9) == 2 {

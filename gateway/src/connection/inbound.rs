@@ -36,6 +36,7 @@ impl<S: Transport> Connection<S> {
             client_frame::Frame::Ack(ack) => self.on_ack(ack),
             client_frame::Frame::Read(read) => self.on_read(read),
             client_frame::Frame::Request(request) => self.on_request(request, now),
+            client_frame::Frame::Activity(activity) => self.on_activity(activity, now),
             client_frame::Frame::Ping(ping) => {
                 self.core.metrics.frames_out_other.increment(1);
                 self.tell(server_frame::Frame::Pong(Pong { nonce: ping.nonce }))

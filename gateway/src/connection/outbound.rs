@@ -37,6 +37,7 @@ impl<S: Transport> Connection<S> {
             }
             // Of an attachment that is over.
             Event::Deliver { .. } | Event::Transient { .. } => Ok(()),
+            Event::Presence(users) => self.on_presence(&users),
             Event::Submitted { node, answer } => self.on_submitted(node, *answer, now),
             Event::Response { node, answer } => self.on_response(node, *answer),
             Event::ReadRecorded(recorded) => self.on_read_recorded(*recorded),

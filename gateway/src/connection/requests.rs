@@ -28,6 +28,9 @@ impl<S: Transport> Connection<S> {
         let Some(kind) = &request.request else {
             return self.refuse_request(id, ErrorCode::InvalidArgument, "a request of no kind that is known here");
         };
+        if let request::Request::WatchPresence(watch) = kind {
+            return self.on_watch_presence(id, watch, now);
+        }
         let shard = self.shard_of_request(kind);
         let link = self.core.router.route(shard).filter(|link| link.level >= LEVEL);
         let Some(link) = link else {
@@ -48,13 +51,14 @@ impl<S: Transport> Connection<S> {
         Ok(())
     }
 
-    /// Who can answer: what is about this user's mailbox, its own shard.
+    /// Who can answer what the gateway does not answer itself: what is about this user's mailbox, its own shard.
     fn shard_of_request(&self, kind: &request::Request) -> u32 {
         match kind {
             request::Request::ListDevices(_)
             | request::Request::GetHistory(_)
             | request::Request::ListConversations(_)
-            | request::Request::UpdateConversation(_) => self.attachment.shard(),
+            | request::Request::UpdateConversation(_)
+            | request::Request::WatchPresence(_) => self.attachment.shard(),
         }
     }
 
@@ -95,7 +99,7 @@ impl<S: Transport> Connection<S> {
         self.respond(Response { id, code, message, retry_after_ms, response: None })
     }
 
-    fn respond(&mut self, response: Response) -> Result<(), Close> {
+    pub(super) fn respond(&mut self, response: Response) -> Result<(), Close> {
         self.core.metrics.frames_out_response.increment(1);
         self.tell(server_frame::Frame::Response(response))
     }

@@ -56,6 +56,11 @@ impl Policy {
         }
     }
 
+    /// Whose it is.
+    pub fn app(&self) -> &str {
+        &self.app
+    }
+
     /// Its id.
     pub fn id(&self) -> &str {
         &self.id

@@ -9,6 +9,7 @@ mod lifecycle;
 mod links;
 mod memory;
 mod policies;
+mod presence;
 mod protocol_page;
 mod requests;
 mod support;

@@ -1,5 +1,7 @@
 //! What policies say holds for live sessions, and for whoever comes.
 
+use std::sync::atomic::Ordering;
+
 use tidings_proto::ErrorCode;
 use tidings_proto::policy::v1::{Audience, Policy, RateLimit};
 
@@ -148,4 +150,19 @@ async fn while_the_control_plane_is_away_what_was_known_last_holds() {
         client.send_text(3, 0, "bob", "hi").await;
         assert_eq!(client.answer(3).await, None);
     }
+}
+
+#[tokio::test]
+async fn a_control_plane_of_the_last_release_has_no_policies_and_a_new_one_is_asked_when_it_is_there() {
+    let world = World::start().await;
+    world.directory.is_old.store(true, Ordering::SeqCst);
+    let mut alice = world.session("alice", "phone").await;
+    alice.send_text(1, 0, "bob", "hi").await;
+    assert_eq!(alice.answer(1).await, None);
+    // It is upgraded; no change tells that there are policies now.
+    world.directory.stop();
+    world.directory.is_old.store(false, Ordering::SeqCst);
+    world.directory.set_policy("default", Policy { messages: Some(false), ..Policy::default() });
+    world.directory.restart(true);
+    until_refused(&mut alice, 1, Some(ErrorCode::FeatureOff)).await;
 }

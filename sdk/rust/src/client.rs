@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use tidings_proto::UserId;
 use tidings_proto::client::v1::request;
-use tidings_proto::message::v1::{self, Content, MessageId, ReceiptRequest};
+use tidings_proto::message::v1::{self, Activity, Content, MessageId, ReceiptRequest};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::connection::{Answer, Entry};
@@ -102,6 +102,7 @@ pub(crate) enum Command {
     Send(Entry<Arc<Slot>>),
     Read { from: UserId, id: MessageId },
     Request { request: request::Request, answer: oneshot::Sender<Answer> },
+    Activity(Activity),
     Stop,
 }
 

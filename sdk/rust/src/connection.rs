@@ -11,6 +11,7 @@ mod outbox;
 mod reads;
 mod requests;
 mod session;
+mod watching;
 
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tidings_proto::client::v1::{Durability, Welcome, request, server_frame};
-use tidings_proto::message::v1::{Envelope, MessageId};
+use tidings_proto::client::v1::{Durability, UserPresence, Welcome, client_frame, request, server_frame};
+use tidings_proto::frame::encode_client;
+use tidings_proto::message::v1::{Activity, Envelope, MessageId};
 use tidings_proto::{ErrorCode, UserId};
 
 use crate::error::{RequestError, SendError, StopReason};
@@ -33,6 +35,7 @@ use outbox::Outbox;
 use reads::Reads;
 pub use requests::Answer;
 use requests::Requests;
+use watching::Watching;
 
 /// The anti-replay window of a mailbox: no sender may have numbers further apart in flight.
 pub const LARGEST_SEND_WINDOW: u64 = 256;
@@ -132,6 +135,8 @@ pub enum Input<T> {
         /// What it asks.
         request: request::Request,
     },
+    /// The application says what the user is doing.
+    Activity(Activity),
     /// The time of [`Connection::wake_at`] has come.
     Tick,
     /// The application closes the client.
@@ -222,6 +227,8 @@ pub enum Emit {
     },
     /// Something that is not kept.
     Transient(Envelope),
+    /// What became known of users who are watched.
+    Presence(Vec<UserPresence>),
     /// Entries from the first to the second number were lost to this device (promise 4).
     UnknownRange(u64, u64),
     /// The backlog of this connection was delivered.
@@ -264,6 +271,7 @@ pub struct Connection<T> {
     inbox: Inbox,
     reads: Reads,
     requests: Requests,
+    watching: Watching,
     /// The cursor that the server was last told, and when.
     acked: u64,
     acked_at: Duration,
@@ -294,6 +302,7 @@ impl<T: Clone> Connection<T> {
             inbox: Inbox::new(state.cursor),
             reads: Reads::default(),
             requests: Requests::default(),
+            watching: Watching::default(),
             acked: state.cursor,
             acked_at: Duration::ZERO,
             persisted_cursor: state.cursor,
@@ -334,8 +343,16 @@ impl<T: Clone> Connection<T> {
             }
             Input::Read { from, id } => self.reads.mark(from, id, now),
             Input::Request { id, request } => {
+                self.watching.asked(id, &request);
                 if let Err(error) = self.requests.ask(id, request, now) {
+                    self.watching.answered(id, None, now);
                     effects.push(Effect::Answered { id, answer: Err(error) });
+                }
+            }
+            Input::Activity(activity) => {
+                // Nobody wants to hear of it later.
+                if matches!(self.phase, Phase::Online(_)) {
+                    effects.push(Effect::Transmit(encode_client(client_frame::Frame::Activity(activity))));
                 }
             }
             Input::Tick => self.tick(now, effects),
@@ -353,6 +370,7 @@ impl<T: Clone> Connection<T> {
         self.flush_reads(now, effects);
         let Phase::Online(online) = &self.phase else { return };
         self.requests.take_due(now, |frame| effects.push(Effect::Transmit(frame)));
+        effects.extend(self.watching.take_due(now).map(Effect::Transmit));
         let (window, max_frame_bytes) = (online.send_window, online.max_frame_bytes);
         loop {
             let mut too_large = Vec::new();
@@ -379,9 +397,9 @@ impl<T: Clone> Connection<T> {
                 let unanswered = self.outbox.oldest_in_flight_since().map(|since| since + self.config.answer_timeout);
                 let acknowledge =
                     (self.acked < self.inbox.acknowledgeable()).then(|| self.acked_at + self.config.ack_delay);
-                let others =
-                    [unanswered, acknowledge, self.outbox.wake_at(), self.reads.wake_at(), self.requests.wake_at()];
-                others.into_iter().flatten().chain([silent]).min()
+                let asks = [self.requests.wake_at(), self.watching.wake_at()];
+                let others = [unanswered, acknowledge, self.outbox.wake_at(), self.reads.wake_at()];
+                others.into_iter().chain(asks).flatten().chain([silent]).min()
             }
         }
     }

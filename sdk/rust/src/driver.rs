@@ -164,6 +164,7 @@ impl Driver {
                     self.asked.insert(id, answer);
                     Input::Request { id, request }
                 }
+                Command::Activity(activity) => Input::Activity(activity),
                 Command::Stop => Input::Stop,
             };
             self.input(input);
@@ -336,13 +337,13 @@ impl Driver {
             }
             Emit::Offline { retry_in, reason } => self.change_state(ConnectionState::Offline { retry_in, reason }),
             Emit::Delivery { generation, seq, envelope } => self.delivery(Ticket { generation, seq }, envelope.event),
-            Emit::Transient(envelope) => {
-                if let Some(envelope::Event::Message(message)) = envelope.event
-                    && self.waiting_events.len() < WAITING_EVENTS / 2
-                {
-                    self.tell(Event::Transient(message), None);
-                }
-            }
+            Emit::Transient(envelope) if self.waiting_events.len() < WAITING_EVENTS / 2 => match envelope.event {
+                Some(envelope::Event::Message(message)) => self.tell(Event::Transient(message), None),
+                Some(envelope::Event::Activity(activity)) => self.tell(Event::Activity(activity), None),
+                _ => {}
+            },
+            Emit::Transient(_) => {}
+            Emit::Presence(users) => users.into_iter().for_each(|user| self.tell(Event::Presence(user), None)),
             Emit::UnknownRange(from, to) => self.tell(Event::UnknownRange { from, to }, None),
             Emit::CaughtUp => self.tell(Event::CaughtUp, None),
             Emit::NewStream(stream) => self.awaited_receipts.new_stream(stream),
@@ -382,8 +383,8 @@ impl Driver {
                 self.awaited_receipts.failure(&failure);
                 Event::Failure(failure)
             }
-            // Of a kind that a newer server knows: passed over, as the protocol says.
-            None => return self.shared.acks.push(ticket),
+            // Of a kind that a newer server knows, or that stands in no mailbox: passed over, as the protocol says.
+            Some(envelope::Event::Activity(_)) | None => return self.shared.acks.push(ticket),
         };
         self.tell(event, Some(ticket));
     }

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use parking_lot::Mutex;
-use tidings_proto::message::v1::{self, Change as ChangeEvent, Content, Conversation, Failure, MessageId, Receipt};
+use tidings_proto::client::v1::UserPresence;
+use tidings_proto::message::v1::{
+    self, Activity, Change as ChangeEvent, Content, Conversation, Failure, MessageId, Receipt,
+};
 use tokio::sync::{Notify, mpsc};
 
 use crate::connection::Sent;
@@ -35,6 +38,10 @@ pub enum Event {
     Failure(Failure),
     /// A message that nobody keeps: at most once, nothing to acknowledge.
     Transient(v1::Message),
+    /// What became known of a user who is watched ([`crate::Client::watch_presence`]).
+    Presence(UserPresence),
+    /// What another user is doing just now. Whoever shows it lets it fade after some seconds.
+    Activity(Activity),
     /// Entries of the mailbox from the first to the second number were lost to this device (promise 4).
     UnknownRange {
         /// First lost number.

@@ -33,6 +33,7 @@ mod driver;
 mod error;
 mod events;
 mod gateways;
+mod presence;
 mod receipts;
 mod requests;
 mod sending;
@@ -52,9 +53,11 @@ pub use store::{FileStore, MemoryStore, Store, StoreError};
 pub use token::TokenSource;
 
 pub use tidings_proto::ErrorCode;
-pub use tidings_proto::client::v1::{Blocks, UpdateConversation};
-pub use tidings_proto::client::v1::{Conversations, Device, Devices, Durability, HistoryMessage, HistoryPage};
-pub use tidings_proto::message::v1::{
-    Block, Content, Conversation, Failure, MessageId, Reaction, Receipt, ReceiptRequest, change, receipt,
+pub use tidings_proto::client::v1::{
+    Blocks, Conversations, Device, Devices, Durability, HistoryMessage, HistoryPage, UpdateConversation, UserPresence,
+    user_presence,
 };
-pub use tidings_proto::message::v1::{Change as ChangeEvent, ConversationUpdate};
+pub use tidings_proto::message::v1::{
+    Activity, Block, Change as ChangeEvent, Content, Conversation, Failure, MessageId, Reaction, Receipt,
+    ReceiptRequest, activity, change, receipt,
+};

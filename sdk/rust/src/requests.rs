@@ -54,7 +54,7 @@ impl Client {
     }
 
     /// Asks, and waits for the answer: without a limit, since a request that is lost is repeated.
-    async fn ask(&self, request: request::Request) -> Result<response::Response, RequestError> {
+    pub(crate) async fn ask(&self, request: request::Request) -> Result<response::Response, RequestError> {
         let (answer, answered) = oneshot::channel();
         let command = Command::Request { request, answer };
         self.commands.send(command).await.map_err(|_| RequestError::Stopped(self.stop_reason()))?;

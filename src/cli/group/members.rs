@@ -102,6 +102,7 @@ pub struct Uninvite {
     /// The group
     id: String,
     /// The code
+    #[arg(allow_hyphen_values = true)]
     code: String,
     #[command(flatten)]
     control: ControlOptions,

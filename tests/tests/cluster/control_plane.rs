@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::server_frame;
-use tidings_proto::control::v1::GetUserRequest;
+use tidings_proto::control::v1::{
+    AddMembersRequest, CreateGroupRequest, CreateUserRequest, GetGroupRequest, GetUserRequest, Group, Member,
+};
 use tidings_tests::raw::Came;
 use tidings_tests::{DEADLINE, RawClient, within};
 
@@ -109,4 +111,45 @@ async fn without_a_leader_tokens_are_resolved_from_what_is_known_for_thirty_seco
     cluster.control_plane(1).launch().unwrap();
     cluster.control_plane(1).ready().await.unwrap();
     RawClient::attached(gateway, &next(), "", None).await;
+}
+
+/// The largest command that there is goes through a node that does not lead, and is there when the leader is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_of_a_thousand_is_made_through_any_node_and_outlives_the_leader() {
+    let cluster = start().await;
+    let status = until(&cluster, "there is a leader", |status| status["leader"] != 0).await;
+    let leader = (0..3).find(|index| status["leader"] == cluster.control_plane(*index).node()).unwrap();
+    let (follower, another) = ((leader + 1) % 3, (leader + 2) % 3);
+    let through = control(&cluster, follower).await;
+    // Names as long as they may be.
+    let name = |number: usize| format!("{number:063}");
+    for chunk in (0..1_000).collect::<Vec<_>>().chunks(100) {
+        let created = chunk.iter().map(|number| {
+            let mut users = through.users.clone();
+            let request = CreateUserRequest { id: name(*number), ..CreateUserRequest::default() };
+            async move { users.create_user(request).await.unwrap() }
+        });
+        futures_util::future::join_all(created).await;
+    }
+    let group = Some(Group { id: "all".to_owned(), ..Group::default() });
+    let members: Vec<_> = (0..1_000).map(|number| Member { user: name(number), ..Member::default() }).collect();
+    let create = CreateGroupRequest { group, members: members.clone() };
+    let made = through.groups.clone().create_group(create).await.unwrap().into_inner();
+    assert_eq!(made.members, 1_000);
+
+    cluster.control_plane(leader).kill9().unwrap();
+    let other = control(&cluster, another).await;
+    let found = within(DEADLINE, "the other two elect a leader", async {
+        loop {
+            let get = GetGroupRequest { app: String::new(), id: "all".to_owned() };
+            if let Ok(found) = other.groups.clone().get_group(get).await {
+                return found.into_inner();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    assert_eq!(found, made);
+    let add = AddMembersRequest { app: String::new(), group: "all".to_owned(), members };
+    assert_eq!(other.groups.clone().add_members(add).await.unwrap().into_inner(), made, "they are in already");
 }

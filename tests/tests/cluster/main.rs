@@ -4,12 +4,15 @@
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod backend_messages;
 mod control_plane;
 mod damage;
 mod failover;
 mod fencing;
 mod history;
 mod mixed_versions;
+mod policies;
+mod presence;
 mod quorum;
 mod recover;
 mod resize;

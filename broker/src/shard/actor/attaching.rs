@@ -16,11 +16,7 @@ use crate::shard::session::{Session, SessionKey, Window};
 
 impl ShardActor {
     pub(super) fn attach(&mut self, key: SessionKey, outbox: Arc<Outbox>, mailbox: MailboxId, attach: Attach) {
-        if self.reign.is_none() {
-            // The request may have overtaken the news.
-            let now = self.group.leadership().borrow().clone();
-            self.follow(&now);
-        }
+        self.follows_its_reign();
         let Some(reign) = self.reign else {
             let leader = self.group.leadership().borrow().leader.filter(|leader| *leader != self.node);
             return refuse(&outbox, key, ErrorCode::NotLeader, leader.unwrap_or(0));
@@ -114,7 +110,11 @@ impl ShardActor {
             device.recorded_cursor,
         );
         self.sessions.insert(key, request.mailbox.clone());
-        self.mailboxes.entry(request.mailbox).or_default().push(session);
+        let sessions = self.mailboxes.entry(request.mailbox.clone()).or_default();
+        sessions.push(session);
+        if sessions.len() == 1 {
+            self.user_came(&request.mailbox);
+        }
         self.metrics.sessions.increment(1.0);
         self.lagging += 1;
         self.read_page(key);
@@ -153,6 +153,7 @@ impl ShardActor {
         let session = sessions.swap_remove(place);
         if sessions.is_empty() {
             self.mailboxes.remove(&mailbox);
+            self.user_left(&mailbox);
         }
         self.lagging -= usize::from(session.lags());
         self.metrics.sessions.decrement(1.0);
@@ -186,6 +187,7 @@ impl ShardActor {
             *wanted &= key.link != link;
         }
         self.blocked.remove(&link);
+        self.unwatch(link);
         let gone: Vec<_> = self.sessions.keys().filter(|key| key.link == link).copied().collect();
         for key in gone {
             self.remove(key);

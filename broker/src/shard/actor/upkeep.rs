@@ -15,6 +15,7 @@ impl ShardActor {
         let now = self.group.leadership().borrow().clone();
         self.follow(&now);
         self.metrics.lagging(self.core.shard, self.lagging);
+        self.metrics.watched(self.core.shard, self.presence.watched());
         self.count_voters();
         self.expire();
     }

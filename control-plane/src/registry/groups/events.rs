@@ -76,12 +76,9 @@ pub fn after<R: Read + ?Sized>(state: &R, app: &str, id: &str, after: u64) -> Re
     let found = state.records::<Event>(&from, &end, EVENTS_IN_A_PAGE)?;
     let is_full = found.len() == EVENTS_IN_A_PAGE;
     // Read after the events: when this is a view, some may have been trimmed, or the group made anew, in between.
-    let trimmed_to = match stored(state, app, id)? {
-        Some(now) => now.trimmed_to,
-        None => return Ok(Page::Gone),
-    };
-    if after < trimmed_to || after > group.revision {
-        return Ok(Page::Reset(group));
+    let Some(now) = stored(state, app, id)? else { return Ok(Page::Gone) };
+    if after < now.trimmed_to || after > group.revision {
+        return Ok(as_it_is(now));
     }
     let (mut events, mut named) = (Vec::new(), 0);
     let mut is_cut = is_full;
@@ -97,6 +94,11 @@ pub fn after<R: Read + ?Sized>(state: &R, app: &str, id: &str, after: u64) -> Re
     // Events that came after the record was read are in the page too.
     let revision = if is_cut { last } else { group.revision.max(last) };
     Ok(Page::Events { group, events, revision })
+}
+
+/// For somebody who cannot go on by events: the group; nothing where it is over, and its members are being swept.
+pub fn as_it_is(record: GroupRecord) -> Page {
+    if record.deleting { Page::Gone } else { Page::Reset(group_of(&record)) }
 }
 
 fn names(event: &Event) -> usize {

@@ -7,7 +7,7 @@ use tidings_proto::group::v1::{Joined, Left, Member, MemberChange, Permission, R
 use tidings_proto::registry::v1::{GroupCountRecord, GroupOutcome, GroupPointer, GroupRecord};
 
 use super::rules::Actor;
-use super::{Apply, MAX_NAMED, events, group_of, is_live, member, stored};
+use super::{Apply, MAX_NAMED, events, group_of, is_live, member, removal, stored};
 use crate::registry::read::Read;
 use crate::registry::record::encode;
 use crate::registry::refusal::Refusal;
@@ -102,7 +102,7 @@ pub fn take_in(
     Ok(added)
 }
 
-/// A user goes by itself.
+/// A user goes by itself. An owner who is the last member ends the group: what users make does not stay when nobody is there.
 pub fn leave(apply: &mut Apply<'_, '_>, mut record: GroupRecord, actor: &Actor) -> Result<GroupOutcome, Refusal> {
     let Actor::Member(member) = actor else {
         return Err(Refusal::invalid("operation", "a backend is no member that could leave"));
@@ -110,6 +110,9 @@ pub fn leave(apply: &mut Apply<'_, '_>, mut record: GroupRecord, actor: &Actor) 
     let is_last_owner = member.role() == Role::Owner && record.owners == 1;
     if is_last_owner && group_of(&record).members > 1 {
         return Err(Refusal::precondition("the last owner makes another member owner first"));
+    }
+    if is_last_owner {
+        return removal::delete(apply, record, actor);
     }
     take_out(apply.store, &mut record, member)?;
     let left = Left { user: member.user.clone() };

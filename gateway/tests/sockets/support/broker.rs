@@ -14,10 +14,11 @@ use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_server::{Broker, BrokerServer};
 use tidings_proto::broker::v1::{
     Attach, Attached, BrokerBatch, BrokerFrame, Deliver, Detached, GatewayBatch, GatewayFrame, GetMembersRequest,
-    GetMembersResponse, LinkWelcome, ReadRecorded, RelayRequest, RelayResponse, Request as UserRequest,
-    Response as UserResponse, Submit, Submitted, Transient, broker_frame, gateway_frame,
+    GetMembersResponse, LinkWelcome, Presence, PresenceChanged, ReadRecorded, RelayRequest, RelayResponse,
+    Request as UserRequest, Response as UserResponse, Submit, Submitted, Transient, broker_frame, gateway_frame,
+    presence,
 };
-use tidings_proto::client::v1::{self as client, Durability};
+use tidings_proto::client::v1::{self as client, Durability, user_presence};
 use tidings_proto::message::v1::{Content, Envelope, Message, MessageId, envelope};
 use tidings_proto::shard::{shard_of, stream_id};
 use tokio::net::TcpListener;
@@ -71,6 +72,8 @@ pub struct Cluster {
     /// Submits are answered with this code instead, while it is not 0.
     pub refuse_with: AtomicU32,
     pub submits: AtomicU32,
+    /// Frames of presence and activity that gateways sent.
+    pub presence_frames: AtomicU32,
     last_submit: Mutex<Option<Submit>>,
     /// What new links are told that the brokers understand.
     pub level: AtomicU32,
@@ -97,6 +100,7 @@ impl Cluster {
             ignore_windows: AtomicBool::new(false),
             refuse_with: AtomicU32::new(0),
             submits: AtomicU32::new(0),
+            presence_frames: AtomicU32::new(0),
             last_submit: Mutex::default(),
             level: AtomicU32::new(1),
             hold_requests: AtomicBool::new(false),
@@ -273,6 +277,7 @@ impl Cluster {
             gateway_frame::Frame::Attach(attach) => self.attach(node, link, frames, attach),
             gateway_frame::Frame::Submit(submit) => self.submit(node, frames, submit),
             gateway_frame::Frame::Request(request) => self.answer(node, frames, request),
+            gateway_frame::Frame::Presence(presence) => self.presence(node, frames, presence),
             gateway_frame::Frame::Detach(detach) => self.detach(link, |session| session.id == detach.session),
             gateway_frame::Frame::Ack(ack) => {
                 let mut state = self.state.lock();
@@ -293,6 +298,31 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    fn presence(&self, node: u64, frames: &mpsc::Sender<BrokerFrame>, presence: Presence) {
+        self.presence_frames.fetch_add(1, Ordering::SeqCst);
+        let Some(presence::Presence::Watch(watch)) = presence.presence else { return };
+        let state = self.state.lock();
+        let leader = state.leaders[watch.shard as usize];
+        let mut changed = PresenceChanged { shard: watch.shard, app: watch.app, ..PresenceChanged::default() };
+        if leader == node {
+            // As a leader that was never asked before.
+            changed.users.extend(watch.users.into_iter().map(|user| {
+                let is_online = state.mailboxes.get(&user.user).is_some_and(|mailbox| !mailbox.sessions.is_empty());
+                let known = client::UserPresence { user: user.user, last_seen_ms: 0, state: 0 };
+                match is_online {
+                    true => client::UserPresence { state: user_presence::State::Online.into(), ..known },
+                    false => {
+                        let (state, last_seen_ms) = (user_presence::State::Offline.into(), user.last_seen_ms);
+                        client::UserPresence { state, last_seen_ms, ..known }
+                    }
+                }
+            }));
+        } else {
+            (changed.code, changed.leader_node) = (ErrorCode::NotLeader.into(), leader);
+        }
+        send(frames, broker_frame::Frame::Presence(changed));
     }
 
     fn answer(&self, node: u64, frames: &mpsc::Sender<BrokerFrame>, request: UserRequest) {

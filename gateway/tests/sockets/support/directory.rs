@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tidings_proto::ErrorCode;
@@ -51,6 +51,8 @@ pub struct TestDirectory {
     revision: watch::Sender<u64>,
     pub token_calls: Arc<AtomicUsize>,
     pub user_calls: Arc<AtomicUsize>,
+    /// It is of a release that has no policies.
+    pub is_old: Arc<AtomicBool>,
     /// While held, questions about users are not answered.
     pub user_gate: Arc<tokio::sync::Mutex<()>>,
     address: SocketAddr,
@@ -64,6 +66,7 @@ struct Service {
     revision: watch::Receiver<u64>,
     token_calls: Arc<AtomicUsize>,
     user_calls: Arc<AtomicUsize>,
+    is_old: Arc<AtomicBool>,
     user_gate: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -82,6 +85,7 @@ impl TestDirectory {
             revision: watch::Sender::new(1),
             token_calls: Arc::default(),
             user_calls: Arc::default(),
+            is_old: Arc::default(),
             user_gate: Arc::default(),
             address: ([127, 0, 0, 1], 0).into(),
             server: Mutex::new(None),
@@ -103,6 +107,7 @@ impl TestDirectory {
             revision: self.revision.subscribe(),
             token_calls: self.token_calls.clone(),
             user_calls: self.user_calls.clone(),
+            is_old: self.is_old.clone(),
             user_gate: self.user_gate.clone(),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -253,6 +258,9 @@ impl Directory for Service {
     }
 
     async fn get_policy(&self, request: Request<GetPolicyRequest>) -> Result<Response<GetPolicyResponse>, Status> {
+        if self.is_old.load(Ordering::SeqCst) {
+            return Err(Status::unimplemented("GetPolicy"));
+        }
         let revision = *self.revision.borrow();
         let policy = self.state.lock().policies.get(&request.into_inner().id).cloned();
         Ok(Response::new(GetPolicyResponse { policy: Some(policy.unwrap_or_default()), revision }))

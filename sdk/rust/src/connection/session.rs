@@ -11,6 +11,7 @@ use tidings_proto::{ErrorCode, PROTOCOL_VERSION, UserId};
 
 use super::backoff::random_up_to;
 use super::inbox::Arrival;
+use super::watching::OWN_REQUEST;
 use super::{Closing, Connection, Effect, Emit, LARGEST_SEND_WINDOW, Online, Phase, Sent};
 use crate::error::{SendError, StopReason};
 use crate::store::{Change, Identity};
@@ -89,10 +90,17 @@ impl<T: Clone> Connection<T> {
                 let again = recorded.code != 0 && recorded.code().next() != Next::Stop;
                 self.reads.recorded(&recorded.from, recorded.id.unwrap_or_default(), again, now);
             }
+            (Frame::Response(response), Phase::Online(_)) if response.id == OWN_REQUEST => {
+                self.watching.prolonged(&response, now);
+            }
             (Frame::Response(response), Phase::Online(_)) => {
                 if let Some((id, answer)) = self.requests.answered(response, now) {
+                    self.watching.answered(id, answer.as_ref().ok(), now);
                     effects.push(Effect::Answered { id, answer });
                 }
+            }
+            (Frame::Presence(update), Phase::Online(_)) => {
+                effects.push(Effect::Emit(Emit::Presence(update.users)));
             }
             (Frame::Pong(_), _) => {}
             // Of a connection that we gave up.
@@ -271,6 +279,7 @@ impl<T: Clone> Connection<T> {
         self.outbox.disconnected();
         self.reads.disconnected();
         self.requests.disconnected();
+        self.watching.disconnected();
         self.phase = Phase::Waiting { until: now + retry_in };
         effects.push(Effect::Emit(Emit::Offline { retry_in, reason }));
     }

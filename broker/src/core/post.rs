@@ -1,0 +1,174 @@
+//! `PostMessage`: a backend's message enters a mailbox, once for each request (promise 2). Under each name that backends
+//! send in, the mailbox gives them a stream and counts in it: such a message is named, ordered and read like any other.
+
+use bytes::Bytes;
+use tidings_proto::ErrorCode;
+use tidings_proto::ids::MAX_ID_BYTES;
+use tidings_proto::mailbox::v1::{AppendMessage, PostMessage, Posted, PostedRecord, ShardRecord};
+use tidings_proto::message::v1::{MessageId, ReceiptRequest};
+use tidings_proto::shard::stream_id;
+
+use super::keys::{self, MailboxId};
+use super::limits::{BACKEND_SLOT, POSTED};
+use super::records::{self, CoreError};
+use super::{Applying, Reply, refused};
+
+const SLOT: u8 = u8::MAX;
+const _: () = assert!(SLOT as u32 == BACKEND_SLOT, "the slot is one byte");
+
+impl Applying<'_> {
+    pub(super) fn post_message(&mut self, post: PostMessage) -> Result<Reply, CoreError> {
+        let PostMessage { message, request_id } = post;
+        let Some(message) = message else { return refused(ErrorCode::InvalidArgument) };
+        let Some(mailbox) = MailboxId::new(&message.app, &message.to) else {
+            return refused(ErrorCode::InvalidArgument);
+        };
+        if !keys::is_id(&message.from) || request_id.len() > MAX_ID_BYTES {
+            return refused(ErrorCode::InvalidArgument);
+        }
+        let mut record = self.posted(&mailbox)?;
+        let same = |known: &&Posted| known.from == message.from && known.request_id == request_id;
+        if !request_id.is_empty()
+            && let Some(known) = record.posted.iter().find(same)
+        {
+            let id = MessageId { stream: known.stream, seq: known.seq };
+            return Ok(Reply::Posted { id, sent_at_ms: known.sent_at_ms, duplicate: true });
+        }
+
+        let (from, mut shard): (_, ShardRecord) =
+            (message.from.clone(), self.load("shard", &keys::shard())?.unwrap_or_default());
+        let id = match self.sender(&keys::sender(&mailbox, &from, SLOT))? {
+            Some(sender) => MessageId { stream: sender.stream, seq: sender.highest + 1 },
+            None => {
+                shard.count += 1;
+                MessageId { stream: stream_id(shard.count, self.core.shard), seq: 1 }
+            }
+        };
+        let append = AppendMessage {
+            from_slot: BACKEND_SLOT,
+            stream: id.stream,
+            seq: id.seq,
+            after: 0,
+            // Nobody is there to be told; who sent it asks.
+            receipts: ReceiptRequest::ReceiptsNone.into(),
+            ..message
+        };
+        let sent_at_ms = match self.append_message(append)? {
+            Reply::Appended { sent_at_ms, .. } => sent_at_ms,
+            refused => return Ok(refused),
+        };
+        if id.seq == 1 {
+            self.store.put(keys::shard(), records::seal(&shard));
+        }
+        let entry = self.mailbox(&mailbox)?.map_or(0, |mailbox| mailbox.last_seq);
+        let MessageId { stream, seq } = id;
+        record.posted.push(Posted { from, request_id, stream, seq, entry, sent_at_ms, expired: false });
+        let too_many = record.posted.len().saturating_sub(POSTED);
+        record.posted.drain(..too_many);
+        self.save_posted(&mailbox, &record);
+        Ok(Reply::Posted { id, sent_at_ms, duplicate: false })
+    }
+
+    /// An entry of a backend went undelivered.
+    pub(super) fn note_expired(&mut self, mailbox: &MailboxId, entry: u64) -> Result<(), CoreError> {
+        let mut record = self.posted(mailbox)?;
+        if let Some(posted) = record.posted.iter_mut().find(|posted| posted.entry == entry) {
+            posted.expired = true;
+            self.save_posted(mailbox, &record);
+        }
+        Ok(())
+    }
+
+    fn posted(&self, mailbox: &MailboxId) -> Result<PostedRecord, CoreError> {
+        Ok(self.load("posted", &keys::posted(mailbox))?.unwrap_or_default())
+    }
+
+    fn save_posted(&mut self, mailbox: &MailboxId, record: &PostedRecord) {
+        let stored: Bytes = records::seal(record);
+        self.store.put(keys::posted(mailbox), stored);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_proto::mailbox::v1::command::Command;
+
+    use super::super::testing::{APP, Shard};
+    use super::*;
+
+    fn post(from: &str, request_id: &str) -> PostMessage {
+        let message = AppendMessage {
+            app: APP.to_owned(),
+            to: "bob".to_owned(),
+            from: from.to_owned(),
+            content: Bytes::from_static(b"\x1a\x02hi"),
+            ..AppendMessage::default()
+        };
+        PostMessage { message: Some(message), request_id: request_id.to_owned() }
+    }
+
+    fn posted(shard: &mut Shard, from: &str, request_id: &str) -> (MessageId, bool) {
+        match shard.apply(Command::PostMessage(post(from, request_id))) {
+            Reply::Posted { id, duplicate, .. } => (id, duplicate),
+            other => panic!("a post was answered {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_is_one_message_however_often_it_comes() {
+        let mut shard = Shard::alone();
+        let (first, duplicate) = posted(&mut shard, "shop", "order 1");
+        assert!(!duplicate);
+        assert_eq!(posted(&mut shard, "shop", "order 1"), (first, true));
+        // Another sender's request is another one, and so is one without a name.
+        let (other, _) = posted(&mut shard, "bank", "order 1");
+        assert_ne!(other.stream, first.stream);
+        let (second, _) = posted(&mut shard, "shop", "");
+        let (third, _) = posted(&mut shard, "shop", "");
+        assert_eq!([second.seq, third.seq], [2, 3]);
+        assert_eq!(shard.messages("bob").len(), 4);
+        shard.check(&["bob"]);
+        assert_eq!(shard.replay().dump(), shard.store.dump());
+    }
+
+    #[test]
+    fn it_remembers_the_last_64() {
+        let mut shard = Shard::alone();
+        let (first, _) = posted(&mut shard, "shop", "0");
+        for request in 1..POSTED {
+            posted(&mut shard, "shop", &request.to_string());
+        }
+        assert_eq!(posted(&mut shard, "shop", "0"), (first, true));
+        posted(&mut shard, "shop", "64");
+        let (again, duplicate) = posted(&mut shard, "shop", "0");
+        assert!(!duplicate && again.seq == 66, "{again:?}");
+    }
+
+    #[test]
+    fn it_is_read_like_any_other_and_nobody_is_told() {
+        let mut shard = Shard::alone();
+        let bob = shard.attach("bob", "phone", None);
+        let (id, _) = posted(&mut shard, "shop", "order 1");
+        shard.ack("bob", &bob, 1);
+        assert_eq!(shard.read("bob", "shop", id.stream, id.seq), Reply::ReadRecorded);
+        assert!(shard.entries("shop", 0).is_empty(), "a backend has no mailbox");
+    }
+
+    #[test]
+    fn what_is_refused_is_not_remembered() {
+        let mut shard = Shard::alone();
+        let full = |request: &str| {
+            let mut full = post("shop", request);
+            full.message.as_mut().unwrap().inbox_limit = 1;
+            Command::PostMessage(full)
+        };
+        assert!(matches!(shard.apply(full("1")), Reply::Posted { .. }));
+        assert_eq!(shard.apply(full("2")), Reply::Refused(ErrorCode::InboxFull));
+        let bob = shard.attach("bob", "phone", None);
+        shard.ack("bob", &bob, 1);
+        assert!(matches!(shard.apply(full("2")), Reply::Posted { duplicate: false, .. }));
+        for bad in [PostMessage::default(), post("", "1"), post("a\0b", "1"), post("shop", &"x".repeat(64))] {
+            assert_eq!(shard.apply(Command::PostMessage(bad)), Reply::Refused(ErrorCode::InvalidArgument));
+        }
+    }
+}

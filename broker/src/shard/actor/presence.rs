@@ -1,0 +1,108 @@
+//! Presence under this leader: gateways ask for users, and are told as it changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidings_proto::ErrorCode;
+use tidings_proto::broker::v1::{PresenceChanged, broker_frame};
+use tidings_proto::client::v1::{UserPresence, user_presence};
+use tokio::time::Instant;
+
+use super::ShardActor;
+use crate::core::MailboxId;
+use crate::link::outbox::Outbox;
+use crate::shard::WatchedMailbox;
+use crate::shard::presence::{Telling, UserState, Watch};
+
+/// Users looked at in one step, before others get their turn.
+const USERS_PER_STEP: usize = 1024;
+/// Users in one frame.
+const USERS_PER_FRAME: usize = 256;
+/// The longest that a gateway may want to be told without asking again.
+const LONGEST_LEASE: Duration = Duration::from_secs(600);
+
+impl ShardActor {
+    pub(super) fn watch(&mut self, outbox: &Arc<Outbox>, users: Vec<WatchedMailbox>, lease: Duration) {
+        if !self.follows_its_reign() {
+            let leader = self.group.leadership().borrow().leader.filter(|leader| *leader != self.node);
+            return outbox.push(not_watched(self.core.shard, ErrorCode::NotLeader, leader.unwrap_or(0)));
+        }
+        let now = Instant::now();
+        let until = now + lease.min(LONGEST_LEASE);
+        let mut is_full = false;
+        for WatchedMailbox { mailbox, is_known, last_seen_ms } in users {
+            let is_online = self.mailboxes.contains_key(&mailbox);
+            let watch = Watch { link: outbox.id, mailbox, is_online, last_seen_ms, is_known, until };
+            is_full |= self.presence.watch(watch, now).is_err();
+        }
+        self.watching_links.insert(outbox.id, outbox.clone());
+        if is_full {
+            outbox.push(not_watched(self.core.shard, ErrorCode::Overloaded, 0));
+        }
+    }
+
+    /// Whether this replica leads; the request may have overtaken the news.
+    pub(super) fn follows_its_reign(&mut self) -> bool {
+        if self.reign.is_none() {
+            let now = self.group.leadership().borrow().clone();
+            self.follow(&now);
+        }
+        self.reign.is_some()
+    }
+
+    pub(super) fn user_came(&mut self, mailbox: &MailboxId) {
+        self.presence.came(mailbox, Instant::now());
+    }
+
+    pub(super) fn user_left(&mut self, mailbox: &MailboxId) {
+        self.presence.left(mailbox, Instant::now(), self.clock.now_ms());
+    }
+
+    pub(super) fn unwatch(&mut self, link: u64) {
+        if self.watching_links.remove(&link).is_some() {
+            self.presence.unlink(link, Instant::now());
+        }
+    }
+
+    /// Tells gateways what is due. A link without room is told later.
+    pub(super) fn tell_presence(&mut self) {
+        if !self.still_leads() {
+            return;
+        }
+        let now = Instant::now();
+        let tellings = self.presence.take_due(now, USERS_PER_STEP);
+        let mut by_link: BTreeMap<(u64, &str), Vec<&Telling>> = BTreeMap::new();
+        for telling in &tellings {
+            by_link.entry((telling.link, telling.mailbox.app())).or_default().push(telling);
+        }
+        for ((link, app), tellings) in by_link {
+            // Of a link that ended meanwhile.
+            let Some(outbox) = self.watching_links.get(&link) else { continue };
+            for tellings in tellings.chunks(USERS_PER_FRAME) {
+                let users = tellings.iter().map(|telling| presence_of(telling)).collect();
+                let (shard, app) = (self.core.shard, app.to_owned());
+                let changed = PresenceChanged { shard, app, users, ..PresenceChanged::default() };
+                if outbox.try_deliver(broker_frame::Frame::Presence(changed)) {
+                    self.metrics.presence_told.increment(tellings.len() as u64);
+                } else {
+                    tellings.iter().for_each(|telling| self.presence.not_told(telling, now));
+                }
+            }
+        }
+    }
+}
+
+fn presence_of(telling: &Telling) -> UserPresence {
+    let (state, last_seen_ms) = match telling.state {
+        UserState::Online => (user_presence::State::Online, 0),
+        UserState::Offline { last_seen_ms } => (user_presence::State::Offline, last_seen_ms),
+    };
+    UserPresence { user: telling.mailbox.user().to_owned(), state: state.into(), last_seen_ms }
+}
+
+/// The answer to a gateway that is told nothing.
+pub fn not_watched(shard: u32, code: ErrorCode, leader_node: u64) -> broker_frame::Frame {
+    let changed = PresenceChanged { shard, code: code.into(), leader_node, ..PresenceChanged::default() };
+    broker_frame::Frame::Presence(changed)
+}

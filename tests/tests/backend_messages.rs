@@ -1,0 +1,150 @@
+//! Messages that backends send: in the mailbox once for each request, also when the node is killed in between, and with a
+//! state that can be asked for.
+
+// A panic is how a test fails, and what it prints is its report.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use tidings_proto::ErrorCode;
+use tidings_proto::control::v1::{
+    CreateApiKeyRequest, CreateAppRequest, GetMessageStatusRequest, MessageStatus, SendMessageRequest, SentMessage,
+};
+use tidings_proto::message::v1::{Content, MessageId, MessageState};
+use tidings_sdk::{AckMode, Event, Events, Message};
+use tidings_tests::{Control, DEADLINE, Node, within};
+use tonic::Status;
+
+fn text(text: &str) -> Content {
+    Content { text: text.to_owned(), ..Content::default() }
+}
+
+fn to_bob(request_id: &str) -> SendMessageRequest {
+    SendMessageRequest {
+        to: "bob".into(),
+        content: Some(text("hello")),
+        request_id: request_id.into(),
+        ..Default::default()
+    }
+}
+
+async fn send(control: &Control, request: SendMessageRequest) -> Result<SentMessage, Status> {
+    control.messages.clone().send_message(request).await.map(tonic::Response::into_inner)
+}
+
+async fn state(control: &Control, from: &str, id: &str) -> Result<MessageState, ErrorCode> {
+    let request = GetMessageStatusRequest { to: "bob".into(), id: id.into(), from: from.into(), ..Default::default() };
+    let asked = control.messages.clone().get_message_status(request).await;
+    asked.map(|answer| MessageStatus::state(answer.get_ref())).map_err(|refused| ErrorCode::of_status(&refused))
+}
+
+async fn becomes(control: &Control, from: &str, id: &str, wanted: MessageState) {
+    let asking = async {
+        while state(control, from, id).await != Ok(wanted) {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(DEADLINE, wanted.as_str_name(), asking).await;
+}
+
+async fn next_message(events: &mut Events) -> Message {
+    within(DEADLINE, "a message comes", async {
+        loop {
+            if let Event::Message(message) = events.next().await.expect("the client goes on") {
+                return message;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_request_is_one_message_whatever_dies_in_between() {
+    let mut node = Node::start().await;
+    let control = node.control().await;
+    let bob = control.user("bob").await;
+    let first = send(&control, to_bob("order 1")).await.unwrap();
+    assert!(!first.repeated);
+    node.restart_after_kill9().await;
+    let control = node.control().await;
+    let again = send(&control, to_bob("order 1")).await.unwrap();
+    assert_eq!(again, SentMessage { repeated: true, ..first.clone() });
+    let second = send(&control, to_bob("order 2")).await.unwrap();
+
+    let (client, mut events) = node.client(&bob, "phone").ack_mode(AckMode::Explicit).connect().unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let message = next_message(&mut events).await;
+        assert_eq!((message.from(), message.text()), ("system", "hello"));
+        ids.push(message.id().to_string());
+        message.ack();
+    }
+    assert_eq!(ids, [first.id, second.id]);
+    client.close().await;
+}
+
+#[tokio::test]
+async fn where_a_message_is() {
+    let node = Node::start().await;
+    let control = node.control().await;
+    let (alice, bob) = (control.user("alice").await, control.user("bob").await);
+    let as_alice = SendMessageRequest { from: "alice".into(), ..to_bob("") };
+    let posted = send(&control, as_alice).await.unwrap().id;
+    let short = send(&control, SendMessageRequest { ttl_ms: Some(1), ..to_bob("") }).await.unwrap().id;
+    let (alice, _alice_events) = node.client(&alice, "phone").connect().unwrap();
+    let own = alice.send("bob", "hello").await.unwrap().sent().await.unwrap().id.to_string();
+    assert_eq!(state(&control, "alice", &posted).await, Ok(MessageState::Waiting));
+    assert_eq!(state(&control, "alice", &own).await, Ok(MessageState::Waiting));
+    becomes(&control, "", &short, MessageState::Expired).await;
+
+    let (bob, mut events) = node.client(&bob, "phone").ack_mode(AckMode::Explicit).connect().unwrap();
+    let (first, second) = (next_message(&mut events).await, next_message(&mut events).await);
+    assert_eq!([first.id().to_string(), second.id().to_string()], [posted.clone(), own.clone()]);
+    first.ack();
+    second.ack();
+    becomes(&control, "alice", &posted, MessageState::Delivered).await;
+    becomes(&control, "alice", &own, MessageState::Ended).await;
+    bob.mark_read(&first).await.unwrap();
+    bob.mark_read(&second).await.unwrap();
+    becomes(&control, "alice", &posted, MessageState::Read).await;
+    becomes(&control, "alice", &own, MessageState::Read).await;
+    assert_eq!(state(&control, "", &short).await, Ok(MessageState::Expired));
+
+    let never = MessageId { stream: own.parse::<MessageId>().unwrap().stream, seq: 1000 }.to_string();
+    assert_eq!(state(&control, "alice", &never).await, Err(ErrorCode::NotFound));
+    assert_eq!(state(&control, "bob", &own).await, Err(ErrorCode::NotFound));
+    assert_eq!(state(&control, "alice", "one.two").await, Err(ErrorCode::InvalidArgument));
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_refused_by_name() {
+    let node = Node::start().await;
+    let mut control = node.control().await;
+    control.user("bob").await;
+    // 4 bytes say that it is a text of so many bytes.
+    let largest = text(&"x".repeat(64 * 1024 - 4));
+    send(&control, SendMessageRequest { content: Some(largest), ..to_bob("") }).await.unwrap();
+    let one_more = text(&"x".repeat(64 * 1024 - 3));
+    for (request, code, named) in [
+        (SendMessageRequest { content: Some(one_more), ..to_bob("") }, ErrorCode::TooLarge, "65537"),
+        (SendMessageRequest { content: None, ..to_bob("") }, ErrorCode::InvalidArgument, "content"),
+        (SendMessageRequest { to: "bbo".into(), ..to_bob("") }, ErrorCode::RecipientUnknown, "bbo"),
+        (SendMessageRequest { to: String::new(), ..to_bob("") }, ErrorCode::InvalidArgument, "to"),
+        (SendMessageRequest { from: "alcie".into(), ..to_bob("") }, ErrorCode::NotFound, "alcie"),
+        (SendMessageRequest { ttl_ms: Some(0), ..to_bob("") }, ErrorCode::InvalidArgument, "ttl_ms"),
+        (to_bob(&"x".repeat(64)), ErrorCode::InvalidArgument, "request_id"),
+        (SendMessageRequest { app: "none".into(), ..to_bob("") }, ErrorCode::RecipientUnknown, "none"),
+    ] {
+        let refused = send(&control, request).await.unwrap_err();
+        assert_eq!(ErrorCode::of_status(&refused), code, "{refused:?}");
+        assert!(refused.message().contains(named), "{refused:?}");
+    }
+
+    // A key of another app sends nothing here.
+    control.apps.create_app(CreateAppRequest { id: "red".into(), ..CreateAppRequest::default() }).await.unwrap();
+    let create = CreateApiKeyRequest { app: "red".into(), ..CreateApiKeyRequest::default() };
+    let key = control.keys.create_api_key(create).await.unwrap().into_inner().secret;
+    let red = Control::connect(&node.control_url(), &key).await;
+    let refused = send(&red, SendMessageRequest { app: "default".into(), ..to_bob("") }).await.unwrap_err();
+    assert_eq!(ErrorCode::of_status(&refused), ErrorCode::PermissionDenied);
+    let refused = send(&red, to_bob("")).await.unwrap_err();
+    assert_eq!(ErrorCode::of_status(&refused), ErrorCode::RecipientUnknown, "its own app has no such user");
+}
