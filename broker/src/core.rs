@@ -5,19 +5,24 @@
 //! - [`attach`]: a device gets its slot and its stream, or takes up the ones it has (promise 5)
 //! - [`cursor`]: acknowledgements, delivered receipts, and when entries go
 //! - [`read`]: read receipts
+//! - [`history`], [`change`], [`conversation`]: what is kept, what becomes of it, and how far the user is in it
 //! - [`post`]: a backend's message; [`locate`]: where a message is
 //! - [`channel`]: what one shard owes the mailboxes of another, exactly once
 //! - [`expiry`]: entries whose time has passed, and mailboxes that want upkeep
 //! - [`group`]: groups: one order at home, a copy of each body per shard, a pointer per member
-//! - [`keys`], [`records`], [`envelope`], [`window`], [`limits`]: how and how much is stored
+//! - [`keys`], [`records`], [`envelope`], [`entry`], [`window`], [`limits`]: how and how much is stored
 
 pub mod append;
 pub mod attach;
+pub mod change;
 pub mod channel;
+pub mod conversation;
 pub mod cursor;
+pub mod entry;
 pub mod envelope;
 pub mod expiry;
 pub mod group;
+pub mod history;
 pub mod keys;
 pub mod limits;
 pub mod locate;
@@ -27,6 +32,8 @@ pub mod read;
 pub mod records;
 pub mod window;
 
+#[cfg(test)]
+mod history_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -38,7 +45,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{Command, ExpandGroups, command};
-use tidings_proto::message::v1::MessageId;
+use tidings_proto::message::v1::{Conversation, MessageId};
 
 pub use attach::AttachedDevice;
 pub use keys::{GroupName, MailboxId};
@@ -46,7 +53,7 @@ pub use records::CoreError;
 use tidings_consensus::{ApplyContext, StateStore};
 
 /// What the proposer of a command is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
     /// Nothing was changed.
     Refused(ErrorCode),
@@ -61,6 +68,8 @@ pub enum Reply {
     CursorMoved { cursor: u64 },
     /// To `MarkRead`.
     ReadRecorded,
+    /// To `UpdateConversation`: as it is now.
+    Conversation(Box<Conversation>),
     /// To `ChannelDeliver`: everything up to here has come. Below `first_seq - 1` there was a gap, and nothing changed.
     ChannelDelivered { up_to: u64 },
     /// To `ChannelTrim`.
@@ -142,6 +151,7 @@ impl Core {
             command::Command::AppendToGroup(append) => applying.append_to_group(append),
             command::Command::UpdateGroup(update) => applying.update_group(update),
             command::Command::ExpandGroups(ExpandGroups {}) => applying.expand_groups(),
+            command::Command::UpdateConversation(update) => applying.update_conversation(update),
             command::Command::PostMessage(post) => applying.post_message(post),
         }
     }

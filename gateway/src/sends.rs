@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;
+use tidings_proto::message::v1::Change;
 use tokio::time::Instant;
+
+use crate::permission::Terms;
 
 /// One send that was taken and not answered.
 #[derive(Debug, Clone)]
@@ -19,10 +22,13 @@ pub(crate) struct Pending {
     pub is_group: bool,
     /// Encoded `Content`.
     pub content: Bytes,
+    /// Instead of content.
+    pub change: Option<Box<Change>>,
     pub ttl_ms: Option<u64>,
     pub receipts: i32,
     /// Of the recipient.
     pub inbox_limit: u32,
+    pub terms: Terms,
     pub taken: Instant,
     /// The link it was submitted on; 0 while it waits to be submitted (again).
     pub link: u64,
@@ -244,8 +250,10 @@ mod tests {
             to: "bob".into(),
             is_group: false,
             content: Bytes::from_static(b"12345"),
+            change: None,
             ttl_ms: None,
             receipts: 0,
+            terms: Terms::default(),
             inbox_limit: 0,
             taken,
             link: 1,

@@ -56,6 +56,7 @@ const TABLE: &[(ErrorCode, Code, u16, Next)] = {
         (E::RateLimited, Code::ResourceExhausted, 4046, Retry),
         (E::TooLarge, Code::InvalidArgument, 4547, Stop),
         (E::OutOfOrder, Code::Aborted, 4048, Retry),
+        (E::TooLate, Code::FailedPrecondition, 4555, Stop),
         (E::StreamSuperseded, Code::Aborted, 4549, Stop),
         (E::GroupPaused, Code::FailedPrecondition, 4554, Stop),
         (E::FeatureOff, Code::PermissionDenied, 4556, Stop),

@@ -160,6 +160,7 @@ mod tests {
                     from_slot,
                     group,
                     group_seq,
+                    ..Message::default()
                 })
             },
         );
@@ -202,7 +203,7 @@ mod tests {
                 ".{0,30}"
             )
                 .prop_map(|(seq, after, to, content, ttl_ms, receipts, group)| {
-                    Frame::Send(Send { seq, after, to, content, ttl_ms, receipts, group })
+                    Frame::Send(Send { seq, after, to, content, ttl_ms, receipts, group, ..Send::default() })
                 }),
             any::<u64>().prop_map(|cursor| Frame::Ack(Ack { cursor })),
             (".{0,30}", message_id()).prop_map(|(from, id)| Frame::Read(Read { from, id: Some(id) })),

@@ -1,10 +1,13 @@
-//! `AppendMessage`: a message enters a mailbox once, behind the ones that its sender sent before.
+//! `AppendMessage`: a message, or a change of one, enters a mailbox once, behind what its sender sent before.
 
 use tidings_proto::ErrorCode;
-use tidings_proto::mailbox::v1::{AppendMessage, SenderRecord};
-use tidings_proto::message::v1::ReceiptRequest;
+use tidings_proto::mailbox::v1::{AppendMessage, Copy, MailboxRecord, SenderRecord};
+use tidings_proto::message::v1::{Block, ReceiptRequest};
 
-use super::envelope::{Entry, MessageHead};
+use super::change;
+use super::channel::Owed;
+use super::entry::Entry;
+use super::envelope::MessageHead;
 use super::keys::{self, MailboxId};
 use super::limits::{DEFAULT_INBOX_ENTRIES, INBOX_BYTES, LAST_SLOT};
 use super::records::{self, CoreError};
@@ -12,10 +15,14 @@ use super::window::Seen;
 use super::{Applying, Reply, refused};
 
 impl Applying<'_> {
-    pub(super) fn append_message(&mut self, append: AppendMessage) -> Result<Reply, CoreError> {
+    pub(super) fn append_message(&mut self, mut append: AppendMessage) -> Result<Reply, CoreError> {
         let (Some(mailbox), Some(slot)) = (MailboxId::new(&append.app, &append.to), valid_slot(&append)) else {
             return refused(ErrorCode::InvalidArgument);
         };
+        let change = append.change.take();
+        if !change.as_ref().is_none_or(change::is_valid) {
+            return refused(ErrorCode::InvalidArgument);
+        }
         let sender_key = keys::sender(&mailbox, &append.from, slot);
         let sender = match self.numbered(&sender_key, &append)? {
             Numbered::New(sender) => sender,
@@ -28,8 +35,33 @@ impl Applying<'_> {
             return refused(ErrorCode::InboxFull);
         }
 
+        if self.blocks(&mailbox, &record, &append.from, Block::Messages)? {
+            return refused(ErrorCode::Blocked);
+        }
+
+        match change {
+            None => self.append_content(&mailbox, &mut record, &append)?,
+            Some(change) => {
+                if let Err(code) = self.append_change(&mailbox, &mut record, &append, change)? {
+                    return refused(code);
+                }
+            }
+        }
+        self.save_mailbox(&mailbox, &record);
+
+        self.accept_number(sender_key, sender, &append);
+        Ok(Reply::Appended { sent_at_ms: self.context.now_ms, duplicate: false })
+    }
+
+    /// Puts a message into the mailbox, and into the history of both where it is to be kept. The caller saves `record`.
+    fn append_content(
+        &mut self,
+        mailbox: &MailboxId,
+        record: &mut MailboxRecord,
+        append: &AppendMessage,
+    ) -> Result<(), CoreError> {
         let now_ms = self.context.now_ms;
-        let expires_at_ms = expires_at_ms(&append, now_ms);
+        let expires_at_ms = expires_at_ms(append, now_ms);
         let head = MessageHead {
             stream: append.stream,
             seq: append.seq,
@@ -41,12 +73,20 @@ impl Applying<'_> {
             from_slot: append.from_slot,
             ..MessageHead::default()
         };
-        let entry = Entry::of_message(&head, &append.content);
-        self.push_entry(&mailbox, &mut record, entry, expires_at_ms);
-        self.save_mailbox(&mailbox, &record);
-
-        self.accept_number(sender_key, sender, &append);
-        Ok(Reply::Appended { sent_at_ms: now_ms, duplicate: false })
+        let whole = Entry::of_message(&head, &append.content);
+        let envelope = whole.envelope();
+        let entry_seq = record.last_seq + 1;
+        let place = self.keep(mailbox, record, &head, envelope.clone(), append.retention_ms, entry_seq)?;
+        let entry = match place {
+            Some(place) => Entry::pointing_at(envelope.clone(), &head, &append.from, place),
+            None => whole,
+        };
+        self.push_entry(mailbox, record, entry, expires_at_ms);
+        if append.sender_retention_ms != 0 && append.from != mailbox.user() {
+            let copy = Copy { envelope, retention_ms: append.sender_retention_ms };
+            self.owe(mailbox.app(), &append.from, Owed::Copy(copy))?;
+        }
+        Ok(())
     }
 
     /// What the number of a message means to whoever keeps the window of its sender device.

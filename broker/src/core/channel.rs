@@ -1,18 +1,20 @@
-//! What a shard owes to senders' mailboxes: receipts and failures. A mailbox of this shard gets its own in the same
+//! What a shard owes to senders' mailboxes: receipts, failures, and copies of what they sent. A mailbox of this shard gets its own in the same
 //! command. One of another shard gets it through a durable channel from shard to shard, whose items are numbered without
 //! gaps: this shard's leader delivers them as often as it takes, the target takes each once (promises 2 and 4).
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{
-    ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, GroupItem, MailboxRecord, channel_item,
+    ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, Copy, GroupItem, MailboxRecord,
+    channel_item,
 };
-use tidings_proto::message::v1::{Failure, Receipt};
+use tidings_proto::message::v1::{Envelope, Failure, Receipt, envelope};
 use tidings_proto::shard::shard_of;
 
-use super::envelope::{Entry, peek};
+use super::entry::Entry;
+use super::envelope::peek;
 use super::keys::{self, GroupName, MailboxId};
-use super::limits::{HARD_INBOX_ENTRIES, INBOX_BYTES, PAGE};
+use super::limits::{CHANNEL_PAGE_BYTES as PAGE_BYTES, PAGE};
 use super::records::{self, CoreError};
 use super::{Applying, Effect, Reply, refused};
 
@@ -21,6 +23,7 @@ use super::{Applying, Effect, Reply, refused};
 pub(super) enum Owed {
     Receipt(Receipt),
     Failure(Failure),
+    Copy(Copy),
 }
 
 /// An item that came, checked.
@@ -40,8 +43,7 @@ impl Applying<'_> {
         owed: Owed,
     ) -> Result<(), CoreError> {
         if user == mailbox.user() {
-            self.receive(mailbox, record, owed);
-            return Ok(());
+            return self.receive(mailbox, record, owed);
         }
         self.owe(mailbox.app(), user, owed)
     }
@@ -53,11 +55,7 @@ impl Applying<'_> {
             let target = MailboxId::new(app, user).ok_or(CoreError::Contradiction("a sender has no id"))?;
             return self.receive_here(&target, owed);
         }
-        let item = match owed {
-            Owed::Receipt(receipt) => channel_item::Item::Receipt(receipt),
-            Owed::Failure(failure) => channel_item::Item::Failure(failure),
-        };
-        let item = ChannelItem { app: app.to_owned(), user: user.to_owned(), item: Some(item), seq: 0 };
+        let item = ChannelItem { app: app.to_owned(), user: user.to_owned(), item: Some(owed.into()), seq: 0 };
         self.push_item(shard, &item)
     }
 
@@ -82,26 +80,24 @@ impl Applying<'_> {
             (Some(record), _) => record,
             // Nobody waits for it: see `receive`.
             (None, Owed::Receipt(_)) => return Ok(()),
-            (None, Owed::Failure(_)) => self.mailbox_or_new(mailbox)?,
+            (None, Owed::Failure(_) | Owed::Copy(_)) => self.mailbox_or_new(mailbox)?,
         };
-        self.receive(mailbox, &mut record, owed);
+        self.receive(mailbox, &mut record, owed)?;
         self.save_mailbox(mailbox, &record);
         Ok(())
     }
 
-    fn receive(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord, owed: Owed) {
-        let entry = match owed {
+    fn receive(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord, owed: Owed) -> Result<(), CoreError> {
+        let event = match owed {
             // A receipt is for the device that sent. Without a device it would only fill the mailbox of a user who never
             // looks into it.
-            Owed::Receipt(_) if record.devices == 0 => return,
-            Owed::Receipt(receipt) => Entry::of_receipt(receipt),
-            Owed::Failure(failure) => Entry::of_failure(failure),
+            Owed::Receipt(_) if record.devices == 0 => return Ok(()),
+            Owed::Receipt(receipt) => envelope::Event::Receipt(receipt),
+            Owed::Failure(failure) => envelope::Event::Failure(failure),
+            Owed::Copy(copy) => return self.receive_copy(mailbox, record, copy),
         };
-        if record.pending_entries >= HARD_INBOX_ENTRIES || record.pending_bytes > 2 * INBOX_BYTES {
-            self.lose_entry(mailbox, record);
-            return;
-        }
-        self.push_entry(mailbox, record, entry, 0);
+        self.push_bounded(mailbox, record, Entry::whole(&Envelope { event: Some(event) }), 0);
+        Ok(())
     }
 
     pub(super) fn channel_deliver(&mut self, deliver: ChannelDeliver) -> Result<Reply, CoreError> {
@@ -149,6 +145,7 @@ impl Applying<'_> {
             }
             channel_item::Item::Receipt(receipt) => Owed::Receipt(receipt),
             channel_item::Item::Failure(failure) => Owed::Failure(failure),
+            channel_item::Item::Copy(copy) => peek(&copy.envelope).is_ok().then_some(Owed::Copy(copy))?,
         };
         let mailbox = MailboxId::new(&item.app, &item.user)?;
         (shard(&item.user) == self.core.shard).then_some(Arrived::Owed(mailbox, owed))
@@ -186,14 +183,29 @@ impl Applying<'_> {
     }
 }
 
-/// A page of a channel, ready to be delivered: what a later receipt says too is left out.
+impl From<Owed> for channel_item::Item {
+    fn from(owed: Owed) -> Self {
+        match owed {
+            Owed::Receipt(receipt) => Self::Receipt(receipt),
+            Owed::Failure(failure) => Self::Failure(failure),
+            Owed::Copy(copy) => Self::Copy(copy),
+        }
+    }
+}
+
+/// A page of a channel, ready to be delivered: what a later receipt says too is left out, and it ends where it is large.
 pub fn page_of_channel(
     source_shard: u32,
     after: u64,
     page: Vec<(Bytes, Bytes)>,
 ) -> Result<Option<ChannelDeliver>, CoreError> {
     let mut items: Vec<ChannelItem> = Vec::with_capacity(page.len().min(PAGE));
+    let mut bytes = 0;
     for (key, stored) in page {
+        bytes += stored.len();
+        if bytes > PAGE_BYTES && !items.is_empty() {
+            break;
+        }
         let seq = keys::channel_item_seq(&key).ok_or(CoreError::Contradiction("an item's key has no number"))?;
         let mut item: ChannelItem = records::open("channel item", stored)?;
         item.seq = seq;

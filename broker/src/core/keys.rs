@@ -15,6 +15,11 @@ const UPKEEP: u8 = 0x08;
 const CHANNEL_OUT: u8 = 0x09;
 const CHANNEL_ITEM: u8 = 0x0a;
 const CHANNEL_IN: u8 = 0x0b;
+const HISTORY: u8 = 0x10;
+const HISTORY_PLACE: u8 = 0x11;
+const CONVERSATION: u8 = 0x12;
+const CONVERSATION_ORDER: u8 = 0x13;
+const HISTORY_DUE: u8 = 0x14;
 const GROUP: u8 = 0x20;
 const GROUP_MEMBER: u8 = 0x21;
 const GROUP_TARGETS: u8 = 0x22;
@@ -27,10 +32,9 @@ const LOCAL_ITEM: u8 = 0x28;
 const EXPANDING: u8 = 0x29;
 const POSTED: u8 = 0x40;
 
-/// The longest key: a sender's of the longest ids.
-pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + MAX_ID_BYTES + 2;
+/// The longest key: that of the retention of a message of the longest ids.
+pub const MAX_KEY_BYTES: usize = 1 + 8 + MAX_MAILBOX_BYTES + MAX_ID_BYTES + 1 + 8;
 const MAX_MAILBOX_BYTES: usize = 2 * (MAX_ID_BYTES + 1);
-const _: () = assert!(1 + 8 + MAX_MAILBOX_BYTES + 8 <= MAX_KEY_BYTES, "an expiry key is shorter than a sender's");
 const _: () = assert!(super::limits::LAST_SLOT == u8::MAX as u32, "a slot is one byte");
 
 /// Names a mailbox in keys and in memory: app, zero, user, zero. Cheap to clone.
@@ -233,6 +237,73 @@ pub fn channel_item_seq(key: &[u8]) -> Option<u64> {
 /// What came through the channel from a shard.
 pub fn channel_in(source: u32) -> Vec<u8> {
     key(CHANNEL_IN, &[&source.to_be_bytes()])
+}
+
+/// A message of a conversation.
+pub fn history(mailbox: &MailboxId, conversation: &str, place: u64) -> Vec<u8> {
+    key(HISTORY, &[&mailbox.0, conversation.as_bytes(), &[0], &place.to_be_bytes()])
+}
+
+/// The place in a message's key.
+pub fn history_place(key: &[u8]) -> Option<u64> {
+    let (kind, rest) = key.split_first()?;
+    let (_, place) = rest.split_last_chunk::<8>()?;
+    (*kind == HISTORY).then_some(u64::from_be_bytes(*place))
+}
+
+/// Where the message with this id stands.
+pub fn place_of(mailbox: &MailboxId, stream: u64, seq: u64) -> Vec<u8> {
+    key(HISTORY_PLACE, &[&mailbox.0, &stream.to_be_bytes(), &seq.to_be_bytes()])
+}
+
+/// A conversation of a mailbox.
+pub fn conversation(mailbox: &MailboxId, conversation: &str) -> Vec<u8> {
+    key(CONVERSATION, &[&mailbox.0, conversation.as_bytes(), &[0]])
+}
+
+/// A conversation's place in the order of a mailbox's: the newest first.
+pub fn conversation_order(mailbox: &MailboxId, at_ms: i64, conversation: &str) -> Vec<u8> {
+    let newest_first = (!u64::try_from(at_ms).unwrap_or(0)).to_be_bytes();
+    key(CONVERSATION_ORDER, &[&mailbox.0, &newest_first, conversation.as_bytes(), &[0]])
+}
+
+/// All conversations of a mailbox in their order, as the ends of a scan.
+pub fn conversations(mailbox: &MailboxId) -> (Vec<u8>, Vec<u8>) {
+    (key(CONVERSATION_ORDER, &[&mailbox.0]), key(CONVERSATION_ORDER, &[&mailbox.0, &[0xff; 9]]))
+}
+
+/// The conversation in the key of its place in the order.
+pub fn ordered_conversation(key: &[u8], mailbox: &MailboxId) -> Option<String> {
+    let (kind, rest) = key.split_first()?;
+    let rest = rest.strip_prefix(&mailbox.0[..])?.get(8..)?;
+    let conversation = std::str::from_utf8(rest.strip_suffix(&[0])?).ok()?;
+    (*kind == CONVERSATION_ORDER).then(|| conversation.to_owned())
+}
+
+/// A message whose retention ends at a time.
+pub fn history_due(at_ms: i64, mailbox: &MailboxId, conversation: &str, place: u64) -> Vec<u8> {
+    key(HISTORY_DUE, &[&time(at_ms), &mailbox.0, conversation.as_bytes(), &[0], &place.to_be_bytes()])
+}
+
+/// Everything whose retention ends before a time, as the ends of a scan.
+pub fn history_due_before(at_ms: i64) -> (Vec<u8>, Vec<u8>) {
+    (key(HISTORY_DUE, &[]), key(HISTORY_DUE, &[&time(at_ms)]))
+}
+
+/// Mailbox, conversation and place in the key of a retention's end.
+pub fn due_message(key: &[u8]) -> Option<(MailboxId, String, u64)> {
+    let (kind, rest) = key.split_first()?;
+    let (_, rest) = rest.split_first_chunk::<8>()?;
+    let (names, place) = rest.split_last_chunk::<8>()?;
+    let names = names.strip_suffix(&[0])?;
+    let end_of_mailbox = names.iter().rposition(|byte| *byte == 0)? + 1;
+    let (mailbox, conversation) = names.split_at(end_of_mailbox);
+    let conversation = std::str::from_utf8(conversation).ok().filter(|text| is_id(text))?;
+    (*kind == HISTORY_DUE).then_some((
+        MailboxId::from_key(mailbox)?,
+        conversation.to_owned(),
+        u64::from_be_bytes(*place),
+    ))
 }
 
 /// A group, in its home.

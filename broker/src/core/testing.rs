@@ -10,7 +10,7 @@ use tidings_proto::mailbox::v1::{
 };
 use tidings_proto::message::v1::{Envelope, Failure, Message, Receipt, envelope};
 
-use super::envelope::{Peeked, peek};
+use super::entry::{self, Stored};
 use super::group::fan_out::fill_bodies;
 use super::{AttachedDevice, Core, CoreError, Effect, GroupName, MailboxId, Reply, encode, keys, records};
 use tidings_consensus::{ApplyContext, MemoryStore, StateStore};
@@ -170,18 +170,27 @@ impl Shard {
     pub fn entries(&self, user: &str, after: u64) -> Vec<(u64, Envelope)> {
         let (from, to) = keys::entries(&mailbox_of(user), after + 1, u64::MAX);
         let entry = |(key, stored): (Bytes, Bytes)| {
-            let envelope = self.resolve(records::open_bytes("entry", stored).unwrap());
+            let envelope = match Stored::open(stored).unwrap().0 {
+                Stored::Whole(envelope) => envelope,
+                Stored::Pointer(pointer) => {
+                    let at = keys::history(&mailbox_of(user), &pointer.conversation, pointer.place);
+                    entry::resolve(pointer, records::open("message", self.store.get(&at).unwrap()).unwrap()).unwrap()
+                }
+                Stored::Group(pointer) => {
+                    let at = keys::group_body(&GroupName::new(APP, &pointer.group).unwrap(), pointer.group_seq);
+                    records::open_bytes("group body", self.store.get(&at).expect("a body that is referred to")).unwrap()
+                }
+            };
             (keys::entry_seq(&key).unwrap(), Envelope::decode(envelope).unwrap())
         };
         self.store.scan(&from, &to, usize::MAX).into_iter().map(entry).collect()
     }
 
-    /// What an entry stands for.
-    fn resolve(&self, envelope: Bytes) -> Bytes {
-        let Peeked::Pointer(pointer) = peek(&envelope).unwrap() else { return envelope };
-        let group = GroupName::new(APP, pointer.group).unwrap();
-        let body = self.store.get(&keys::group_body(&group, pointer.group_seq)).expect("a body that is referred to");
-        records::open_bytes("group body", body).unwrap()
+    /// What the entries of a user count as, in bytes.
+    fn cost(&self, user: &str) -> u64 {
+        let (from, to) = keys::entries(&mailbox_of(user), 1, u64::MAX);
+        let entries = self.store.scan(&from, &to, usize::MAX).into_iter();
+        entries.map(|(_, stored)| Stored::open(stored).unwrap().1).sum()
     }
 
     pub fn messages(&self, user: &str) -> Vec<Message> {
@@ -204,9 +213,7 @@ impl Shard {
         let mut expiring = BTreeSet::new();
         for user in users {
             let record = self.record(user);
-            let (mut pending, mut retained, mut bytes) = (0, 0, 0);
-            let (from, to) = keys::entries(&mailbox_of(user), 1, u64::MAX);
-            bytes += self.store.scan(&from, &to, usize::MAX).iter().map(|(_, stored)| stored.len() as u64).sum::<u64>();
+            let (mut pending, mut retained, bytes) = (0, 0, self.cost(user));
             for (seq, envelope) in self.entries(user, 0) {
                 assert!(seq > record.trimmed_to && seq <= record.last_seq, "{user}: {seq} of {record:?}");
                 if seq > record.delivered_to {

@@ -23,7 +23,8 @@ use super::LinkContext;
 use super::answers::{Answers, Pending, QUESTIONS, refusal};
 use super::outbox::Outbox;
 use super::requests::{self, Refusal};
-use crate::core::envelope::{Entry, MessageHead};
+use crate::core::entry::Entry;
+use crate::core::envelope::MessageHead;
 use crate::core::{GroupName, MailboxId, encode};
 use crate::shard::actor::not_watched;
 use crate::shard::session::SessionKey;
@@ -289,6 +290,10 @@ impl Reader {
             receipts: submit.receipts,
             content: submit.content,
             inbox_limit: submit.inbox_limit,
+            retention_ms: submit.retention_ms,
+            sender_retention_ms: submit.sender_retention_ms,
+            change: submit.change,
+            change_window_ms: submit.change_window_ms,
         };
         let Some(group) = GroupName::new(&append.app, &append.to).filter(|_| to_group) else {
             let command = encode(Command::AppendMessage(append));

@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::relay::Relay;
 
 /// Items in a page, and bytes of what groups say in it, exceeded by one item.
-const PAGE: usize = 512;
+const PAGE: usize = 256;
 const PAGE_BYTES: usize = 1 << 20;
 /// Delivered items that are left in the channel before it is trimmed while there is more to deliver.
 const TRIM_AFTER: u64 = 4096;

@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use prost::Message as _;
 use tidings_proto::broker::v1::{Ack as BrokerAck, Submit, gateway_frame};
 use tidings_proto::client::v1::{Ack, Pong, Read, ReadRecorded, Refused, Send, client_frame, server_frame};
-use tidings_proto::{ErrorCode, GroupId, UserId};
+use tidings_proto::{EffectivePolicy, ErrorCode, GroupId, UserId};
 use tokio::time::Instant;
 
 use super::outbound::UnansweredRead;
@@ -103,8 +103,7 @@ impl<S: Transport> Connection<S> {
         }
         if !send.group.is_empty() {
             // Whether there is such a group, and who is a member, its home knows.
-            let receipts = send.receipts;
-            return self.take_send(send, receipts, 0, now);
+            return self.take_send(send, None, now);
         }
         let app = self.session().token.user.app();
         match self.core.directory.user_cached(&UserKey::text(app, &send.to)) {
@@ -147,19 +146,21 @@ impl<S: Transport> Connection<S> {
         let Some(recipient) = found else {
             return self.refuse(send.seq, ErrorCode::RecipientUnknown, "there is no such user", None);
         };
-        let recipient = recipient.effective();
-        let receipts = permission::receipts(send.receipts, &recipient);
-        let inbox_limit = self.core.config.inbox_limit(recipient.inbox_entries);
-        self.take_send(send, receipts, inbox_limit, now)
+        self.take_send(send, Some(&recipient.effective()), now)
     }
 
-    /// Hands a send on; the recipient's policy says what receipts it gives, and how much its mailbox holds.
-    fn take_send(&mut self, send: Send, receipts: i32, inbox_limit: u32, now: Instant) -> Result<(), Close> {
+    /// Hands a send on. The recipient's policy (none: a group) says what receipts it gives, how much its mailbox holds, and
+    /// how long it keeps things.
+    fn take_send(&mut self, send: Send, recipient: Option<&EffectivePolicy>, now: Instant) -> Result<(), Close> {
         let is_group = !send.group.is_empty();
         let to = if is_group { send.group } else { send.to };
         let Some(shard) = self.core.router.shard(self.session().token.user.app(), &to) else {
             return self.refuse(send.seq, ErrorCode::Unavailable, "no shard map is known", Some(RETRY_AFTER_MS));
         };
+        let own = self.session().policy().effective();
+        let terms = permission::terms(&own, recipient.unwrap_or(&own), send.change.as_ref());
+        let receipts = recipient.map_or(send.receipts, |recipient| permission::receipts(send.receipts, recipient));
+        let inbox_limit = recipient.map_or(0, |recipient| self.core.config.inbox_limit(recipient.inbox_entries));
         let pending = Pending {
             seq: send.seq,
             after: send.after,
@@ -167,9 +168,11 @@ impl<S: Transport> Connection<S> {
             to: to.into_boxed_str(),
             is_group,
             content: send.content.unwrap_or_default().encode_to_vec().into(),
+            change: send.change.map(Box::new),
             ttl_ms: send.ttl_ms,
             receipts,
             inbox_limit,
+            terms: self.core.config.capped(terms),
             taken: now,
             link: 0,
             may_be_accepted: false,
@@ -186,11 +189,12 @@ impl<S: Transport> Connection<S> {
         Ok(())
     }
 
-    /// The link on which a send can go now: of groups a broker of the first release knows nothing, they wait until it was
-    /// upgraded.
+    /// The link on which a send can go now: of groups and changes a broker of the first release knows nothing, they wait
+    /// until it was upgraded.
     pub(super) fn route(&self, pending: &Pending) -> Option<Arc<LinkHandle>> {
         let link = self.core.router.route(pending.shard)?;
-        (!pending.is_group || link.level >= LEVEL).then_some(link)
+        let is_new = pending.is_group || pending.change.is_some();
+        (!is_new || link.level >= LEVEL).then_some(link)
     }
 
     /// Puts a frame in a link's queue; where that is full, this connection reads no further until there is room.
@@ -229,6 +233,10 @@ impl<S: Transport> Connection<S> {
             ttl_ms: pending.ttl_ms,
             receipts: pending.receipts,
             inbox_limit: pending.inbox_limit,
+            retention_ms: pending.terms.retention_ms,
+            sender_retention_ms: pending.terms.sender_retention_ms,
+            change: pending.change.as_deref().cloned(),
+            change_window_ms: pending.terms.change_window_ms,
         })
     }
 

@@ -13,7 +13,7 @@ use crate::requests::Admission;
 use crate::session::{Close, Event};
 use crate::socket::Transport;
 
-/// The first level of a broker that answers requests, and takes messages to groups.
+/// The first level of a broker that answers requests, and takes messages to groups and changes of messages.
 pub(super) const LEVEL: u32 = 1;
 
 /// Of a request that no shard answers.
@@ -66,7 +66,11 @@ impl<S: Transport> Connection<S> {
     /// shard.
     fn shard_of_request(&self, kind: &request::Request) -> Option<u32> {
         match kind {
-            request::Request::ListDevices(_) | request::Request::WatchPresence(_) => Some(self.attachment.shard()),
+            request::Request::ListDevices(_)
+            | request::Request::GetHistory(_)
+            | request::Request::ListConversations(_)
+            | request::Request::UpdateConversation(_)
+            | request::Request::WatchPresence(_) => Some(self.attachment.shard()),
             request::Request::ActOnGroup(_)
             | request::Request::GetGroup(_)
             | request::Request::ListMembers(_)

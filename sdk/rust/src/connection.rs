@@ -91,6 +91,7 @@ impl Default for Config {
 
 /// What happens to the state machine. `T` is the caller's tag on a message.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // Each is handled at once, and most of them are frames.
 pub enum Input<T> {
     /// Begin to connect.
     Start,
@@ -471,7 +472,8 @@ impl<T: Clone> Connection<T> {
 
     fn settled(&self, seq: u64, entry: Entry<T>, result: Result<Sent, SendError>) -> Effect<T> {
         let id = MessageId { stream: self.stream, seq };
-        let (to, receipts, content_bytes) = (entry.to, entry.receipts, entry.content.len());
+        let content_bytes = entry.body_bytes();
+        let (to, receipts) = (entry.to, entry.receipts);
         Effect::Settled(Settled { tag: entry.tag, id, to, receipts, content_bytes, result })
     }
 

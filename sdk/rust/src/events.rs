@@ -9,7 +9,9 @@ use std::time::Duration;
 use futures_util::Stream;
 use parking_lot::Mutex;
 use tidings_proto::client::v1::UserPresence;
-use tidings_proto::message::v1::{self, Activity, Content, Failure, GroupEvent, MessageId, Receipt};
+use tidings_proto::message::v1::{
+    self, Activity, Change as ChangeEvent, Content, Conversation, Failure, GroupEvent, MessageId, Receipt,
+};
 use tokio::sync::{Notify, mpsc};
 
 use crate::connection::Sent;
@@ -23,6 +25,13 @@ pub enum Event {
     Connection(ConnectionState),
     /// A message came.
     Message(Message),
+    /// Another device of this user sent a message. It counts as dealt with when it is shown: the history has it.
+    Sent(v1::Message),
+    /// A message is different from now on: by the other side, or by another device of this user. The server's history has
+    /// it so already.
+    Changed(ChangeEvent),
+    /// One of this user's devices changed how a conversation stands.
+    Conversation(Conversation),
     /// Messages that this device sent were delivered or read, up to a number.
     Receipt(Receipt),
     /// A message that this user's device had sent will not be delivered.

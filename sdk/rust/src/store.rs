@@ -34,6 +34,9 @@ pub struct StoredSend {
     /// The group that it is for.
     #[prost(string, tag = "6")]
     pub group: String,
+    /// An encoded `Change`; empty: it has content.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub change: Bytes,
 }
 
 impl StoredSend {

@@ -10,6 +10,7 @@ mod damage;
 mod failover;
 mod fencing;
 mod groups;
+mod history;
 mod mixed_versions;
 mod policies;
 mod presence;

@@ -8,7 +8,8 @@ use tidings_proto::mailbox::v1::{AppendMessage, GroupMemberRecord, GroupRecord, 
 use super::fan_out::Publication;
 use super::permissions;
 use crate::core::append::{Numbered, expires_at_ms, valid_slot};
-use crate::core::envelope::{Entry, MessageHead};
+use crate::core::entry::Entry;
+use crate::core::envelope::MessageHead;
 use crate::core::keys::{self, GroupName};
 use crate::core::limits::{GROUP_BACKLOG, HUNTED_PER_COMMAND};
 use crate::core::records::{self, CoreError};

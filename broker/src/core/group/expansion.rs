@@ -7,20 +7,19 @@ use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{GroupItem, GroupMemberRecord, GroupPointer, LocalGroupRecord};
 
 use super::{permissions, record_of};
-use crate::core::envelope::{Entry, Peeked, peek};
+use crate::core::entry::Entry;
+use crate::core::envelope::{Peeked, peek};
 use crate::core::keys::{self, GroupName, MailboxId};
-use crate::core::limits::{HARD_INBOX_ENTRIES, INBOX_BYTES};
 use crate::core::records::{self, CoreError};
 use crate::core::{Applying, Effect, Reply};
 
 /// Groups that one command goes on with.
 const GROUPS: usize = 64;
 
-/// What members get: the pointer that is stored for each, and the envelope that it stands for.
+/// What members get: an entry that points to the body.
 struct Gift<'a> {
     group: &'a GroupName,
-    pointer: Entry,
-    envelope: Bytes,
+    entry: Entry,
     expires_at_ms: i64,
 }
 
@@ -29,14 +28,14 @@ impl<'a> Gift<'a> {
         let envelope = records::open_bytes("group body", body.clone())?;
         let peeked = peek(&envelope)?;
         let expires_at_ms = peeked.expires_at_ms();
-        let pointer = Entry::of_pointer(GroupPointer {
+        let pointer = GroupPointer {
             group: group.group().to_owned(),
             group_seq,
             at_ms: peeked.at_ms(),
             expires_at_ms,
             is_message: matches!(peeked, Peeked::Message(_)),
-        });
-        Ok(Self { group, pointer, envelope, expires_at_ms })
+        };
+        Ok(Self { group, entry: Entry::of_group(&pointer, envelope), expires_at_ms })
     }
 }
 
@@ -173,13 +172,7 @@ impl Applying<'_> {
     fn give(&mut self, user: &str, gift: &Gift<'_>) -> Result<bool, CoreError> {
         let mailbox = MailboxId::new(gift.group.app(), user).ok_or(CoreError::Contradiction("a member has no id"))?;
         let mut record = self.mailbox_or_new(&mailbox)?;
-        let has_room = record.pending_entries < HARD_INBOX_ENTRIES && record.pending_bytes <= 2 * INBOX_BYTES;
-        if has_room {
-            let (pointer, envelope) = (gift.pointer.clone(), gift.envelope.clone());
-            self.push_entry_as(&mailbox, &mut record, pointer, envelope, gift.expires_at_ms);
-        } else {
-            self.lose_entry(&mailbox, &mut record);
-        }
+        let has_room = self.push_bounded(&mailbox, &mut record, gift.entry.clone(), gift.expires_at_ms);
         self.save_mailbox(&mailbox, &record);
         Ok(has_room)
     }

@@ -8,7 +8,7 @@ use tidings_proto::mailbox::v1::{
 use tidings_proto::shard::shard_of;
 
 use crate::core::Applying;
-use crate::core::envelope::Entry;
+use crate::core::entry::Entry;
 use crate::core::keys::{self, GroupName};
 use crate::core::records::{self, CoreError};
 

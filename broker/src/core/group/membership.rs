@@ -5,13 +5,13 @@ use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{
     GroupChange, GroupMember, GroupMemberRecord, GroupRecord, GroupTarget, GroupTargetsRecord, UpdateGroup,
 };
-use tidings_proto::message::v1::GroupEvent;
 use tidings_proto::message::v1::group_event::Kind;
+use tidings_proto::message::v1::{Envelope, GroupEvent, envelope};
 use tidings_proto::shard::shard_of;
 
 use super::fan_out::Publication;
 use super::record_of;
-use crate::core::envelope::Entry;
+use crate::core::entry::Entry;
 use crate::core::keys::{self, GroupName};
 use crate::core::limits::USERS_PER_UPDATE;
 use crate::core::records::{self, CoreError};
@@ -151,14 +151,15 @@ impl Applying<'_> {
     ) -> Result<(), CoreError> {
         changing.record.last_seq += 1;
         let group_seq = changing.record.last_seq;
-        let entry = Entry::of_group_event(GroupEvent {
+        let event = GroupEvent {
             group: changing.name.group().to_owned(),
             group_seq,
             kind: kind.into(),
             users,
             by: by.to_owned(),
             at_ms: self.context.now_ms,
-        });
+        };
+        let entry = Entry::whole(&Envelope { event: Some(envelope::Event::GroupEvent(event)) });
         let publication = Publication { is_event: true, ..publication };
         self.publish(&changing.name, group_seq, &entry, &changing.targets, &publication)
     }

@@ -14,7 +14,7 @@ use tidings_proto::mailbox::v1::{
 use tidings_proto::message::v1::{Envelope, envelope};
 use tidings_proto::shard::shard_of;
 
-use crate::core::envelope::{Peeked, peek};
+use crate::core::entry::Stored;
 use crate::core::testing::{APP, Shard, message};
 use crate::core::{AttachedDevice, Effect, GroupName, Reply, keys, records};
 use tidings_consensus::StateStore as _;
@@ -269,8 +269,8 @@ impl World {
             let mut counted = BTreeMap::new();
             for (key, stored) in shard.store.dump() {
                 let seq = match key[0] {
-                    0x05 => match peek(&stored[1..]).unwrap() {
-                        Peeked::Pointer(pointer) => Some(pointer.group_seq),
+                    0x05 => match Stored::open(stored.clone()).unwrap().0 {
+                        Stored::Group(pointer) => Some(pointer.group_seq),
                         _ => None,
                     },
                     0x0a => match records::open::<ChannelItem>("item", stored.clone()).unwrap().item {

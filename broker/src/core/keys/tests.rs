@@ -21,6 +21,12 @@ fn golden_keys() {
     assert_eq!(channel_out(3), [9, 0, 0, 0, 3]);
     assert_eq!(channel_item(3, 258), [&[10, 0, 0, 0, 3], &seq[..]].concat());
     assert_eq!(channel_in(3), [11, 0, 0, 0, 3]);
+    assert_eq!(history(&alice, "bob", 258), [&[16], &name[..], b"bob\0", &seq].concat());
+    assert_eq!(place_of(&alice, 258, 258), [&[17], &name[..], &seq, &seq].concat());
+    assert_eq!(conversation(&alice, "bob"), [&[18], &name[..], b"bob\0"].concat());
+    let inverted = [255, 255, 255, 255, 255, 255, 254, 253];
+    assert_eq!(conversation_order(&alice, 258, "bob"), [&[19], &name[..], &inverted, b"bob\0"].concat());
+    assert_eq!(history_due(258, &alice, "bob", 258), [&[20], &seq[..], &name[..], b"bob\0", &seq].concat());
     assert_eq!(posted(&alice), [&[0x40], &name[..]].concat());
 }
 
@@ -70,6 +76,9 @@ fn keys_are_read_back() {
     assert_eq!(upkeep_mailbox(&upkeep(5, &alice)), Some(alice.clone()));
     assert_eq!(channel_target(&channel_out(3)), Some(3));
     assert_eq!(channel_item_seq(&channel_item(3, 7)), Some(7));
+    assert_eq!(history_place(&history(&alice, "bob", 7)), Some(7));
+    assert_eq!(ordered_conversation(&conversation_order(&alice, 5, "bob"), &alice).as_deref(), Some("bob"));
+    assert_eq!(due_message(&history_due(5, &alice, "bob", 7)), Some((alice.clone(), "bob".to_owned(), 7)));
     assert_eq!((alice.app(), alice.user()), ("a", "alice"));
     assert_eq!(entry_seq(&mailbox(&alice)), None);
 }
@@ -89,6 +98,12 @@ fn ranges_end_where_they_should() {
     let (from, to) = expiring_before(10);
     assert!((from.clone()..to.clone()).contains(&expiry(9, &alice, u64::MAX)));
     assert!(!(from..to).contains(&expiry(10, &alice, 0)));
+    let (from, to) = conversations(&alice);
+    for at_ms in [0, 258, i64::MAX] {
+        assert!((from.clone()..to.clone()).contains(&conversation_order(&alice, at_ms, "zoe")));
+    }
+    let newer = conversation_order(&alice, 6, "zoe");
+    assert!(newer < conversation_order(&alice, 5, "bob"), "the newest comes first");
 }
 
 #[test]
@@ -97,5 +112,5 @@ fn ids_that_would_break_keys_are_refused() {
     assert_eq!(MailboxId::new("a", &"b".repeat(64)), None);
     assert_eq!(MailboxId::new("a", "b\0c"), None);
     let longest = MailboxId::new(&"a".repeat(63), &"b".repeat(63)).unwrap();
-    assert_eq!(sender(&longest, &"c".repeat(63), 255).len(), MAX_KEY_BYTES);
+    assert_eq!(history_due(1, &longest, &"c".repeat(63), 1).len(), MAX_KEY_BYTES);
 }

@@ -7,7 +7,8 @@ use tidings_proto::broker::v1::{Transient, broker_frame};
 use tidings_proto::mailbox::v1::MailboxRecord;
 
 use super::{Done, Page, RETRY_PAGE, ShardActor};
-use crate::core::envelope::{Peeked, peek};
+use crate::core::entry::{self, Stored};
+use crate::core::envelope::peek;
 use crate::core::{CoreError, Effect, GroupName, MailboxId, keys, records};
 use crate::error::Error;
 use crate::shard::session::{Blocked, Entry, SessionKey};
@@ -153,18 +154,26 @@ impl ShardActor {
     }
 }
 
-/// An entry with the envelope that it stands for; `None` when it went while the page was read.
+/// An entry with the envelope that it stands for; `None` when it or the body went while the page was read.
 fn read_entry(view: &StateView, mailbox: &MailboxId, key: &[u8], stored: Bytes) -> Result<Option<Entry>, Error> {
     let seq = keys::entry_seq(key).ok_or(CoreError::Contradiction("an entry's key has no number"))?;
-    let envelope = records::open_bytes("entry", stored)?;
-    let peeked = peek(&envelope)?;
-    let expires_at_ms = peeked.expires_at_ms();
-    let Peeked::Pointer(pointer) = peeked else { return Ok(Some(Entry { seq, envelope, expires_at_ms })) };
-    let group = GroupName::new(mailbox.app(), pointer.group);
-    let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
-    match view.get(&keys::group_body(&group, pointer.group_seq))? {
-        Some(body) => Ok(Some(Entry { seq, envelope: records::open_bytes("group body", body)?, expires_at_ms })),
-        None if view.get(key)?.is_none() => Ok(None),
-        None => Err(CoreError::Contradiction("an entry points to a body that is gone").into()),
-    }
+    let envelope = match Stored::open(stored)?.0 {
+        Stored::Whole(envelope) => envelope,
+        Stored::Pointer(pointer) => {
+            let at = keys::history(mailbox, &pointer.conversation, pointer.place);
+            let Some(record) = view.get(&at)? else { return Ok(None) };
+            entry::resolve(pointer, records::open("message", record)?)?
+        }
+        Stored::Group(pointer) => {
+            let group = GroupName::new(mailbox.app(), &pointer.group);
+            let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
+            match view.get(&keys::group_body(&group, pointer.group_seq))? {
+                Some(body) => records::open_bytes("group body", body)?,
+                None if view.get(key)?.is_none() => return Ok(None),
+                None => return Err(CoreError::Contradiction("an entry points to a body that is gone").into()),
+            }
+        }
+    };
+    let expires_at_ms = peek(&envelope)?.expires_at_ms();
+    Ok(Some(Entry { seq, envelope, expires_at_ms }))
 }

@@ -76,9 +76,14 @@ impl ShardActor {
             let due = tokio::task::spawn_blocking(move || {
                 let (from, to) = keys::expiring_before(now_ms);
                 let (upkeep_from, upkeep_to) = keys::upkeep_before(now_ms.saturating_add(1));
-                Ok::<_, Error>(
-                    !view.scan(&from, &to, 1)?.is_empty() || !view.scan(&upkeep_from, &upkeep_to, 1)?.is_empty(),
-                )
+                let (history_from, history_to) = keys::history_due_before(now_ms);
+                let ranges = [(from, to), (upkeep_from, upkeep_to), (history_from, history_to)];
+                for (from, to) in ranges {
+                    if !view.scan(&from, &to, 1)?.is_empty() {
+                        return Ok(true);
+                    }
+                }
+                Ok::<_, Error>(false)
             });
             match due.await {
                 Ok(Ok(true)) => {

@@ -24,6 +24,8 @@ pub struct Entry<T> {
     pub to: Recipient,
     /// An encoded `Content`.
     pub content: Bytes,
+    /// An encoded `Change`; empty: it has content.
+    pub change: Bytes,
     /// As in `Send.ttl_ms`.
     pub ttl_ms: Option<u64>,
     /// As in `Send.receipts`.
@@ -277,7 +279,11 @@ impl<T> Outbox<T> {
                 after,
                 to: entry.to.user(),
                 group: entry.to.group(),
-                content: &entry.content,
+                body: if entry.change.is_empty() {
+                    wire::Body::Content(&entry.content)
+                } else {
+                    wire::Body::Change(&entry.change)
+                },
                 ttl_ms: entry.ttl_ms,
                 receipts: entry.receipts,
             };
@@ -340,7 +346,18 @@ impl<T> Entry<T> {
     /// A new message of the application.
     pub fn new(to: Recipient, content: Bytes, ttl_ms: Option<u64>, receipts: i32, tag: T) -> Self {
         let (state, tag) = (EntryState::Queued, Some(tag));
-        Self { to, content, ttl_ms, receipts, tag, maybe_transmitted: false, state, attempts: 0 }
+        let change = Bytes::new();
+        Self { to, content, change, ttl_ms, receipts, tag, maybe_transmitted: false, state, attempts: 0 }
+    }
+
+    /// A change of an earlier message.
+    pub fn of_change(to: Recipient, change: Bytes, tag: T) -> Self {
+        Self { change, ..Self::new(to, Bytes::new(), None, 0, tag) }
+    }
+
+    /// Bytes of what it carries.
+    pub fn body_bytes(&self) -> usize {
+        self.content.len() + self.change.len()
     }
 
     /// Only for devices that are online now.
@@ -367,6 +384,7 @@ impl<T> Entry<T> {
             ttl_ms: self.ttl_ms,
             receipts: self.receipts,
             group: self.to.group().to_owned(),
+            change: self.change.clone(),
         }
     }
 
@@ -374,6 +392,7 @@ impl<T> Entry<T> {
         Self {
             to,
             content: send.content,
+            change: send.change,
             ttl_ms: send.ttl_ms,
             receipts: send.receipts,
             tag: None,
@@ -387,6 +406,7 @@ impl<T> Entry<T> {
         Self {
             to,
             content: Bytes::new(),
+            change: Bytes::new(),
             ttl_ms: None,
             receipts: 0,
             tag: None,
