@@ -9,10 +9,12 @@ mod audit;
 mod chat;
 mod cluster;
 mod control;
+mod conversations;
 mod duration;
 mod exit;
 mod gateway;
 mod group;
+mod history;
 mod key;
 mod listen;
 mod output;
@@ -22,6 +24,7 @@ mod recover;
 mod send;
 mod token;
 mod user;
+mod wording;
 
 use std::process::ExitCode;
 
@@ -59,6 +62,10 @@ pub enum Command {
     Listen(listen::ListenCommand),
     /// Chat in the terminal: `@bob hi` sends to bob, a plain line to the last one
     Chat(chat::ChatCommand),
+    /// Print messages of a conversation, from the server
+    History(history::HistoryCommand),
+    /// List a user's conversations, the newest first, with what is unread
+    Conversations(conversations::ConversationsCommand),
     /// Tell who is online, once or as it changes
     Presence(presence::PresenceCommand),
     Audit(Box<audit::AuditCommand>),
@@ -83,6 +90,8 @@ pub fn run(command: Command) -> ExitCode {
             Command::Send(command) => command.run().await,
             Command::Listen(command) => command.run().await,
             Command::Chat(command) => command.run().await,
+            Command::History(command) => command.run().await,
+            Command::Conversations(command) => command.run().await,
             Command::Presence(command) => command.run().await,
             Command::Audit(command) => command.run().await,
             Command::Recover(command) => command.run(),

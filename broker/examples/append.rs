@@ -116,6 +116,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         clock: Clock::system(),
         membership: Membership::new("bench", Secret::random(""))?,
         dialer: Dialer::default(),
+        groups: None,
         map,
         health: health.clone(),
         shutdown: shutdown.clone(),

@@ -15,6 +15,8 @@ use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 
 use crate::config::BrokerConfig;
+use crate::group_feed::GroupFeed;
+use crate::group_feed::registry::GroupRegistry;
 use crate::link::links::Links;
 use crate::link::{BrokerService, LinkContext};
 use crate::metrics::Metrics;
@@ -37,6 +39,8 @@ pub struct BrokerOptions {
     /// What nodes show each other.
     pub membership: Membership,
     pub dialer: Dialer,
+    /// What tells of groups; unset, there are none.
+    pub groups: Option<GroupRegistry>,
     /// Where the shards are; the first one with shards begins the work. Fed by the node's heartbeat.
     pub map: watch::Receiver<ShardMap>,
     pub health: Health,
@@ -62,6 +66,7 @@ impl Broker {
             shards: shards.clone(),
             links: links.clone(),
             map: options.map.clone(),
+            groups: options.groups.clone(),
             config: config.clone(),
             clock: options.clock.clone(),
             metrics: metrics.clone(),
@@ -79,6 +84,7 @@ impl Broker {
             shards,
             links,
             relay,
+            registry: options.groups.clone(),
             map: options.map,
             health: options.health.component("broker"),
             shutdown: options.shutdown,
@@ -86,6 +92,9 @@ impl Broker {
             opened: Opened::default(),
         };
         tasks.spawn(placer.run());
+        if let Some(registry) = options.groups {
+            tasks.spawn(GroupFeed { registry, shards: context.shards.clone() }.run(context.shutdown.clone()));
+        }
         Self { context, membership: options.membership, tasks }
     }
 

@@ -5,17 +5,24 @@
 //! - [`attach`]: a device gets its slot and its stream, or takes up the ones it has (promise 5)
 //! - [`cursor`]: acknowledgements, delivered receipts, and when entries go
 //! - [`read`]: read receipts
+//! - [`history`], [`change`], [`conversation`]: what is kept, what becomes of it, and how far the user is in it
 //! - [`post`]: a backend's message; [`locate`]: where a message is
 //! - [`channel`]: what one shard owes the mailboxes of another, exactly once
 //! - [`expiry`]: entries whose time has passed, and mailboxes that want upkeep
-//! - [`keys`], [`records`], [`envelope`], [`window`], [`limits`]: how and how much is stored
+//! - [`group`]: groups: one order at home, a copy of each body per shard, a pointer per member
+//! - [`keys`], [`records`], [`envelope`], [`entry`], [`window`], [`limits`]: how and how much is stored
 
 pub mod append;
 pub mod attach;
+pub mod change;
 pub mod channel;
+pub mod conversation;
 pub mod cursor;
+pub mod entry;
 pub mod envelope;
 pub mod expiry;
+pub mod group;
+pub mod history;
 pub mod keys;
 pub mod limits;
 pub mod locate;
@@ -26,6 +33,8 @@ pub mod records;
 pub mod window;
 
 #[cfg(test)]
+mod history_tests;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod scenarios;
@@ -35,16 +44,16 @@ mod testing;
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_proto::ErrorCode;
-use tidings_proto::mailbox::v1::{Command, command};
-use tidings_proto::message::v1::MessageId;
+use tidings_proto::mailbox::v1::{Command, ExpandGroups, command};
+use tidings_proto::message::v1::{Conversation, MessageId};
 
 pub use attach::AttachedDevice;
-pub use keys::MailboxId;
+pub use keys::{GroupName, MailboxId};
 pub use records::CoreError;
 use tidings_consensus::{ApplyContext, StateStore};
 
 /// What the proposer of a command is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
     /// Nothing was changed.
     Refused(ErrorCode),
@@ -59,6 +68,8 @@ pub enum Reply {
     CursorMoved { cursor: u64 },
     /// To `MarkRead`.
     ReadRecorded,
+    /// To `UpdateConversation`: as it is now.
+    Conversation(Box<Conversation>),
     /// To `ChannelDeliver`: everything up to here has come. Below `first_seq - 1` there was a gap, and nothing changed.
     ChannelDelivered { up_to: u64 },
     /// To `ChannelTrim`.
@@ -70,6 +81,10 @@ pub enum Reply {
         /// The limit was reached: there may be more.
         more: bool,
     },
+    /// To `UpdateGroup`: the revision of the registry that the group stands at now.
+    GroupStands { revision: u64 },
+    /// To `ExpandGroups`: whether there is more to do.
+    GroupsExpanded { more: bool },
 }
 
 /// What the leader's memory has to know of what was applied.
@@ -88,6 +103,8 @@ pub enum Effect {
     Lost { mailbox: MailboxId },
     /// There is something in the channel to this shard.
     Owed { target: u32 },
+    /// Something in a group waits to be brought to its members here.
+    Expanding,
 }
 
 /// A shard's place in its cluster, fixed for the cluster's life.
@@ -108,9 +125,21 @@ impl Core {
         store: &mut dyn StateStore,
         effects: &mut Vec<Effect>,
     ) -> Result<Reply, CoreError> {
+        self.apply_within(limits::EXPANDED_PER_COMMAND, context, command, store, effects)
+    }
+
+    /// As [`apply`](Self::apply), with another limit of places in mailboxes that the command gives: for tests.
+    fn apply_within(
+        self,
+        places: usize,
+        context: &ApplyContext,
+        command: &[u8],
+        store: &mut dyn StateStore,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Reply, CoreError> {
         let command = Command::decode(command).map_err(|error| CoreError::UnknownCommand(error.to_string()))?;
         let command = command.command.ok_or_else(|| CoreError::UnknownCommand("of an unknown kind".to_owned()))?;
-        let mut applying = Applying { core: self, context, store, effects };
+        let mut applying = Applying { core: self, context, store, effects, places };
         match command {
             command::Command::AppendMessage(append) => applying.append_message(append),
             command::Command::MoveCursor(cursor) => applying.move_cursor(cursor),
@@ -119,6 +148,10 @@ impl Core {
             command::Command::ChannelDeliver(deliver) => applying.channel_deliver(deliver),
             command::Command::ChannelTrim(trim) => applying.channel_trim(trim),
             command::Command::ExpireDue(due) => applying.expire_due(due.limit),
+            command::Command::AppendToGroup(append) => applying.append_to_group(append),
+            command::Command::UpdateGroup(update) => applying.update_group(update),
+            command::Command::ExpandGroups(ExpandGroups {}) => applying.expand_groups(),
+            command::Command::UpdateConversation(update) => applying.update_conversation(update),
             command::Command::PostMessage(post) => applying.post_message(post),
         }
     }
@@ -135,6 +168,8 @@ struct Applying<'a> {
     context: &'a ApplyContext,
     store: &'a mut dyn StateStore,
     effects: &'a mut Vec<Effect>,
+    /// Places in mailboxes that this command may still give to what stands in groups.
+    places: usize,
 }
 
 fn refused(code: ErrorCode) -> Result<Reply, CoreError> {

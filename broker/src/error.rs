@@ -18,6 +18,9 @@ pub enum Error {
     /// The shard map makes no sense.
     #[error("the shard map of epoch {epoch} is not usable: {reason}")]
     ShardMap { epoch: u64, reason: String },
+    /// What the registry says of a group could not be taken in yet.
+    #[error("groups: {0}")]
+    GroupFeed(String),
     /// Another node did not take what was relayed.
     #[error("shard {shard} did not take what it is owed: {reason}")]
     Relay { shard: u32, reason: String },

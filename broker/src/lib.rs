@@ -8,6 +8,7 @@
 //! - [`post`]: messages of backends, and where a message is
 //! - [`query`]: what a shard's state answers to its users' questions
 //! - [`relay`]: from shard to shard, in this process or over gRPC
+//! - [`group_feed`]: what the control plane says of groups, into the shards that are their homes
 //! - [`broker`]: puts the parts of a node together; [`placer`] opens the shards that the shard map places on it
 //! - [`config`], [`error`], [`metrics`]
 
@@ -15,6 +16,7 @@ pub mod broker;
 pub mod config;
 pub mod core;
 pub mod error;
+pub mod group_feed;
 pub mod link;
 pub mod machine;
 pub mod metrics;
@@ -28,3 +30,4 @@ pub mod shards;
 pub use broker::{Broker, BrokerOptions, group_of};
 pub use config::BrokerConfig;
 pub use error::Error;
+pub use group_feed::registry::GroupRegistry;

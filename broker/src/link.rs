@@ -28,6 +28,7 @@ use tokio::sync::{Semaphore, watch};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::config::BrokerConfig;
+use crate::group_feed::registry::GroupRegistry;
 use crate::metrics::Metrics;
 use crate::relay;
 use crate::shards::Shards;
@@ -41,6 +42,7 @@ pub struct LinkContext {
     pub shards: Shards,
     pub links: Links,
     pub map: watch::Receiver<ShardMap>,
+    pub groups: Option<GroupRegistry>,
     pub config: Arc<BrokerConfig>,
     pub clock: Clock,
     pub metrics: Metrics,

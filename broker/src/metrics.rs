@@ -31,6 +31,9 @@ pub struct Metrics {
     pub relayed: Counter,
     /// Times that the channel to another shard could not be emptied.
     pub relay_failures: Counter,
+    /// Commands that brought groups to a revision of the registry, and attempts that failed.
+    pub group_updates: Counter,
+    pub group_update_failures: Counter,
     /// Changes of users' presence that gateways were told.
     pub presence_told: Counter,
     /// Applying one command.
@@ -53,6 +56,8 @@ impl Metrics {
             expired: counter!("tidings_broker_expired_total"),
             relayed: counter!("tidings_broker_channel_items_relayed_total"),
             relay_failures: counter!("tidings_broker_channel_failures_total"),
+            group_updates: counter!("tidings_broker_group_updates_total"),
+            group_update_failures: counter!("tidings_broker_group_update_failures_total"),
             presence_told: counter!("tidings_broker_presence_told_total"),
             apply_seconds: histogram!("tidings_broker_apply_seconds"),
         }

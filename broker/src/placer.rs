@@ -18,6 +18,9 @@ use crate::broker::group_of;
 use crate::config::BrokerConfig;
 use crate::core::Core;
 use crate::error::Error;
+use crate::group_feed::news::GroupNews;
+use crate::group_feed::registrar::Registrar;
+use crate::group_feed::registry::GroupRegistry;
 use crate::link::links::Links;
 use crate::machine::{Observer, ShardMachine};
 use crate::metrics::Metrics;
@@ -46,6 +49,8 @@ pub struct Placer {
     pub shards: Shards,
     pub links: Links,
     pub relay: Relay,
+    /// Unset where there is no control plane, and with it no groups.
+    pub registry: Option<GroupRegistry>,
     pub map: watch::Receiver<ShardMap>,
     pub health: Component,
     pub shutdown: Shutdown,
@@ -216,8 +221,14 @@ impl Placer {
         tasks.spawn(self.tasks.track_future(actor.run(shutdown.clone())));
         tasks.spawn(self.tasks.track_future(courier.run(shutdown.clone())));
         tasks.spawn(self.tasks.track_future(reconciler.run(shutdown.clone())));
+        let news = Arc::new(GroupNews::default());
+        if let Some(registry) = self.registry.clone() {
+            let (group, news, metrics) = (group.clone(), news.clone(), self.metrics.clone());
+            let registrar = Registrar { core, group, news, registry, metrics };
+            tasks.spawn(self.tasks.track_future(registrar.run(shutdown.clone())));
+        }
         self.opened.shards.insert(core.shard, Open { shutdown, tasks });
-        self.shards.insert(core.shard, ShardHandle { core, group, requests, voters, exclude });
+        self.shards.insert(core.shard, ShardHandle { core, group, requests, voters, news, exclude });
         tracing::info!(shard = core.shard, replicas = placement.replicas.len(), "shard opened");
         Ok(())
     }

@@ -27,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::core::{Core, MailboxId, Reply};
 use crate::error::Error;
+use crate::group_feed::news::GroupNews;
 use crate::link::outbox::Outbox;
 use crate::machine::ShardMachine;
 use session::SessionKey;
@@ -84,6 +85,8 @@ pub struct ShardHandle {
     pub requests: mpsc::Sender<Request>,
     /// How many replicas vote, as the leader counted them last.
     pub voters: Arc<AtomicUsize>,
+    /// Groups whose home this is, and that have changed in the registry.
+    pub news: Arc<GroupNews>,
     /// Members that have lost their data: the leader lets them out.
     pub exclude: watch::Sender<BTreeSet<NodeId>>,
 }

@@ -8,6 +8,7 @@ use tidings_node::Section;
 use tidings_proto::frame::{DEFAULT_MAX_CONTENT_BYTES, FRAME_OVERHEAD_BYTES};
 
 use crate::limits::check_url;
+use crate::permission::Terms;
 use crate::presence::WatchLimits;
 use crate::rate::Rate;
 
@@ -56,6 +57,10 @@ pub struct GatewayConfig {
     pub outcome_unknown_ms: u32,
     /// Undelivered entries that a recipient's mailbox may hold, whatever its policy says; 0: what its policy says.
     pub inbox_limit: u32,
+    /// Messages stay in no history for longer than so many seconds, whatever policies say; 0 is not at all.
+    pub history_seconds: u32,
+    /// No message is edited, recalled or wiped after so many seconds, whatever policies say.
+    pub change_window_seconds: u32,
     /// Tokens, and as many users, whose state is remembered.
     pub cache_entries: u32,
     /// Users whom clients of this gateway watch, all together; a watch of more is answered with OVERLOADED.
@@ -101,6 +106,8 @@ impl Default for GatewayConfig {
             retry_ms: 800,
             outcome_unknown_ms: 10_000,
             inbox_limit: 0,
+            history_seconds: u32::MAX,
+            change_window_seconds: u32::MAX,
             cache_entries: 200_000,
             presence_watched: 200_000,
             presence_lease_ms: 120_000,
@@ -207,6 +214,16 @@ impl GatewayConfig {
 
     pub(crate) fn drain_timeout(&self) -> Duration {
         millis(self.drain_timeout_ms)
+    }
+
+    /// What policies say, within what this gateway allows.
+    pub(crate) fn capped(&self, terms: Terms) -> Terms {
+        let history_ms = u64::from(self.history_seconds) * 1000;
+        Terms {
+            retention_ms: terms.retention_ms.min(history_ms),
+            sender_retention_ms: terms.sender_retention_ms.min(history_ms),
+            change_window_ms: terms.change_window_ms.min(u64::from(self.change_window_seconds) * 1000),
+        }
     }
 
     pub(crate) fn frame_rate(&self) -> Rate {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::config::GatewayConfig;
 use crate::directory::Directory;
+use crate::groups::Groups;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::presence::Presence;
@@ -25,6 +26,7 @@ pub(crate) struct Core {
     pub registry: Arc<Registry>,
     pub directory: Arc<Directory>,
     pub router: Arc<Router>,
+    pub groups: Groups,
     pub presence: Arc<Presence>,
     pub limits: Arc<Limits>,
     pub metrics: Arc<Metrics>,
@@ -38,12 +40,14 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    #[allow(clippy::too_many_arguments)] // Called once; each is a part of the gateway.
     pub fn new(
         config: GatewayConfig,
         clock: Clock,
         registry: Arc<Registry>,
         directory: Arc<Directory>,
         router: Arc<Router>,
+        groups: Groups,
         limits: Arc<Limits>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
@@ -57,6 +61,7 @@ impl Core {
             directory,
             presence: router.presence().clone(),
             router,
+            groups,
             limits,
             metrics,
             frame_rate,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use tidings_node::control_plane::ControlPlaneNodes;
 use tidings_node::health::Component;
 use tidings_node::membership::{MemberClient, Membership};
 use tidings_node::{Clock, Dialer, Health, Shutdown};
@@ -20,6 +21,7 @@ use crate::control_plane::ControlPlane;
 use crate::core::{Core, inbox_limits};
 use crate::directory::Directory;
 use crate::error::GatewayError;
+use crate::groups::Groups;
 use crate::limits::{Limits, Shared};
 use crate::link::LinkContext;
 use crate::listener::{self, Door};
@@ -68,6 +70,7 @@ impl Gateway {
     pub fn start(config: GatewayConfig, environment: Environment) -> Result<Self, GatewayError> {
         let Environment { name, clock, shutdown, health, cluster, membership, dialer, control_plane, tls } =
             environment;
+        let groups = groups_of(&control_plane, &membership, &dialer)?;
         let control_plane = Arc::new(ControlPlane::new(&control_plane, &membership, &dialer)?);
         let listener = listener::bind(config.listen)?;
         let address =
@@ -99,7 +102,7 @@ impl Gateway {
             metrics.clone(),
         );
         let limits = limits(&config, &cluster, &metrics)?;
-        let core = Core::new(config, clock, registry, directory, router, limits, metrics);
+        let core = Core::new(config, clock, registry, directory, router, groups, limits, metrics);
         let door = Arc::new(Door {
             core: core.clone(),
             admissions: admissions.clone(),
@@ -147,6 +150,15 @@ impl Gateway {
             tracing::error!(%error, "the gateway failed");
         }
     }
+}
+
+fn groups_of(addresses: &[String], membership: &Membership, dialer: &Dialer) -> Result<Groups, GatewayError> {
+    let nodes = ControlPlaneNodes::new(addresses, membership, dialer);
+    let refused = |error: tonic::transport::Error| GatewayError::ControlPlaneAddress {
+        address: addresses.join(", "),
+        reason: error.to_string(),
+    };
+    nodes.map(Groups::new).map_err(refused)
 }
 
 /// The rate limits of policies, shared with other gateways where that is configured.

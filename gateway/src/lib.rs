@@ -8,6 +8,7 @@
 //! - `handshake`, `connection`, `session`, `registry`: from `Hello` to the end of a session
 //! - `sends`, `requests`, `attachment`, `rate`: a session's windows, its place at the broker, its limits
 //! - `directory`, `control_plane`, `watch`: tokens, users and policies, cached and followed
+//! - `groups`: what clients do to groups, in the control plane
 //! - `limits`: the rate limits of policies, shared by all gateways where there is Redis
 //! - `permission`: what else a policy says to a message
 //! - `cache`: a bounded map
@@ -29,6 +30,7 @@ mod connection;
 mod control_plane;
 mod core;
 mod directory;
+mod groups;
 mod handshake;
 mod http;
 mod leaders;

@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 use tidings_proto::client::v1::Send;
-use tidings_proto::message::v1::ReceiptRequest;
+use tidings_proto::message::v1::{Change, ReceiptRequest, change};
 use tidings_proto::policy::v1::Audience;
 use tidings_proto::{EffectivePolicy, ErrorCode};
 
@@ -19,18 +19,47 @@ pub(crate) fn to_send(policy: &EffectivePolicy, send: &Send, max_content_bytes: 
     if !policy.messages {
         return forbidden(ErrorCode::FeatureOff, "messages are switched off for this user");
     }
+    if !send.group.is_empty() && !policy.groups {
+        return forbidden(ErrorCode::FeatureOff, "groups are switched off for this user");
+    }
     if policy.audience == Audience::Nobody {
         return forbidden(ErrorCode::RefusedByPolicy, "this user may send to nobody");
     }
-    let Some(content) = &send.content else {
-        return forbidden(ErrorCode::InvalidArgument, "Send.content is missing");
+    let size = match (&send.content, &send.change) {
+        (Some(content), None) => content.encoded_len(),
+        (None, Some(change)) if send.ttl_ms.is_none() => change.encoded_len(),
+        _ => return forbidden(ErrorCode::InvalidArgument, "a Send has content, or a change and no ttl_ms"),
     };
-    let (size, most) = (content.encoded_len(), max_content_bytes.min(policy.max_message_bytes));
+    let most = max_content_bytes.min(policy.max_message_bytes);
     if size > most as usize {
         let message = format!("the content has {size} bytes, at most {most} are taken");
         return Err(Forbidden { code: ErrorCode::TooLarge, message });
     }
     Ok(())
+}
+
+/// How long a message is kept, and how long after it its sender may change it; in ms.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// In the recipient's history.
+    pub retention_ms: u64,
+    /// In the sender's.
+    pub sender_retention_ms: u64,
+    pub change_window_ms: u64,
+}
+
+/// What the policies of both say to a message, or to a change of one.
+pub(crate) fn terms(sender: &EffectivePolicy, recipient: &EffectivePolicy, change: Option<&Change>) -> Terms {
+    let window_seconds = match change.map(Change::kind) {
+        None => 0,
+        Some(change::Kind::Edit) => sender.edit_window_seconds,
+        Some(_) => sender.recall_window_seconds,
+    };
+    Terms {
+        retention_ms: recipient.history_seconds.saturating_mul(1000),
+        sender_retention_ms: sender.history_seconds.saturating_mul(1000),
+        change_window_ms: u64::from(window_seconds) * 1000,
+    }
 }
 
 /// Which of the receipts that a sender asked for its recipient's policy lets out.
@@ -67,10 +96,46 @@ mod tests {
         let all = EffectivePolicy::default();
         assert_eq!(refusal(&all, &send(5)), None);
         assert_eq!(refusal(&all, &Send::default()), Some(ErrorCode::InvalidArgument));
+        let to_group = Send { group: "team".to_owned(), ..send(5) };
+        let no_groups = EffectivePolicy { groups: false, ..all.clone() };
+        assert_eq!(refusal(&no_groups, &to_group), Some(ErrorCode::FeatureOff));
+        assert_eq!((refusal(&no_groups, &send(5)), refusal(&all, &to_group)), (None, None));
         let off = EffectivePolicy { messages: false, ..all.clone() };
         assert_eq!(refusal(&off, &send(5)), Some(ErrorCode::FeatureOff));
         let silent = EffectivePolicy { audience: Audience::Nobody, ..all };
         assert_eq!(refusal(&silent, &send(5)), Some(ErrorCode::RefusedByPolicy));
+    }
+
+    #[test]
+    fn a_change_stands_in_place_of_content_and_is_stored() {
+        let all = EffectivePolicy::default();
+        let change = Send { change: Some(Change::default()), ..Send::default() };
+        assert_eq!(refusal(&all, &change), None);
+        for nonsense in [Send { ttl_ms: Some(0), ..change.clone() }, Send { change: change.change.clone(), ..send(5) }]
+        {
+            assert_eq!(refusal(&all, &nonsense), Some(ErrorCode::InvalidArgument));
+        }
+        let content = Some(Content { text: "x".repeat(1_000), ..Content::default() });
+        let large = Send { change: Some(Change { content, ..Change::default() }), ..Send::default() };
+        assert_eq!(refusal(&all, &large), Some(ErrorCode::TooLarge));
+    }
+
+    #[test]
+    fn each_side_keeps_for_its_own_time_and_each_kind_of_change_has_its_window() {
+        let sender = EffectivePolicy {
+            history_seconds: 1,
+            edit_window_seconds: 2,
+            recall_window_seconds: 3,
+            ..EffectivePolicy::default()
+        };
+        let recipient = EffectivePolicy { history_seconds: 4, ..sender.clone() };
+        let kept = Terms { retention_ms: 4_000, sender_retention_ms: 1_000, change_window_ms: 0 };
+        assert_eq!(terms(&sender, &recipient, None), kept);
+        for (kind, window) in [(change::Kind::Edit, 2_000), (change::Kind::Recall, 3_000), (change::Kind::Wipe, 3_000)]
+        {
+            let change = Change { kind: kind.into(), ..Change::default() };
+            assert_eq!(terms(&sender, &recipient, Some(&change)).change_window_ms, window);
+        }
     }
 
     #[test]

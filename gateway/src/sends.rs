@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;
+use tidings_proto::message::v1::Change;
 use tokio::time::Instant;
+
+use crate::permission::Terms;
 
 /// One send that was taken and not answered.
 #[derive(Debug, Clone)]
@@ -14,13 +17,18 @@ pub(crate) struct Pending {
     pub after: u64,
     /// The recipient's shard.
     pub shard: u32,
+    /// The recipient, a user or a group.
     pub to: Box<str>,
+    pub is_group: bool,
     /// Encoded `Content`.
     pub content: Bytes,
+    /// Instead of content.
+    pub change: Option<Box<Change>>,
     pub ttl_ms: Option<u64>,
     pub receipts: i32,
     /// Of the recipient.
     pub inbox_limit: u32,
+    pub terms: Terms,
     pub taken: Instant,
     /// The link it was submitted on; 0 while it waits to be submitted (again).
     pub link: u64,
@@ -240,9 +248,12 @@ mod tests {
             after: 0,
             shard: 0,
             to: "bob".into(),
+            is_group: false,
             content: Bytes::from_static(b"12345"),
+            change: None,
             ttl_ms: None,
             receipts: 0,
+            terms: Terms::default(),
             inbox_limit: 0,
             taken,
             link: 1,

@@ -7,6 +7,7 @@
 //! - [`metrics`]: Prometheus metrics, of the services and of the process
 //! - [`health`] and [`admin`]: what the process says about itself, and the HTTP port that says it
 //! - [`tls`]: certificates from files, taken up again when they change
+//! - [`control_plane`]: questions to the control plane's nodes, of which any may answer
 //! - [`dial`]: connections to other nodes, with that TLS or without
 //! - [`secret`] and [`bearer`]: secret files, and the gRPC header that carries a secret
 //! - [`membership`]: what the members of a cluster show each other with every call
@@ -18,6 +19,7 @@ pub mod bearer;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod control_plane;
 pub mod dial;
 pub mod error;
 pub mod health;

@@ -127,7 +127,7 @@ mod tests {
         Accepted, Ack, Closing, Deliver, Hello, Ping, Pong, Read, ReadRecorded, Refused, Resume, Send, Transient,
         UnknownRange, Welcome,
     };
-    use crate::message::v1::{Content, Envelope, Failure, Message, MessageId, Receipt, envelope};
+    use crate::message::v1::{Content, Envelope, Failure, GroupEvent, Message, MessageId, Receipt, envelope};
 
     fn message_id() -> impl Strategy<Value = MessageId> {
         any::<(u64, u64)>().prop_map(|(stream, seq)| MessageId { stream, seq })
@@ -146,6 +146,7 @@ mod tests {
     fn envelope() -> impl Strategy<Value = Envelope> {
         let message = (message_id(), ".{1,20}", any::<i64>(), proptest::option::of(content()), 0..4i32).prop_map(
             |(id, from, sent_at_ms, content, receipts)| {
+                let (group, group_seq) = ("team".to_owned(), id.seq);
                 let (to, expires_at_ms, from_slot) = ("bob".to_owned(), sent_at_ms.wrapping_add(1), 3);
                 let id = Some(id);
                 envelope::Event::Message(Message {
@@ -157,6 +158,9 @@ mod tests {
                     content,
                     receipts,
                     from_slot,
+                    group,
+                    group_seq,
+                    ..Message::default()
                 })
             },
         );
@@ -167,7 +171,12 @@ mod tests {
         );
         let failure = (message_id(), ".{1,20}", 40..49i32, any::<i64>())
             .prop_map(|(id, to, reason, at_ms)| envelope::Event::Failure(Failure { id: Some(id), to, reason, at_ms }));
-        prop_oneof![message, receipt, failure].prop_map(|event| Envelope { event: Some(event) })
+        let group_event =
+            (0..8i32, proptest::collection::vec(".{1,20}", 0..3), any::<u64>()).prop_map(|(kind, users, group_seq)| {
+                let (group, by) = ("team".to_owned(), users.first().cloned().unwrap_or_default());
+                envelope::Event::GroupEvent(GroupEvent { group, group_seq, kind, users, by, at_ms: 1 })
+            });
+        prop_oneof![message, receipt, failure, group_event].prop_map(|event| Envelope { event: Some(event) })
     }
 
     fn client_frame() -> impl Strategy<Value = client_frame::Frame> {
@@ -190,10 +199,11 @@ mod tests {
                 ".{0,30}",
                 proptest::option::of(content()),
                 proptest::option::of(any::<u64>()),
-                0..4i32
+                0..4i32,
+                ".{0,30}"
             )
-                .prop_map(|(seq, after, to, content, ttl_ms, receipts)| {
-                    Frame::Send(Send { seq, after, to, content, ttl_ms, receipts })
+                .prop_map(|(seq, after, to, content, ttl_ms, receipts, group)| {
+                    Frame::Send(Send { seq, after, to, content, ttl_ms, receipts, group, ..Send::default() })
                 }),
             any::<u64>().prop_map(|cursor| Frame::Ack(Ack { cursor })),
             (".{0,30}", message_id()).prop_map(|(from, id)| Frame::Read(Read { from, id: Some(id) })),

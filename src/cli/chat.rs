@@ -1,12 +1,14 @@
 //! `tidings chat`: a terminal client over plain lines. It works in a terminal, with a prompt, and in a pipe, without.
 
+mod commands;
+
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tidings_sdk::{Client, ConnectionState, Event, Sending, Status, activity};
+use tidings_sdk::{ChangeEvent, Client, ConnectionState, Event, Outgoing, Sending, Status, activity, change};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -16,7 +18,7 @@ use super::duration;
 use super::exit::{EXIT_CODES, Outcome};
 use super::gateway::GatewayOptions;
 use super::output::printable;
-use super::presence;
+use super::{presence, wording};
 
 /// Messages whose status is shown as it changes; of older ones it is not.
 const WATCHED: usize = 256;
@@ -25,7 +27,10 @@ const LAST_ANSWERS: Duration = Duration::from_secs(30);
 
 const HELP: &str = "\
 @bob hi   sends `hi` to bob
+#team hi  sends `hi` to all members of the group team
 hi        sends to the last one, or to who wrote first
+/groups   the groups that you are in      /members   who is in the group that you talk to
+/join CODE, /leave    joins by an invitation, leaves the group that you talk to
 /help     this
 /quit     ends, as the end of the input does
 ✓ sent (safe on the server's disk)   ✓✓ delivered   ✓✓ read";
@@ -55,6 +60,7 @@ struct Watched {
 struct Chat {
     client: Client,
     screen: Screen,
+    /// With `@` or `#` in front: a user or a group.
     peer: Option<String>,
     watched: VecDeque<Watched>,
     changed: Arc<Notify>,
@@ -108,7 +114,7 @@ impl Chat {
             "" => {}
             "/quit" => return Ok(false),
             "/help" => self.screen.show(HELP)?,
-            command if command.starts_with('/') => self.screen.show(&format!("— {command} is no command: /help"))?,
+            command if command.starts_with('/') => self.command(command).await?,
             line => self.say(line).await?,
         }
         self.screen.prompt()?;
@@ -116,19 +122,22 @@ impl Chat {
     }
 
     async fn say(&mut self, line: &str) -> Outcome {
-        let text = match line.strip_prefix('@') {
-            Some(addressed) => {
-                let (peer, text) = addressed.split_once(char::is_whitespace).unwrap_or((addressed, ""));
-                self.talk_to(peer).await?;
-                text.trim()
-            }
-            None => line,
+        let text = if line.starts_with(['@', '#']) {
+            let (peer, text) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            self.talk_to(peer).await?;
+            text.trim()
+        } else {
+            line
         };
-        let Some(peer) = &self.peer else { return Ok(self.screen.show("— to whom? @bob hi")?) };
+        let Some(peer) = &self.peer else { return Ok(self.screen.show("— to whom? @bob hi, or #team hi")?) };
         if text.is_empty() {
             return Ok(());
         }
-        match self.client.send(peer, text).await {
+        let outgoing = match peer.strip_prefix('#') {
+            Some(group) => Outgoing::to_group(group, text),
+            None => Outgoing::new(&peer[1..], text),
+        };
+        match self.client.send_message(outgoing).await {
             Ok(sending) => self.watch(sending, text.to_owned()),
             Err(error) => self.screen.show(&format!("✗ not sent ({error}): {text}"))?,
         }
@@ -142,19 +151,25 @@ impl Chat {
         }
         self.leave().await;
         self.peer = Some(peer.to_owned());
-        self.screen.prompt = format!("@{peer}> ");
+        self.screen.prompt = format!("{peer}> ");
+        let Some(user) = self.user().map(str::to_owned) else { return Ok(()) };
         // What is no user id is said when something is sent to it.
-        let _ = self.client.activity(peer, activity::Kind::Joined, Vec::new()).await;
-        let (client, peer) = (self.client.clone(), peer.to_owned());
+        let _ = self.client.activity(&user, activity::Kind::Joined, Vec::new()).await;
+        let client = self.client.clone();
         // Not waited for: the answer may take as long as there is no connection.
-        tokio::spawn(async move { client.watch_presence([peer]).await });
+        tokio::spawn(async move { client.watch_presence([user]).await });
         Ok(())
+    }
+
+    /// The user who is talked to, when it is not a group.
+    fn user(&self) -> Option<&str> {
+        self.peer.as_deref()?.strip_prefix('@')
     }
 
     /// Tells the one who was talked to last.
     async fn leave(&self) {
-        if let Some(peer) = &self.peer {
-            let _ = self.client.activity(peer, activity::Kind::Left, Vec::new()).await;
+        if let Some(user) = self.user() {
+            let _ = self.client.activity(user, activity::Kind::Left, Vec::new()).await;
         }
     }
 
@@ -202,18 +217,26 @@ impl Chat {
 
     async fn event(&mut self, event: Event) -> Outcome {
         match event {
+            // What was said here stands there already.
+            Event::Message(message) if message.is_echo() => return Ok(()),
             Event::Message(message) => {
                 if self.peer.is_none() {
-                    self.talk_to(message.from()).await?;
+                    let peer = message.group().map_or(format!("@{}", message.from()), |group| format!("#{group}"));
+                    self.talk_to(&peer).await?;
                 }
-                self.screen.show(&format!("{}: {}", message.from(), message.text()))?;
+                self.screen.show(&format!("{}: {}", wording::sender(message.as_proto()), message.text()))?;
                 self.client.mark_read(&message).await?;
             }
+            Event::Sent(message) => {
+                let text = message.content.map_or(String::new(), |content| content.text);
+                self.screen.show(&format!("you, to {}: {text}", message.to))?;
+            }
+            Event::Changed(change) => self.screen.show(&describe(&change))?,
             Event::Transient(message) => {
                 let text = message.content.map_or(String::new(), |content| content.text);
                 self.screen.show(&format!("{}: {text}", message.from))?;
             }
-            Event::Presence(user) if Some(&user.user) == self.peer.as_ref() => {
+            Event::Presence(user) if Some(user.user.as_str()) == self.user() => {
                 self.screen.show(&format!("— {}", presence::sentence(&user)))?;
             }
             Event::Activity(activity) => {
@@ -228,6 +251,7 @@ impl Chat {
                 let seconds = retry_in.as_secs_f64();
                 self.screen.show(&format!("— offline, next attempt in {seconds:.1} s: {reason}"))?;
             }
+            Event::GroupEvent(event) => self.screen.show(&format!("— {}", wording::group_event(&event)))?,
             Event::UnknownRange { from, to } => {
                 self.screen.show(&format!("— entries {from} to {to} of the mailbox are lost"))?;
             }
@@ -237,6 +261,23 @@ impl Chat {
             _ => return Ok(()),
         }
         Ok(self.screen.prompt()?)
+    }
+}
+
+/// A change in words.
+fn describe(change: &ChangeEvent) -> String {
+    let (from, of) = (&change.from, change.of.unwrap_or_default());
+    let undone = if change.off { " no more" } else { "" };
+    match change.kind() {
+        change::Kind::Unspecified => format!("— {from} changed message {of}"),
+        change::Kind::Edit => {
+            let text = change.content.as_ref().map_or("(gone)", |content| &content.text);
+            format!("— {from} edited message {of}: {text}")
+        }
+        change::Kind::Recall => format!("— {from} took message {of} back"),
+        change::Kind::Wipe => format!("— {from} wiped message {of}"),
+        change::Kind::React => format!("— {from} reacts {} to message {of}{undone}", change.emoji),
+        change::Kind::Pin => format!("— {from} pins message {of}{undone}"),
     }
 }
 

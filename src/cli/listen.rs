@@ -10,7 +10,7 @@ use tidings_sdk::{AckMode, ConnectionState, Event, Message};
 
 use super::exit::{EXIT_CODES, Exit, Failure, Outcome};
 use super::gateway::GatewayOptions;
-use super::{duration, output};
+use super::{duration, output, wording};
 
 /// `tidings listen`.
 #[derive(Debug, Args)]
@@ -64,6 +64,11 @@ impl ListenCommand {
                 }
             };
             match event {
+                // What this device said itself.
+                Some(Event::Message(message)) if message.is_echo() => {
+                    message.ack();
+                    continue;
+                }
                 Some(Event::Message(message)) => {
                     self.print(message.as_proto())?;
                     self.deal_with(&client, &message).await?;
@@ -105,6 +110,8 @@ impl ListenCommand {
             let value = json!({
                 "id": id,
                 "from": message.from,
+                "group": message.group,
+                "group_seq": message.group_seq,
                 "sent_at_ms": message.sent_at_ms,
                 "text": content.text,
                 "content": content,
@@ -112,7 +119,7 @@ impl ListenCommand {
             writeln!(out, "{value}")?;
         } else {
             let title = if content.title.is_empty() { String::new() } else { format!("[{}] ", content.title) };
-            let line = format!("{}: {title}{}", message.from, content.text);
+            let line = format!("{}: {title}{}", wording::sender(message), content.text);
             let line = if out.is_terminal() { output::printable(&line) } else { line };
             writeln!(out, "{line}")?;
         }
@@ -126,6 +133,7 @@ fn tell(event: &Event) {
         Event::Connection(ConnectionState::Offline { retry_in, reason }) => {
             eprintln!("tidings: offline, next attempt in {:.1} s: {reason}", retry_in.as_secs_f64());
         }
+        Event::GroupEvent(event) => eprintln!("tidings: {}", wording::group_event(event)),
         Event::UnknownRange { from, to } => eprintln!("tidings: entries {from} to {to} of the mailbox are lost"),
         _ => {}
     }

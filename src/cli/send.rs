@@ -16,8 +16,11 @@ use super::{duration, output};
 #[command(after_help = EXIT_CODES)]
 pub struct SendCommand {
     /// The recipient's user id
-    #[arg(long, value_name = "USER")]
-    to: String,
+    #[arg(long, value_name = "USER", required_unless_present = "group")]
+    to: Option<String>,
+    /// The group's id, to write to all its members
+    #[arg(long, conflicts_with = "to")]
+    group: Option<String>,
     /// What to say; `-` reads it from stdin
     text: String,
     /// A title above the text
@@ -48,7 +51,8 @@ impl SendCommand {
             std::io::stdin().read_to_string(&mut text)?;
         }
         let content = Content { text, title: self.title.clone(), ..Content::default() };
-        let outgoing = Outgoing { ttl: self.ttl, ..Outgoing::new(&self.to, content) };
+        let (to, group) = (self.to.clone().unwrap_or_default(), self.group.clone().unwrap_or_default());
+        let outgoing = Outgoing { ttl: self.ttl, group, ..Outgoing::new(to, content) };
         let deadline = tokio::time::Instant::now() + self.timeout;
 
         let connecting = tokio::time::timeout_at(deadline, self.connect()).await;

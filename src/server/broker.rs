@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use anyhow::Result;
-use tidings_broker::{Broker, BrokerOptions};
+use anyhow::{Context as _, Result};
+use tidings_broker::{Broker, BrokerOptions, GroupRegistry};
 use tidings_consensus::Engine;
+use tidings_node::control_plane::ControlPlaneNodes;
 use tidings_proto::cluster::v1::{NodeRole, ShardMap};
 use tokio::sync::watch;
 use tonic::service::Routes;
@@ -33,6 +34,10 @@ pub async fn run(mut process: Process) -> Result<()> {
 pub fn start(process: &mut Process, engine: &Engine) -> Result<(Broker, impl Future<Output = ()> + Send + use<>)> {
     let (map_sender, map) = watch::channel(ShardMap::default());
     let heartbeat = process.heartbeat(NodeRole::Broker, process.advertised_address(), engine.store_id());
+    let control_plane =
+        ControlPlaneNodes::new(&process.control_plane_addresses(), &process.membership, &process.dialer)
+            .context("an address of the control plane")?;
+    let groups = GroupRegistry::new(control_plane);
     let broker = Broker::start(BrokerOptions {
         node: process.cluster.node,
         engine: engine.clone(),
@@ -40,6 +45,7 @@ pub fn start(process: &mut Process, engine: &Engine) -> Result<(Broker, impl Fut
         clock: process.clock.clone(),
         membership: process.membership.clone(),
         dialer: process.dialer.clone(),
+        groups: Some(groups),
         map,
         health: process.health.clone(),
         shutdown: process.services.clone(),

@@ -9,9 +9,10 @@ use tidings_proto::control::v1::policies_client::PoliciesClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
 use tidings_proto::control::v1::users_client::UsersClient;
 use tidings_proto::control::v1::{
-    CreatePolicyRequest, CreateTokenRequest, CreateUserRequest, RevokeTokenRequest, Token, UpdatePolicyRequest,
-    UpdateUserRequest, User,
+    AddMembersRequest, CreateGroupRequest, CreatePolicyRequest, CreateTokenRequest, CreateUserRequest, Group, Member,
+    RemoveMembersRequest, RevokeTokenRequest, Token, UpdatePolicyRequest, UpdateUserRequest, User,
 };
+use tidings_proto::group::v1::Role;
 use tidings_proto::policy::v1::Policy;
 
 /// The control plane, called with one key.
@@ -72,6 +73,28 @@ impl Control {
         self.tokens.clone().revoke_token(request).await.expect("a token is revoked");
     }
 
+    /// A group of the default app. Its first member is its owner.
+    pub async fn group(&self, id: &str, users: &[&str]) {
+        let group = Some(Group { id: id.to_owned(), ..Group::default() });
+        let mut members: Vec<_> = users.iter().map(|user| member(user)).collect();
+        members[0].role = Role::Owner.into();
+        self.groups.clone().create_group(CreateGroupRequest { group, members }).await.expect("a group is created");
+    }
+
+    /// Puts users into a group.
+    pub async fn add(&self, group: &str, users: &[&str]) {
+        let members = users.iter().map(|user| member(user)).collect();
+        let request = AddMembersRequest { group: group.to_owned(), members, ..AddMembersRequest::default() };
+        self.groups.clone().add_members(request).await.expect("members are added");
+    }
+
+    /// Takes users out of a group.
+    pub async fn remove(&self, group: &str, users: &[&str]) {
+        let users = users.iter().map(|user| (*user).to_owned()).collect();
+        let request = RemoveMembersRequest { group: group.to_owned(), users, ..RemoveMembersRequest::default() };
+        self.groups.clone().remove_members(request).await.expect("members are removed");
+    }
+
     /// Lets a user in, or out.
     pub async fn set_active(&self, id: &str, active: bool) {
         self.update_user(User { id: id.to_owned(), active, ..User::default() }, "active").await;
@@ -101,4 +124,8 @@ impl Control {
         let request = UpdateUserRequest { user: Some(user), update_mask };
         self.users.clone().update_user(request).await.expect("a user is changed");
     }
+}
+
+fn member(user: &str) -> Member {
+    Member { user: user.to_owned(), ..Member::default() }
 }

@@ -1,18 +1,20 @@
-//! What a shard owes to senders' mailboxes: receipts and failures. A mailbox of this shard gets its own in the same
+//! What a shard owes to senders' mailboxes: receipts, failures, and copies of what they sent. A mailbox of this shard gets its own in the same
 //! command. One of another shard gets it through a durable channel from shard to shard, whose items are numbered without
 //! gaps: this shard's leader delivers them as often as it takes, the target takes each once (promises 2 and 4).
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{
-    ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, MailboxRecord, channel_item,
+    ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, Copy, GroupItem, MailboxRecord,
+    channel_item,
 };
-use tidings_proto::message::v1::{Failure, Receipt};
+use tidings_proto::message::v1::{Envelope, Failure, Receipt, envelope};
 use tidings_proto::shard::shard_of;
 
-use super::envelope::Entry;
-use super::keys::{self, MailboxId};
-use super::limits::{HARD_INBOX_ENTRIES, INBOX_BYTES, PAGE};
+use super::entry::Entry;
+use super::envelope::peek;
+use super::keys::{self, GroupName, MailboxId};
+use super::limits::{CHANNEL_PAGE_BYTES as PAGE_BYTES, PAGE};
 use super::records::{self, CoreError};
 use super::{Applying, Effect, Reply, refused};
 
@@ -21,6 +23,13 @@ use super::{Applying, Effect, Reply, refused};
 pub(super) enum Owed {
     Receipt(Receipt),
     Failure(Failure),
+    Copy(Copy),
+}
+
+/// An item that came, checked.
+enum Arrived {
+    Owed(MailboxId, Owed),
+    Group(GroupName, GroupItem),
 }
 
 impl Applying<'_> {
@@ -34,8 +43,7 @@ impl Applying<'_> {
         owed: Owed,
     ) -> Result<(), CoreError> {
         if user == mailbox.user() {
-            self.receive(mailbox, record, owed);
-            return Ok(());
+            return self.receive(mailbox, record, owed);
         }
         self.owe(mailbox.app(), user, owed)
     }
@@ -47,22 +55,23 @@ impl Applying<'_> {
             let target = MailboxId::new(app, user).ok_or(CoreError::Contradiction("a sender has no id"))?;
             return self.receive_here(&target, owed);
         }
-        let key = keys::channel_out(shard);
-        let mut end: ChannelOutRecord = self.load("channel", &key)?.unwrap_or_default();
+        let item = ChannelItem { app: app.to_owned(), user: user.to_owned(), item: Some(owed.into()), seq: 0 };
+        self.push_item(shard, &item)
+    }
+
+    /// Puts an item into the channel to another shard.
+    pub(super) fn push_item(&mut self, target: u32, item: &ChannelItem) -> Result<(), CoreError> {
+        let key = keys::channel_out(target);
+        let mut end = self.channel_end(target)?;
         end.last_seq += 1;
-        let item = ChannelItem {
-            app: app.to_owned(),
-            user: user.to_owned(),
-            item: Some(match owed {
-                Owed::Receipt(receipt) => channel_item::Item::Receipt(receipt),
-                Owed::Failure(failure) => channel_item::Item::Failure(failure),
-            }),
-            seq: 0,
-        };
-        self.store.put(keys::channel_item(shard, end.last_seq), records::seal(&item));
+        self.store.put(keys::channel_item(target, end.last_seq), records::seal(item));
         self.store.put(key, records::seal(&end));
-        self.effects.push(Effect::Owed { target: shard });
+        self.effects.push(Effect::Owed { target });
         Ok(())
+    }
+
+    pub(super) fn channel_end(&self, target: u32) -> Result<ChannelOutRecord, CoreError> {
+        Ok(self.load("channel", &keys::channel_out(target))?.unwrap_or_default())
     }
 
     /// Puts what was owed into a mailbox of this shard.
@@ -71,31 +80,24 @@ impl Applying<'_> {
             (Some(record), _) => record,
             // Nobody waits for it: see `receive`.
             (None, Owed::Receipt(_)) => return Ok(()),
-            (None, Owed::Failure(_)) => self.mailbox_or_new(mailbox)?,
+            (None, Owed::Failure(_) | Owed::Copy(_)) => self.mailbox_or_new(mailbox)?,
         };
-        self.receive(mailbox, &mut record, owed);
+        self.receive(mailbox, &mut record, owed)?;
         self.save_mailbox(mailbox, &record);
         Ok(())
     }
 
-    fn receive(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord, owed: Owed) {
-        let entry = match owed {
+    fn receive(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord, owed: Owed) -> Result<(), CoreError> {
+        let event = match owed {
             // A receipt is for the device that sent. Without a device it would only fill the mailbox of a user who never
             // looks into it.
-            Owed::Receipt(_) if record.devices == 0 => return,
-            Owed::Receipt(receipt) => Entry::of_receipt(receipt),
-            Owed::Failure(failure) => Entry::of_failure(failure),
+            Owed::Receipt(_) if record.devices == 0 => return Ok(()),
+            Owed::Receipt(receipt) => envelope::Event::Receipt(receipt),
+            Owed::Failure(failure) => envelope::Event::Failure(failure),
+            Owed::Copy(copy) => return self.receive_copy(mailbox, record, copy),
         };
-        if record.pending_entries >= HARD_INBOX_ENTRIES || record.pending_bytes > 2 * INBOX_BYTES {
-            record.last_seq += 1;
-            if record.lost_to <= record.delivered_to {
-                record.lost_from = record.last_seq;
-            }
-            record.lost_to = record.last_seq;
-            self.effects.push(Effect::Lost { mailbox: mailbox.clone() });
-            return;
-        }
-        self.push_entry(mailbox, record, entry, 0);
+        self.push_bounded(mailbox, record, Entry::whole(&Envelope { event: Some(event) }), 0);
+        Ok(())
     }
 
     pub(super) fn channel_deliver(&mut self, deliver: ChannelDeliver) -> Result<Reply, CoreError> {
@@ -106,12 +108,11 @@ impl Applying<'_> {
         }
         let mut items = Vec::with_capacity(deliver.items.len());
         for item in deliver.items {
-            let mailbox = MailboxId::new(&item.app, &item.user);
-            let is_ours = shard_of(&item.app, &item.user, self.core.shards) == self.core.shard;
-            let (Some(mailbox), true, Some(owed)) = (mailbox, is_ours, item.item) else {
-                return refused(ErrorCode::InvalidArgument);
-            };
-            items.push((item.seq, mailbox, owed));
+            let seq = item.seq;
+            match self.arrived(deliver.source_shard, item) {
+                Some(item) => items.push((seq, item)),
+                None => return refused(ErrorCode::InvalidArgument),
+            }
         }
 
         let key = keys::channel_in(deliver.source_shard);
@@ -120,16 +121,34 @@ impl Applying<'_> {
         if has_gap || deliver.last_seq <= came.last_seq {
             return Ok(Reply::ChannelDelivered { up_to: came.last_seq });
         }
-        for (_, mailbox, owed) in items.into_iter().filter(|(seq, ..)| *seq > came.last_seq) {
-            let owed = match owed {
-                channel_item::Item::Receipt(receipt) => Owed::Receipt(receipt),
-                channel_item::Item::Failure(failure) => Owed::Failure(failure),
-            };
-            self.receive_here(&mailbox, owed)?;
+        for (_, item) in items.into_iter().filter(|(seq, _)| *seq > came.last_seq) {
+            match item {
+                Arrived::Owed(mailbox, owed) => self.receive_here(&mailbox, owed)?,
+                Arrived::Group(group, item) => self.take_group_item(&group, item)?,
+            }
         }
         came.last_seq = deliver.last_seq;
         self.store.put(key, records::seal(&came));
         Ok(Reply::ChannelDelivered { up_to: came.last_seq })
+    }
+
+    /// An item, when it belongs into this shard and comes from where it should.
+    fn arrived(&self, source: u32, item: ChannelItem) -> Option<Arrived> {
+        let shard = |name: &str| shard_of(&item.app, name, self.core.shards);
+        let owed = match item.item? {
+            channel_item::Item::Group(group) => {
+                let name = GroupName::new(&item.app, &group.group)?;
+                let put = group.put.iter().map(|member| member.user.as_str());
+                let mut named = put.chain(group.removed.iter().chain(&group.some).map(String::as_str));
+                let is_valid = group.group_seq != 0 && named.all(keys::is_id) && peek(group.body.get(1..)?).is_ok();
+                return (is_valid && shard(&group.group) == source).then_some(Arrived::Group(name, group));
+            }
+            channel_item::Item::Receipt(receipt) => Owed::Receipt(receipt),
+            channel_item::Item::Failure(failure) => Owed::Failure(failure),
+            channel_item::Item::Copy(copy) => peek(&copy.envelope).is_ok().then_some(Owed::Copy(copy))?,
+        };
+        let mailbox = MailboxId::new(&item.app, &item.user)?;
+        (shard(&item.user) == self.core.shard).then_some(Arrived::Owed(mailbox, owed))
     }
 
     pub(super) fn channel_trim(&mut self, trim: ChannelTrim) -> Result<Reply, CoreError> {
@@ -139,8 +158,24 @@ impl Applying<'_> {
         if up_to <= end.trimmed_to {
             return Ok(Reply::ChannelTrimmed);
         }
-        for seq in end.trimmed_to + 1..=up_to {
-            self.store.delete(&keys::channel_item(trim.target_shard, seq));
+        let mut first = end.trimmed_to + 1;
+        while first <= up_to {
+            let (from, to) =
+                (keys::channel_item(trim.target_shard, first), keys::channel_item(trim.target_shard, up_to + 1));
+            let page = self.store.scan(&from, &to, PAGE);
+            if page.is_empty() {
+                return Err(CoreError::Contradiction("a channel has lost items that it owes"));
+            }
+            first += page.len() as u64;
+            for (key, stored) in page {
+                let item: ChannelItem = records::open("channel item", stored)?;
+                if let Some(channel_item::Item::Group(group)) = item.item {
+                    let name = GroupName::new(&item.app, &group.group);
+                    let name = name.ok_or(CoreError::Contradiction("an item is of no group"))?;
+                    self.release_body(&name, group.group_seq, 1)?;
+                }
+                self.store.delete(&key);
+            }
         }
         end.trimmed_to = up_to;
         self.store.put(key, records::seal(&end));
@@ -148,14 +183,29 @@ impl Applying<'_> {
     }
 }
 
-/// A page of a channel, ready to be delivered: what a later receipt says too is left out.
+impl From<Owed> for channel_item::Item {
+    fn from(owed: Owed) -> Self {
+        match owed {
+            Owed::Receipt(receipt) => Self::Receipt(receipt),
+            Owed::Failure(failure) => Self::Failure(failure),
+            Owed::Copy(copy) => Self::Copy(copy),
+        }
+    }
+}
+
+/// A page of a channel, ready to be delivered: what a later receipt says too is left out, and it ends where it is large.
 pub fn page_of_channel(
     source_shard: u32,
     after: u64,
     page: Vec<(Bytes, Bytes)>,
 ) -> Result<Option<ChannelDeliver>, CoreError> {
     let mut items: Vec<ChannelItem> = Vec::with_capacity(page.len().min(PAGE));
+    let mut bytes = 0;
     for (key, stored) in page {
+        bytes += stored.len();
+        if bytes > PAGE_BYTES && !items.is_empty() {
+            break;
+        }
         let seq = keys::channel_item_seq(&key).ok_or(CoreError::Contradiction("an item's key has no number"))?;
         let mut item: ChannelItem = records::open("channel item", stored)?;
         item.seq = seq;

@@ -8,7 +8,7 @@ use tidings_proto::message::v1::{Receipt, receipt};
 use super::append::wants_delivered;
 use super::attach::device_in;
 use super::channel::Owed;
-use super::envelope::{Peeked, peek};
+use super::envelope::Peeked;
 use super::keys::{self, MailboxId};
 use super::limits::{PAGE, PASSED_PER_COMMAND, REMOVED_PER_COMMAND, RETAINED_BYTES, RETAINED_ENTRIES, RETAINED_MS};
 use super::mailbox::subtract;
@@ -83,11 +83,13 @@ impl Applying<'_> {
         let mut first = record.delivered_to + 1;
         loop {
             let page = self.entries(mailbox, first, cursor, PAGE)?;
-            for (seq, bytes, envelope) in &page {
+            for (seq, bytes, entry) in &page {
                 subtract(&mut record.pending_entries, 1)?;
                 subtract(&mut record.pending_bytes, *bytes)?;
-                let peeked = peek(envelope)?;
+                let peeked = entry.peek()?;
+                // Not of the copy of what the user sent.
                 if let Peeked::Message(head) = peeked
+                    && head.to == mailbox.user()
                     && wants_delivered(head.receipts)
                 {
                     match passed.iter_mut().find(|one| one.stream == head.stream && one.from == head.from) {
@@ -98,7 +100,7 @@ impl Applying<'_> {
                     }
                 }
                 if nothing_retained && *seq <= everyone_has {
-                    self.remove_entry(mailbox, *seq, envelope)?;
+                    self.remove_entry(mailbox, *seq, entry)?;
                 } else {
                     record.retained_entries += 1;
                     record.retained_bytes += bytes;
@@ -153,8 +155,8 @@ impl Applying<'_> {
                 return Err(CoreError::Contradiction("retained entries are not there"));
             };
             first = last_of_page + 1;
-            for (seq, bytes, envelope) in &page {
-                let kept_since = peek(envelope)?.at_ms();
+            for (seq, bytes, entry) in &page {
+                let kept_since = entry.peek()?.at_ms();
                 let too_old = kept_since < self.context.now_ms.saturating_sub(RETAINED_MS);
                 if *seq > everyone_has && !retains_too_much(record) && !too_old {
                     due_ms = kept_since.saturating_add(RETAINED_MS + 1);
@@ -164,7 +166,7 @@ impl Applying<'_> {
                     due_ms = self.context.now_ms;
                     break 'pages;
                 }
-                self.remove_entry(mailbox, *seq, envelope)?;
+                self.remove_entry(mailbox, *seq, entry)?;
                 subtract(&mut record.retained_entries, 1)?;
                 subtract(&mut record.retained_bytes, *bytes)?;
                 removed += 1;

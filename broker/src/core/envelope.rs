@@ -1,14 +1,14 @@
 //! Envelopes as bytes: a message's is built around its content without touching it, and what the shard has to know of a
 //! stored one is read without decoding the content. Both agree with `tidings.message.v1.Envelope`; tests hold them to it.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len};
-use tidings_proto::message::v1::{Envelope, Failure, Receipt, envelope};
+use tidings_proto::mailbox::v1::GroupPointer;
 
-use super::records::{CoreError, FORMAT};
+use super::records::CoreError;
 
 /// The parts of a message around its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MessageHead<'a> {
     pub stream: u64,
     pub seq: u64,
@@ -20,6 +20,9 @@ pub struct MessageHead<'a> {
     /// A `ReceiptRequest`.
     pub receipts: i32,
     pub from_slot: u32,
+    /// Empty: to a user.
+    pub group: &'a str,
+    pub group_seq: u64,
 }
 
 /// Field numbers of message.proto.
@@ -27,8 +30,14 @@ mod field {
     pub const ENVELOPE_MESSAGE: u32 = 1;
     pub const ENVELOPE_RECEIPT: u32 = 2;
     pub const ENVELOPE_FAILURE: u32 = 3;
+    pub const ENVELOPE_CHANGE: u32 = 4;
+    pub const ENVELOPE_GROUP_EVENT: u32 = 5;
+    pub const ENVELOPE_CONVERSATION_UPDATE: u32 = 7;
+    pub const GROUP_EVENT_AT_MS: u32 = 6;
     pub const RECEIPT_AT_MS: u32 = 5;
     pub const FAILURE_AT_MS: u32 = 4;
+    pub const CHANGE_AT_MS: u32 = 9;
+    pub const CONVERSATION_UPDATE_AT_MS: u32 = 2;
     pub const ID: u32 = 1;
     pub const ID_STREAM: u32 = 1;
     pub const ID_SEQ: u32 = 2;
@@ -39,64 +48,46 @@ mod field {
     pub const CONTENT: u32 = 6;
     pub const RECEIPTS: u32 = 7;
     pub const FROM_SLOT: u32 = 8;
+    pub const GROUP: u32 = 9;
+    pub const GROUP_SEQ: u32 = 10;
 }
 
-/// An entry as it is stored: the format byte, then the envelope.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    pub stored: Bytes,
-}
-
-impl Entry {
-    /// The envelope, as it is sent.
-    pub fn envelope(&self) -> Bytes {
-        self.stored.slice(1..)
-    }
-
-    /// An entry of a receipt.
-    pub fn of_receipt(receipt: Receipt) -> Self {
-        Self::of_event(envelope::Event::Receipt(receipt))
-    }
-
-    /// An entry of a failure.
-    pub fn of_failure(failure: Failure) -> Self {
-        Self::of_event(envelope::Event::Failure(failure))
-    }
-
-    fn of_event(event: envelope::Event) -> Self {
-        Self { stored: super::records::seal(&Envelope { event: Some(event) }) }
-    }
-
-    /// An entry of a message, around an encoded `Content`.
-    pub fn of_message(head: &MessageHead<'_>, content: &[u8]) -> Self {
-        let id = varint_len(field::ID_STREAM, head.stream) + varint_len(field::ID_SEQ, head.seq);
-        let numbers = [
-            (field::SENT_AT_MS, head.sent_at_ms.cast_unsigned()),
-            (field::EXPIRES_AT_MS, head.expires_at_ms.cast_unsigned()),
-            (field::RECEIPTS, u64::from(head.receipts.cast_unsigned())),
-            (field::FROM_SLOT, u64::from(head.from_slot)),
-        ];
-        let message = delimited_len(field::ID, id)
-            + delimited_len(field::FROM, head.from.len())
-            + delimited_len(field::TO, head.to.len())
-            + delimited_len(field::CONTENT, content.len())
-            + numbers.iter().map(|(tag, value)| varint_len(*tag, *value)).sum::<usize>();
-        let mut buffer = BytesMut::with_capacity(1 + delimited_len(field::ENVELOPE_MESSAGE, message));
-        buffer.put_u8(FORMAT);
-        put_length(field::ENVELOPE_MESSAGE, message, &mut buffer);
-        put_length(field::ID, id, &mut buffer);
-        put_varint(field::ID_STREAM, head.stream, &mut buffer);
-        put_varint(field::ID_SEQ, head.seq, &mut buffer);
-        put_text(field::FROM, head.from, &mut buffer);
-        put_text(field::TO, head.to, &mut buffer);
-        put_varint(field::SENT_AT_MS, numbers[0].1, &mut buffer);
-        put_varint(field::EXPIRES_AT_MS, numbers[1].1, &mut buffer);
-        put_length(field::CONTENT, content.len(), &mut buffer);
+/// Appends the envelope of a message, around an encoded `Content`.
+pub fn of_message(head: &MessageHead<'_>, content: Option<&[u8]>, buffer: &mut BytesMut) {
+    let id = varint_len(field::ID_STREAM, head.stream) + varint_len(field::ID_SEQ, head.seq);
+    let numbers = [
+        (field::SENT_AT_MS, head.sent_at_ms.cast_unsigned()),
+        (field::EXPIRES_AT_MS, head.expires_at_ms.cast_unsigned()),
+        (field::RECEIPTS, u64::from(head.receipts.cast_unsigned())),
+        (field::FROM_SLOT, u64::from(head.from_slot)),
+        (field::GROUP_SEQ, head.group_seq),
+    ];
+    let group = if head.group.is_empty() { 0 } else { delimited_len(field::GROUP, head.group.len()) };
+    let message = delimited_len(field::ID, id)
+        + delimited_len(field::FROM, head.from.len())
+        + delimited_len(field::TO, head.to.len())
+        + content.map_or(0, |content| delimited_len(field::CONTENT, content.len()))
+        + group
+        + numbers.iter().map(|(tag, value)| varint_len(*tag, *value)).sum::<usize>();
+    buffer.reserve(delimited_len(field::ENVELOPE_MESSAGE, message));
+    put_length(field::ENVELOPE_MESSAGE, message, buffer);
+    put_length(field::ID, id, buffer);
+    put_varint(field::ID_STREAM, head.stream, buffer);
+    put_varint(field::ID_SEQ, head.seq, buffer);
+    put_text(field::FROM, head.from, buffer);
+    put_text(field::TO, head.to, buffer);
+    put_varint(field::SENT_AT_MS, numbers[0].1, buffer);
+    put_varint(field::EXPIRES_AT_MS, numbers[1].1, buffer);
+    if let Some(content) = content {
+        put_length(field::CONTENT, content.len(), buffer);
         buffer.put_slice(content);
-        put_varint(field::RECEIPTS, numbers[2].1, &mut buffer);
-        put_varint(field::FROM_SLOT, numbers[3].1, &mut buffer);
-        Self { stored: buffer.freeze() }
     }
+    put_varint(field::RECEIPTS, numbers[2].1, buffer);
+    put_varint(field::FROM_SLOT, numbers[3].1, buffer);
+    if group > 0 {
+        put_text(field::GROUP, head.group, buffer);
+    }
+    put_varint(field::GROUP_SEQ, numbers[4].1, buffer);
 }
 
 fn varint_len(tag: u32, value: u64) -> usize {
@@ -128,7 +119,9 @@ fn put_text(tag: u32, text: &str, buffer: &mut BytesMut) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peeked<'a> {
     Message(MessageHead<'a>),
-    /// A receipt, a failure, or what a newer version puts here.
+    /// An entry that points to a place of a group's order.
+    Group(&'a GroupPointer),
+    /// Anything else, also what a newer version puts here.
     Event {
         at_ms: i64,
     },
@@ -139,6 +132,7 @@ impl Peeked<'_> {
     pub fn expires_at_ms(&self) -> i64 {
         match self {
             Self::Message(head) => head.expires_at_ms,
+            Self::Group(pointer) => pointer.expires_at_ms,
             Self::Event { .. } => 0,
         }
     }
@@ -147,6 +141,7 @@ impl Peeked<'_> {
     pub fn at_ms(&self) -> i64 {
         match self {
             Self::Message(head) => head.sent_at_ms,
+            Self::Group(pointer) => pointer.at_ms,
             Self::Event { at_ms } => *at_ms,
         }
     }
@@ -162,6 +157,11 @@ fn peek_envelope(mut envelope: &[u8]) -> Option<Peeked<'_>> {
         (field::ENVELOPE_MESSAGE, Value::Bytes(message)) => peek_message(message).map(Peeked::Message),
         (field::ENVELOPE_RECEIPT, Value::Bytes(receipt)) => peek_event(receipt, field::RECEIPT_AT_MS),
         (field::ENVELOPE_FAILURE, Value::Bytes(failure)) => peek_event(failure, field::FAILURE_AT_MS),
+        (field::ENVELOPE_CHANGE, Value::Bytes(change)) => peek_event(change, field::CHANGE_AT_MS),
+        (field::ENVELOPE_GROUP_EVENT, Value::Bytes(event)) => peek_event(event, field::GROUP_EVENT_AT_MS),
+        (field::ENVELOPE_CONVERSATION_UPDATE, Value::Bytes(update)) => {
+            peek_event(update, field::CONVERSATION_UPDATE_AT_MS)
+        }
         (_, Value::Bytes(_)) => Some(Peeked::Event { at_ms: 0 }),
         _ => None,
     }
@@ -179,8 +179,7 @@ fn peek_event(mut event: &[u8], at_field: u32) -> Option<Peeked<'_>> {
 }
 
 fn peek_message(mut message: &[u8]) -> Option<MessageHead<'_>> {
-    let mut head =
-        MessageHead { stream: 0, seq: 0, from: "", to: "", sent_at_ms: 0, expires_at_ms: 0, receipts: 0, from_slot: 0 };
+    let mut head = MessageHead::default();
     while !message.is_empty() {
         match next_field(&mut message)? {
             (field::ID, Value::Bytes(mut id)) => {
@@ -198,6 +197,8 @@ fn peek_message(mut message: &[u8]) -> Option<MessageHead<'_>> {
             (field::EXPIRES_AT_MS, Value::Number(at)) => head.expires_at_ms = at.cast_signed(),
             (field::RECEIPTS, Value::Number(receipts)) => head.receipts = i32::try_from(receipts).ok()?,
             (field::FROM_SLOT, Value::Number(slot)) => head.from_slot = u32::try_from(slot).ok()?,
+            (field::GROUP, Value::Bytes(group)) => head.group = std::str::from_utf8(group).ok()?,
+            (field::GROUP_SEQ, Value::Number(seq)) => head.group_seq = seq,
             _ => {}
         }
     }
@@ -239,19 +240,23 @@ fn pass<'a>(rest: &mut &'a [u8], length: usize) -> Option<Value<'a>> {
 mod tests {
     use proptest::prelude::*;
     use prost::Message as _;
-    use tidings_proto::message::v1::{Content, Message, MessageId};
+    use tidings_proto::message::v1::{
+        Change, Content, ConversationUpdate, Envelope, Failure, GroupEvent, Message, MessageId, Receipt, envelope,
+    };
 
+    use super::super::entry::Entry;
     use super::*;
 
     proptest! {
         #[test]
         fn an_envelope_is_what_protobuf_would_write(
             stream: u64, seq: u64, from in "[a-z]{0,9}", to in "[a-zé]{0,9}", sent_at_ms: i64, expires_at_ms: i64,
-            receipts in 0i32..4, from_slot in 0u32..256, text in ".{0,200}",
+            receipts in 0i32..4, from_slot in 0u32..256, text in ".{0,200}", group in "[a-z]{0,9}", group_seq: u64,
         ) {
             let content = Content { text, ..Content::default() };
             let head = MessageHead {
-                stream, seq, from: &from, to: &to, sent_at_ms, expires_at_ms, receipts, from_slot,
+                stream, seq, from: &from, to: &to, sent_at_ms, expires_at_ms, receipts, from_slot, group: &group,
+                group_seq,
             };
             let entry = Entry::of_message(&head, &content.encode_to_vec());
             let message = Message {
@@ -263,6 +268,9 @@ mod tests {
                 content: Some(content),
                 receipts,
                 from_slot,
+                group: group.clone(),
+                group_seq,
+                ..Message::default()
             };
             let envelope = entry.envelope();
             let decoded = Envelope::decode(envelope.clone()).unwrap();
@@ -278,10 +286,24 @@ mod tests {
 
     #[test]
     fn events_are_told_from_messages() {
-        let receipt = Entry::of_receipt(Receipt { up_to_seq: 3, at_ms: 4, ..Receipt::default() });
-        assert_eq!(peek(&receipt.envelope()), Ok(Peeked::Event { at_ms: 4 }));
-        let failure = Entry::of_failure(Failure { at_ms: 5, to: "bob".to_owned(), ..Failure::default() });
-        assert_eq!(peek(&failure.envelope()), Ok(Peeked::Event { at_ms: 5 }));
+        let peeked = |event| peek_at(&Envelope { event: Some(event) }.encode_to_vec());
+        let receipt = Receipt { up_to_seq: 3, at_ms: 4, ..Receipt::default() };
+        assert_eq!(peeked(envelope::Event::Receipt(receipt)), 4);
+        let failure = Failure { at_ms: 5, to: "bob".to_owned(), ..Failure::default() };
+        assert_eq!(peeked(envelope::Event::Failure(failure)), 5);
+        let change = Change { at_ms: 6, emoji: "x".to_owned(), ..Change::default() };
+        assert_eq!(peeked(envelope::Event::Change(change)), 6);
+        let update = ConversationUpdate { at_ms: 7, ..ConversationUpdate::default() };
+        assert_eq!(peeked(envelope::Event::ConversationUpdate(update)), 7);
+        let joined = GroupEvent { at_ms: 8, group: "team".to_owned(), ..GroupEvent::default() };
+        assert_eq!(peeked(envelope::Event::GroupEvent(joined)), 8);
         assert!(peek(&[]).is_err());
+    }
+
+    fn peek_at(envelope: &[u8]) -> i64 {
+        match peek(envelope).unwrap() {
+            Peeked::Event { at_ms } => at_ms,
+            other => panic!("{other:?}"),
+        }
     }
 }

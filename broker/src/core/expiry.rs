@@ -1,11 +1,12 @@
-//! `ExpireDue`: removes entries whose time has passed, telling the sender of one that no device got, and looks after
-//! mailboxes that asked for it.
+//! `ExpireDue`: removes entries whose time has passed, telling the sender of one that no device got, and messages whose
+//! retention has ended; and looks after mailboxes that asked for it.
 
 use tidings_proto::ErrorCode;
+use tidings_proto::mailbox::v1::MailboxRecord;
 use tidings_proto::message::v1::{Failure, MessageId};
 
 use super::channel::Owed;
-use super::envelope::{Peeked, peek};
+use super::envelope::{MessageHead, Peeked};
 use super::keys::{self, MailboxId};
 use super::limits::{BACKEND_SLOT, PAGE};
 use super::mailbox::subtract;
@@ -31,6 +32,16 @@ impl Applying<'_> {
             entries += 1;
         }
 
+        let (from, to) = keys::history_due_before(self.context.now_ms);
+        let due = self.store.scan(&from, &to, limit);
+        more |= due.len() == limit;
+        for (key, _) in due {
+            let (mailbox, conversation, place) =
+                keys::due_message(&key).ok_or(CoreError::Contradiction("a retention's key cannot be read"))?;
+            self.store.delete(&key);
+            self.end_retention(&mailbox, &conversation, place)?;
+        }
+
         let (from, to) = keys::upkeep_before(self.context.now_ms.saturating_add(1));
         // Each may remove thousands of entries.
         let upkeep_limit = 1;
@@ -45,35 +56,47 @@ impl Applying<'_> {
     }
 
     fn expire(&mut self, mailbox: &MailboxId, seq: u64) -> Result<(), CoreError> {
-        let Some((_, bytes, envelope)) = self.entries(mailbox, seq, seq, 1)?.pop() else {
+        let Some((_, bytes, entry)) = self.entries(mailbox, seq, seq, 1)?.pop() else {
             return Err(CoreError::Contradiction("an entry that expires is not there"));
         };
         let mut record =
             self.mailbox(mailbox)?.ok_or(CoreError::Contradiction("an entry that expires has no mailbox"))?;
-        self.store.delete(&keys::entry(mailbox, seq));
+        self.remove_entry(mailbox, seq, &entry)?;
         if seq <= record.delivered_to {
             subtract(&mut record.retained_entries, 1)?;
             subtract(&mut record.retained_bytes, bytes)?;
         } else {
             subtract(&mut record.pending_entries, 1)?;
             subtract(&mut record.pending_bytes, bytes)?;
-            if let Peeked::Message(head) = peek(&envelope)?
-                && head.from_slot == BACKEND_SLOT
-            {
-                // Backends have no mailbox: they ask.
-                self.note_expired(mailbox, seq)?;
-            } else if let Peeked::Message(head) = peek(&envelope)? {
-                let failure = Failure {
-                    id: Some(MessageId { stream: head.stream, seq: head.seq }),
-                    to: head.to.to_owned(),
-                    reason: ErrorCode::Expired.into(),
-                    at_ms: self.context.now_ms,
-                };
-                self.owe_from(mailbox, &mut record, head.from, Owed::Failure(failure))?;
+            // Of a group's message the sender is told how many have it, not who has not.
+            if let Peeked::Message(head) = entry.peek()? {
+                self.forget(mailbox, &mut record, head.stream, head.seq)?;
+                self.tell_expired(mailbox, &mut record, seq, &head)?;
             }
         }
         self.save_mailbox(mailbox, &record);
         Ok(())
+    }
+
+    /// Who sent the message of an entry is told that no device got it in time. The caller saves `record`.
+    fn tell_expired(
+        &mut self,
+        mailbox: &MailboxId,
+        record: &mut MailboxRecord,
+        seq: u64,
+        head: &MessageHead<'_>,
+    ) -> Result<(), CoreError> {
+        if head.from_slot == BACKEND_SLOT {
+            // Backends have no mailbox: they ask.
+            return self.note_expired(mailbox, seq);
+        }
+        let failure = Failure {
+            id: Some(MessageId { stream: head.stream, seq: head.seq }),
+            to: head.to.to_owned(),
+            reason: ErrorCode::Expired.into(),
+            at_ms: self.context.now_ms,
+        };
+        self.owe_from(mailbox, record, head.from, Owed::Failure(failure))
     }
 
     fn look_after(&mut self, mailbox: &MailboxId) -> Result<(), CoreError> {

@@ -15,12 +15,26 @@ const UPKEEP: u8 = 0x08;
 const CHANNEL_OUT: u8 = 0x09;
 const CHANNEL_ITEM: u8 = 0x0a;
 const CHANNEL_IN: u8 = 0x0b;
+const HISTORY: u8 = 0x10;
+const HISTORY_PLACE: u8 = 0x11;
+const CONVERSATION: u8 = 0x12;
+const CONVERSATION_ORDER: u8 = 0x13;
+const HISTORY_DUE: u8 = 0x14;
+const GROUP: u8 = 0x20;
+const GROUP_MEMBER: u8 = 0x21;
+const GROUP_TARGETS: u8 = 0x22;
+const GROUP_SENDER: u8 = 0x23;
+const GROUP_BODY: u8 = 0x24;
+const GROUP_BODY_USES: u8 = 0x25;
+const LOCAL_GROUP: u8 = 0x26;
+const LOCAL_MEMBER: u8 = 0x27;
+const LOCAL_ITEM: u8 = 0x28;
+const EXPANDING: u8 = 0x29;
 const POSTED: u8 = 0x40;
 
-/// The longest key: a sender's of the longest ids.
-pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + MAX_ID_BYTES + 2;
+/// The longest key: that of the retention of a message of the longest ids.
+pub const MAX_KEY_BYTES: usize = 1 + 8 + MAX_MAILBOX_BYTES + MAX_ID_BYTES + 1 + 8;
 const MAX_MAILBOX_BYTES: usize = 2 * (MAX_ID_BYTES + 1);
-const _: () = assert!(1 + 8 + MAX_MAILBOX_BYTES + 8 <= MAX_KEY_BYTES, "an expiry key is shorter than a sender's");
 const _: () = assert!(super::limits::LAST_SLOT == u8::MAX as u32, "a slot is one byte");
 
 /// Names a mailbox in keys and in memory: app, zero, user, zero. Cheap to clone.
@@ -61,6 +75,31 @@ impl MailboxId {
     /// The user that the mailbox belongs to.
     pub fn user(&self) -> &str {
         self.parts().map_or("", |parts| parts.1)
+    }
+}
+
+/// Names a group in keys: app, zero, group, zero. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupName(MailboxId);
+
+impl GroupName {
+    /// `None` as for [`MailboxId::new`].
+    pub fn new(app: &str, group: &str) -> Option<Self> {
+        MailboxId::new(app, group).map(Self)
+    }
+
+    /// The app that the group belongs to.
+    pub fn app(&self) -> &str {
+        self.0.app()
+    }
+
+    /// The group's id.
+    pub fn group(&self) -> &str {
+        self.0.user()
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.0.0
     }
 }
 
@@ -200,6 +239,181 @@ pub fn channel_in(source: u32) -> Vec<u8> {
     key(CHANNEL_IN, &[&source.to_be_bytes()])
 }
 
+/// A message of a conversation.
+pub fn history(mailbox: &MailboxId, conversation: &str, place: u64) -> Vec<u8> {
+    key(HISTORY, &[&mailbox.0, conversation.as_bytes(), &[0], &place.to_be_bytes()])
+}
+
+/// The place in a message's key.
+pub fn history_place(key: &[u8]) -> Option<u64> {
+    let (kind, rest) = key.split_first()?;
+    let (_, place) = rest.split_last_chunk::<8>()?;
+    (*kind == HISTORY).then_some(u64::from_be_bytes(*place))
+}
+
+/// Where the message with this id stands.
+pub fn place_of(mailbox: &MailboxId, stream: u64, seq: u64) -> Vec<u8> {
+    key(HISTORY_PLACE, &[&mailbox.0, &stream.to_be_bytes(), &seq.to_be_bytes()])
+}
+
+/// A conversation of a mailbox.
+pub fn conversation(mailbox: &MailboxId, conversation: &str) -> Vec<u8> {
+    key(CONVERSATION, &[&mailbox.0, conversation.as_bytes(), &[0]])
+}
+
+/// A conversation's place in the order of a mailbox's: the newest first.
+pub fn conversation_order(mailbox: &MailboxId, at_ms: i64, conversation: &str) -> Vec<u8> {
+    let newest_first = (!u64::try_from(at_ms).unwrap_or(0)).to_be_bytes();
+    key(CONVERSATION_ORDER, &[&mailbox.0, &newest_first, conversation.as_bytes(), &[0]])
+}
+
+/// All conversations of a mailbox in their order, as the ends of a scan.
+pub fn conversations(mailbox: &MailboxId) -> (Vec<u8>, Vec<u8>) {
+    (key(CONVERSATION_ORDER, &[&mailbox.0]), key(CONVERSATION_ORDER, &[&mailbox.0, &[0xff; 9]]))
+}
+
+/// The conversation in the key of its place in the order.
+pub fn ordered_conversation(key: &[u8], mailbox: &MailboxId) -> Option<String> {
+    let (kind, rest) = key.split_first()?;
+    let rest = rest.strip_prefix(&mailbox.0[..])?.get(8..)?;
+    let conversation = std::str::from_utf8(rest.strip_suffix(&[0])?).ok()?;
+    (*kind == CONVERSATION_ORDER).then(|| conversation.to_owned())
+}
+
+/// A message whose retention ends at a time.
+pub fn history_due(at_ms: i64, mailbox: &MailboxId, conversation: &str, place: u64) -> Vec<u8> {
+    key(HISTORY_DUE, &[&time(at_ms), &mailbox.0, conversation.as_bytes(), &[0], &place.to_be_bytes()])
+}
+
+/// Everything whose retention ends before a time, as the ends of a scan.
+pub fn history_due_before(at_ms: i64) -> (Vec<u8>, Vec<u8>) {
+    (key(HISTORY_DUE, &[]), key(HISTORY_DUE, &[&time(at_ms)]))
+}
+
+/// Mailbox, conversation and place in the key of a retention's end.
+pub fn due_message(key: &[u8]) -> Option<(MailboxId, String, u64)> {
+    let (kind, rest) = key.split_first()?;
+    let (_, rest) = rest.split_first_chunk::<8>()?;
+    let (names, place) = rest.split_last_chunk::<8>()?;
+    let names = names.strip_suffix(&[0])?;
+    let end_of_mailbox = names.iter().rposition(|byte| *byte == 0)? + 1;
+    let (mailbox, conversation) = names.split_at(end_of_mailbox);
+    let conversation = std::str::from_utf8(conversation).ok().filter(|text| is_id(text))?;
+    (*kind == HISTORY_DUE).then_some((
+        MailboxId::from_key(mailbox)?,
+        conversation.to_owned(),
+        u64::from_be_bytes(*place),
+    ))
+}
+
+/// A group, in its home.
+pub fn group(group: &GroupName) -> Vec<u8> {
+    key(GROUP, &[group.bytes()])
+}
+
+/// All groups whose home this is, as the ends of a scan.
+pub fn all_groups() -> (Vec<u8>, Vec<u8>) {
+    (key(GROUP, &[]), key(GROUP + 1, &[]))
+}
+
+/// The group in a group's key.
+pub fn group_in(key: &[u8]) -> Option<GroupName> {
+    name_in(GROUP, key)
+}
+
+/// A member of a group, in its home.
+pub fn group_member(group: &GroupName, user: &str) -> Vec<u8> {
+    key(GROUP_MEMBER, &[group.bytes(), user.as_bytes(), &[0]])
+}
+
+/// The members of a group behind one of them (or all, behind the empty text), as the ends of a scan.
+pub fn group_members(group: &GroupName, after: &str) -> (Vec<u8>, Vec<u8>) {
+    users_after(GROUP_MEMBER, group, after)
+}
+
+/// The shards in which a group has members.
+pub fn group_targets(group: &GroupName) -> Vec<u8> {
+    key(GROUP_TARGETS, &[group.bytes()])
+}
+
+/// What a group's home keeps of one sender device.
+pub fn group_sender(group: &GroupName, from: &str, slot: u8) -> Vec<u8> {
+    key(GROUP_SENDER, &[group.bytes(), from.as_bytes(), &[0, slot]])
+}
+
+/// What stands at a place of a group's order.
+pub fn group_body(group: &GroupName, seq: u64) -> Vec<u8> {
+    key(GROUP_BODY, &[group.bytes(), &seq.to_be_bytes()])
+}
+
+/// How often a body is referred to.
+pub fn group_body_uses(group: &GroupName, seq: u64) -> Vec<u8> {
+    key(GROUP_BODY_USES, &[group.bytes(), &seq.to_be_bytes()])
+}
+
+/// A group, where members of it live.
+pub fn local_group(group: &GroupName) -> Vec<u8> {
+    key(LOCAL_GROUP, &[group.bytes()])
+}
+
+/// A member of a group who lives in this shard.
+pub fn local_member(group: &GroupName, user: &str) -> Vec<u8> {
+    key(LOCAL_MEMBER, &[group.bytes(), user.as_bytes(), &[0]])
+}
+
+/// The members of a group who live in this shard, behind one of them, as the ends of a scan.
+pub fn local_members(group: &GroupName, after: &str) -> (Vec<u8>, Vec<u8>) {
+    users_after(LOCAL_MEMBER, group, after)
+}
+
+/// A place of a group that its members in this shard do not have yet.
+pub fn local_item(group: &GroupName, seq: u64) -> Vec<u8> {
+    key(LOCAL_ITEM, &[group.bytes(), &seq.to_be_bytes()])
+}
+
+/// Places of a group that its members do not have, behind one, as the ends of a scan.
+pub fn local_items(group: &GroupName, after: u64) -> (Vec<u8>, Vec<u8>) {
+    let end = [local_item(group, u64::MAX), vec![0]].concat();
+    (local_item(group, after.saturating_add(1)), end)
+}
+
+/// A group of which something waits to be expanded.
+pub fn expanding(group: &GroupName) -> Vec<u8> {
+    key(EXPANDING, &[group.bytes()])
+}
+
+/// Every group that waits to be expanded, as the ends of a scan.
+pub fn all_expanding() -> (Vec<u8>, Vec<u8>) {
+    (key(EXPANDING, &[]), key(EXPANDING + 1, &[]))
+}
+
+/// The group in such a key.
+pub fn expanding_group(key: &[u8]) -> Option<GroupName> {
+    name_in(EXPANDING, key)
+}
+
+fn name_in(kind: u8, key: &[u8]) -> Option<GroupName> {
+    MailboxId::from_key(key.strip_prefix(&[kind])?).map(GroupName)
+}
+
+/// The user in the key of a member.
+pub fn member_user(key: &[u8]) -> Option<&str> {
+    let (kind, rest) = key.split_first()?;
+    let user = rest.strip_suffix(&[0])?.rsplit(|byte| *byte == 0).next()?;
+    let is_member = matches!(*kind, GROUP_MEMBER | LOCAL_MEMBER);
+    std::str::from_utf8(user).ok().filter(|user| is_member && is_id(user))
+}
+
+fn users_after(kind: u8, group: &GroupName, after: &str) -> (Vec<u8>, Vec<u8>) {
+    // Behind the zero byte that ends the user's id stands nothing: one more makes it the next key.
+    let from = if after.is_empty() {
+        key(kind, &[group.bytes(), &[1]])
+    } else {
+        key(kind, &[group.bytes(), after.as_bytes(), &[0, 0]])
+    };
+    (from, key(kind, &[group.bytes(), &[u8::MAX]]))
+}
+
 /// What backends sent to a mailbox last.
 pub fn posted(mailbox: &MailboxId) -> Vec<u8> {
     key(POSTED, &[&mailbox.0])
@@ -211,66 +425,4 @@ fn time(at_ms: i64) -> [u8; 8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn alice() -> MailboxId {
-        MailboxId::new("a", "alice").unwrap()
-    }
-
-    #[test]
-    fn golden_keys() {
-        let alice = alice();
-        let (name, seq) = (b"a\0alice\0", [0, 0, 0, 0, 0, 0, 1, 2]);
-        assert_eq!(shard(), [1]);
-        assert_eq!(mailbox(&alice), [&[2], &name[..]].concat());
-        assert_eq!(devices(&alice), [&[3], &name[..]].concat());
-        assert_eq!(ephemeral(&alice), [&[4], &name[..]].concat());
-        assert_eq!(entry(&alice, 258), [&[5], &name[..], &seq].concat());
-        assert_eq!(sender(&alice, "bob", 9), [&[6], &name[..], b"bob\0\x09"].concat());
-        assert_eq!(expiry(258, &alice, 258), [&[7], &seq[..], &name[..], &seq].concat());
-        assert_eq!(upkeep(258, &alice), [&[8], &seq[..], &name[..]].concat());
-        assert_eq!(channel_out(3), [9, 0, 0, 0, 3]);
-        assert_eq!(channel_item(3, 258), [&[10, 0, 0, 0, 3], &seq[..]].concat());
-        assert_eq!(channel_in(3), [11, 0, 0, 0, 3]);
-        assert_eq!(posted(&alice), [&[0x40], &name[..]].concat());
-    }
-
-    #[test]
-    fn keys_are_read_back() {
-        let alice = alice();
-        assert_eq!(entry_seq(&entry(&alice, 7)), Some(7));
-        assert_eq!(expiring_entry(&expiry(5, &alice, 7)), Some((alice.clone(), 7)));
-        assert_eq!(upkeep_mailbox(&upkeep(5, &alice)), Some(alice.clone()));
-        assert_eq!(channel_target(&channel_out(3)), Some(3));
-        assert_eq!(channel_item_seq(&channel_item(3, 7)), Some(7));
-        assert_eq!((alice.app(), alice.user()), ("a", "alice"));
-        assert_eq!(entry_seq(&mailbox(&alice)), None);
-    }
-
-    #[test]
-    fn ranges_end_where_they_should() {
-        let alice = alice();
-        let (from, to) = entries(&alice, 1, u64::MAX);
-        assert!(from <= entry(&alice, 1) && entry(&alice, u64::MAX) < to);
-        assert!(to < entry(&MailboxId::new("a", "alicf").unwrap(), 0));
-        let (from, to) = senders(&alice, "bob");
-        for slot in [0, 255] {
-            let key = sender(&alice, "bob", slot);
-            assert!(from <= key && key < to);
-        }
-        assert!(!(from..to).contains(&sender(&alice, "bobo", 0)));
-        let (from, to) = expiring_before(10);
-        assert!((from.clone()..to.clone()).contains(&expiry(9, &alice, u64::MAX)));
-        assert!(!(from..to).contains(&expiry(10, &alice, 0)));
-    }
-
-    #[test]
-    fn ids_that_would_break_keys_are_refused() {
-        assert_eq!(MailboxId::new("", "bob"), None);
-        assert_eq!(MailboxId::new("a", &"b".repeat(64)), None);
-        assert_eq!(MailboxId::new("a", "b\0c"), None);
-        let longest = MailboxId::new(&"a".repeat(63), &"b".repeat(63)).unwrap();
-        assert_eq!(sender(&longest, &"c".repeat(63), 255).len(), MAX_KEY_BYTES);
-    }
-}
+mod tests;

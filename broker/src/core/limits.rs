@@ -28,11 +28,35 @@ pub const POSTED: usize = 64;
 /// The largest slot number that a message may carry.
 pub const LAST_SLOT: u32 = 255;
 
+/// Conversations that a mailbox has at most; a message that would begin one more is delivered and not kept, a setting is
+/// refused.
+pub const CONVERSATIONS: u32 = 100_000;
+/// Bytes of messages in a mailbox's history; beyond it messages are delivered and not kept.
+pub const HISTORY_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+/// Reactions of one user to one message; one more is refused.
+pub const REACTIONS: usize = 16;
+/// The longest reaction, in bytes.
+pub const EMOJI_BYTES: usize = 64;
+/// A message whose retention has ended, and that some device has yet to be given, is looked at again after so long: 1 h.
+pub const RETENTION_PAUSE_MS: i64 = 3600 * 1000;
+
 /// Sequence numbers that one command moves a mailbox's furthest cursor over; the rest takes another command.
 pub const PASSED_PER_COMMAND: u64 = 4096;
 /// Entries kept for lagging devices that one command removes; the rest is left to the upkeep.
 pub const REMOVED_PER_COMMAND: usize = 4096;
 /// Entries read at once in apply.
 pub const PAGE: usize = 256;
+/// Bytes of a page of a channel, unless one item alone has more.
+pub const CHANNEL_PAGE_BYTES: usize = 1024 * 1024;
 /// Earlier streams of a sender device that a mailbox remembers.
 pub const PAST_STREAMS: usize = 4;
+
+/// Places in mailboxes that one command gives to what stands in groups; the rest takes further commands.
+pub const EXPANDED_PER_COMMAND: usize = 2048;
+/// Users that one change of a group's members may name.
+pub const USERS_PER_UPDATE: usize = 1000;
+/// What may wait in the channel to a shard, or for the members in one, before messages to a group with members there are
+/// refused with OVERLOADED.
+pub const GROUP_BACKLOG: u64 = 100_000;
+/// Members of a hunt group that are looked at to find whose turn it is.
+pub const HUNTED_PER_COMMAND: usize = 256;

@@ -4,7 +4,8 @@ use tidings_consensus::StateView;
 use tidings_proto::mailbox::v1::{MailboxRecord, Posted, PostedRecord, SenderRecord};
 use tidings_proto::message::v1::{MessageId, MessageState};
 
-use super::envelope::{Peeked, peek};
+use super::entry::Stored;
+use super::envelope::Peeked;
 use super::keys::{self, MailboxId};
 use super::limits::{LAST_SLOT, PAGE};
 use super::records::{self, CoreError, load};
@@ -63,8 +64,7 @@ fn is_waiting(
         let (start, end) = keys::entries(mailbox, first, u64::MAX);
         let page = state.scan(&start, &end, PAGE)?;
         for (key, entry) in &page {
-            let envelope = records::open_bytes("entry", entry.clone())?;
-            if let Peeked::Message(head) = peek(&envelope)?
+            if let Peeked::Message(head) = Stored::open(entry.clone())?.0.peek()?
                 && (head.stream, head.seq, head.from) == (id.stream, id.seq, from)
             {
                 return Ok(true);

@@ -4,8 +4,10 @@ use bytes::Bytes;
 use prost::Message;
 use tidings_proto::mailbox::v1::{DevicesRecord, MailboxRecord, SenderRecord};
 
-use super::envelope::{Entry, Peeked, peek};
-use super::keys::{self, MailboxId};
+use super::entry::{Entry, Stored};
+use super::envelope::Peeked;
+use super::keys::{self, GroupName, MailboxId};
+use super::limits::{HARD_INBOX_ENTRIES, INBOX_BYTES};
 use super::records::{self, CoreError};
 use super::{Applying, Effect};
 
@@ -52,37 +54,65 @@ impl Applying<'_> {
         entry: Entry,
         expires_at_ms: i64,
     ) {
+        let envelope = entry.envelope();
         record.last_seq += 1;
         record.pending_entries += 1;
-        record.pending_bytes += entry.stored.len() as u64;
+        record.pending_bytes += entry.cost;
         let seq = record.last_seq;
         if expires_at_ms != 0 {
             self.store.put(keys::expiry(expires_at_ms, mailbox, seq), Bytes::new());
         }
-        let envelope = entry.envelope();
         self.store.put(keys::entry(mailbox, seq), entry.stored);
         self.effects.push(Effect::Appended { mailbox: mailbox.clone(), seq, envelope, expires_at_ms });
     }
 
-    /// Takes an entry out of the store, with its place in the expiry index. The caller keeps the counts.
-    pub(super) fn remove_entry(&mut self, mailbox: &MailboxId, seq: u64, envelope: &[u8]) -> Result<(), CoreError> {
-        if let Peeked::Message(head) = peek(envelope)?
-            && head.expires_at_ms != 0
-        {
-            self.store.delete(&keys::expiry(head.expires_at_ms, mailbox, seq));
+    /// Pushes an entry that nobody can be refused, and answers whether there was room for it. Beyond the hard limit it is lost,
+    /// and that is recorded (promise 4). The caller saves `record`.
+    pub(super) fn push_bounded(
+        &mut self,
+        mailbox: &MailboxId,
+        record: &mut MailboxRecord,
+        entry: Entry,
+        expires_at_ms: i64,
+    ) -> bool {
+        let has_room = record.pending_entries < HARD_INBOX_ENTRIES && record.pending_bytes <= 2 * INBOX_BYTES;
+        if has_room {
+            self.push_entry(mailbox, record, entry, expires_at_ms);
+            return true;
+        }
+        record.last_seq += 1;
+        if record.lost_to <= record.delivered_to {
+            record.lost_from = record.last_seq;
+        }
+        record.lost_to = record.last_seq;
+        self.effects.push(Effect::Lost { mailbox: mailbox.clone() });
+        false
+    }
+
+    /// Takes an entry out of the store, with its place in the expiry index and its part in a shared body. The caller keeps
+    /// the counts.
+    pub(super) fn remove_entry(&mut self, mailbox: &MailboxId, seq: u64, entry: &Stored) -> Result<(), CoreError> {
+        let peeked = entry.peek()?;
+        if peeked.expires_at_ms() != 0 {
+            self.store.delete(&keys::expiry(peeked.expires_at_ms(), mailbox, seq));
+        }
+        if let Peeked::Group(pointer) = peeked {
+            let group = GroupName::new(mailbox.app(), &pointer.group);
+            let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
+            self.release_body(&group, pointer.group_seq, 1)?;
         }
         self.store.delete(&keys::entry(mailbox, seq));
         Ok(())
     }
 
-    /// Some entries from `first` up to and with `last`, in order: number, stored length, envelope.
+    /// Some entries from `first` up to and with `last`, in order: number, what it counts as, and what is stored.
     pub(super) fn entries(
         &self,
         mailbox: &MailboxId,
         first: u64,
         last: u64,
         limit: usize,
-    ) -> Result<Vec<(u64, u64, Bytes)>, CoreError> {
+    ) -> Result<Vec<(u64, u64, Stored)>, CoreError> {
         if first > last {
             return Ok(Vec::new());
         }
@@ -92,10 +122,10 @@ impl Applying<'_> {
     }
 }
 
-fn read_entry(key: &[u8], stored: Bytes) -> Result<(u64, u64, Bytes), CoreError> {
+fn read_entry(key: &[u8], stored: Bytes) -> Result<(u64, u64, Stored), CoreError> {
     let seq = keys::entry_seq(key).ok_or(CoreError::Contradiction("an entry's key has no number"))?;
-    let length = stored.len() as u64;
-    Ok((seq, length, records::open_bytes("entry", stored)?))
+    let (stored, cost) = Stored::open(stored)?;
+    Ok((seq, cost, stored))
 }
 
 /// A count that would fall below zero is a damaged one.

@@ -115,6 +115,7 @@ mod tests {
                 lost_from: 10,
                 lost_to: 11,
                 devices: 12,
+                ..MailboxRecord::default()
             },
             b"\x01\x08\xac\x02\x10\x02\x18\x03\x20\x04\x28\x05\x30\x06\x38\x07\x40\x08\x48\x09\x50\x0a\x58\x0b\x60\x0c",
         );

@@ -10,7 +10,9 @@ use tidings_proto::mailbox::v1::{
 };
 use tidings_proto::message::v1::{Envelope, Failure, Message, Receipt, envelope};
 
-use super::{AttachedDevice, Core, Effect, MailboxId, Reply, encode, keys, records};
+use super::entry::{self, Stored};
+use super::group::fan_out::fill_bodies;
+use super::{AttachedDevice, Core, CoreError, Effect, GroupName, MailboxId, Reply, encode, keys, records};
 use tidings_consensus::{ApplyContext, MemoryStore, StateStore};
 
 pub const APP: &str = "app";
@@ -22,6 +24,8 @@ pub struct Shard {
     /// Of the last command.
     pub effects: Vec<Effect>,
     pub now_ms: i64,
+    /// As [`Core::apply_within`] takes it.
+    pub places: usize,
     index: u64,
     log: Vec<(i64, u64, Bytes)>,
 }
@@ -62,6 +66,7 @@ impl Shard {
             store: MemoryStore::default(),
             effects: Vec::new(),
             now_ms: 1_700_000_000_000,
+            places: super::limits::EXPANDED_PER_COMMAND,
             index: 0,
             log: Vec::new(),
         }
@@ -79,7 +84,8 @@ impl Shard {
         let before = self.store.dump();
         self.effects.clear();
         let context = ApplyContext { now_ms: self.now_ms, index: self.index, ordinal: 0, term: 1 };
-        let reply = self.core.apply(&context, &command, &mut self.store, &mut self.effects).unwrap();
+        let reply =
+            self.core.apply_within(self.places, &context, &command, &mut self.store, &mut self.effects).unwrap();
         let changes_nothing = matches!(
             reply,
             Reply::Refused(_) | Reply::Appended { duplicate: true, .. } | Reply::Posted { duplicate: true, .. }
@@ -96,7 +102,7 @@ impl Shard {
         let mut store = MemoryStore::default();
         for (now_ms, index, command) in &self.log {
             let context = ApplyContext { now_ms: *now_ms, index: *index, ordinal: 0, term: 7 };
-            self.core.apply(&context, command, &mut store, &mut Vec::new()).unwrap();
+            self.core.apply_within(self.places, &context, command, &mut store, &mut Vec::new()).unwrap();
         }
         store
     }
@@ -147,7 +153,12 @@ impl Shard {
     pub fn page(&self, target: u32, after: u64, limit: usize) -> Option<ChannelDeliver> {
         let (from, to) = (keys::channel_item(target, after + 1), keys::channel_item(target, u64::MAX));
         let page = self.store.scan(&from, &to, limit);
-        super::channel::page_of_channel(self.core.shard, after, page).unwrap()
+        let mut page = super::channel::page_of_channel(self.core.shard, after, page).unwrap();
+        if let Some(page) = &mut page {
+            let read = |group: &GroupName, seq| Ok::<_, CoreError>(self.store.get(&keys::group_body(group, seq)));
+            fill_bodies(page, 1 << 20, read).unwrap();
+        }
+        page
     }
 
     pub fn record(&self, user: &str) -> MailboxRecord {
@@ -159,10 +170,27 @@ impl Shard {
     pub fn entries(&self, user: &str, after: u64) -> Vec<(u64, Envelope)> {
         let (from, to) = keys::entries(&mailbox_of(user), after + 1, u64::MAX);
         let entry = |(key, stored): (Bytes, Bytes)| {
-            let envelope = records::open_bytes("entry", stored).unwrap();
+            let envelope = match Stored::open(stored).unwrap().0 {
+                Stored::Whole(envelope) => envelope,
+                Stored::Pointer(pointer) => {
+                    let at = keys::history(&mailbox_of(user), &pointer.conversation, pointer.place);
+                    entry::resolve(pointer, records::open("message", self.store.get(&at).unwrap()).unwrap()).unwrap()
+                }
+                Stored::Group(pointer) => {
+                    let at = keys::group_body(&GroupName::new(APP, &pointer.group).unwrap(), pointer.group_seq);
+                    records::open_bytes("group body", self.store.get(&at).expect("a body that is referred to")).unwrap()
+                }
+            };
             (keys::entry_seq(&key).unwrap(), Envelope::decode(envelope).unwrap())
         };
         self.store.scan(&from, &to, usize::MAX).into_iter().map(entry).collect()
+    }
+
+    /// What the entries of a user count as, in bytes.
+    fn cost(&self, user: &str) -> u64 {
+        let (from, to) = keys::entries(&mailbox_of(user), 1, u64::MAX);
+        let entries = self.store.scan(&from, &to, usize::MAX).into_iter();
+        entries.map(|(_, stored)| Stored::open(stored).unwrap().1).sum()
     }
 
     pub fn messages(&self, user: &str) -> Vec<Message> {
@@ -185,10 +213,9 @@ impl Shard {
         let mut expiring = BTreeSet::new();
         for user in users {
             let record = self.record(user);
-            let (mut pending, mut retained, mut bytes) = (0, 0, 0);
+            let (mut pending, mut retained, bytes) = (0, 0, self.cost(user));
             for (seq, envelope) in self.entries(user, 0) {
                 assert!(seq > record.trimmed_to && seq <= record.last_seq, "{user}: {seq} of {record:?}");
-                bytes += envelope.encoded_len() as u64 + 1;
                 if seq > record.delivered_to {
                     pending += 1
                 } else {

@@ -11,16 +11,21 @@ use tidings_consensus::ProposeError;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{Submitted, broker_frame};
 use tidings_proto::client::v1::Durability;
-use tokio::sync::mpsc;
+use tidings_proto::cluster::v1::{GetGroupRequest, GetGroupResponse};
+use tokio::sync::{Semaphore, mpsc};
 
 use super::outbox::Outbox;
-use crate::core::{MailboxId, Reply};
+use crate::core::{GroupName, MailboxId, Reply};
 use crate::error::code_of;
+use crate::group_feed::registry::GroupRegistry;
 use crate::metrics::Metrics;
 use crate::shard::{Request, ShardHandle};
 
 /// Answers put together before they are queued, at most.
 const BATCH: usize = 256;
+
+/// Questions to the registry, of one link about one shard, that may be unanswered.
+pub const QUESTIONS: usize = 64;
 
 /// A reply that is awaited.
 pub type Outcome = Pin<Box<dyn Future<Output = Result<Reply, ProposeError>> + Send>>;
@@ -30,6 +35,13 @@ pub enum Pending {
     Append {
         session: u64,
         seq: u64,
+        outcome: Outcome,
+    },
+    AppendToGroup {
+        session: u64,
+        seq: u64,
+        group: GroupName,
+        from: String,
         outcome: Outcome,
     },
     /// Waits for what was submitted before it, and goes to the sessions that are online then.
@@ -47,6 +59,9 @@ pub struct Answers {
     pub shard: ShardHandle,
     pub outbox: Arc<Outbox>,
     pub retry_after_ms: u32,
+    pub groups: Option<GroupRegistry>,
+    /// How many more questions to the registry may be unanswered.
+    pub questions: Arc<Semaphore>,
     pub metrics: Metrics,
 }
 
@@ -61,6 +76,13 @@ impl Answers {
                     Pending::Append { session, seq, outcome } => {
                         let outcome = self.wait(outcome, &mut answers).await;
                         answers.push(broker_frame::Frame::Submitted(self.submitted(session, seq, outcome)));
+                    }
+                    Pending::AppendToGroup { session, seq, group, from, outcome } => {
+                        let outcome = self.wait(outcome, &mut answers).await;
+                        let is_no_member = matches!(outcome, Ok(Reply::Refused(ErrorCode::NotAMember)));
+                        if !is_no_member || !self.asks_the_registry(session, seq, group, from) {
+                            answers.push(broker_frame::Frame::Submitted(self.submitted(session, seq, outcome)));
+                        }
                     }
                     Pending::Transient { session, seq, mailbox, envelope, sent_at_ms } => {
                         let answer = self.transient(session, seq, mailbox, envelope, sent_at_ms);
@@ -97,6 +119,31 @@ impl Answers {
                 self.refused(session, seq, code, leader_node)
             }
         }
+    }
+
+    /// Somebody who is no member here may have joined a moment ago: the registry knows, and the home will in a moment. A
+    /// sender who was told of joining is not told otherwise by a home that lags, but asked to try again. Beside the other
+    /// answers; `false` where so many are being asked for that the home's word has to do.
+    fn asks_the_registry(&self, session: u64, seq: u64, group: GroupName, user: String) -> bool {
+        let (Some(registry), Ok(place)) = (self.groups.clone(), self.questions.clone().try_acquire_owned()) else {
+            return false;
+        };
+        let (shard, outbox, metrics) = (self.shard.clone(), self.outbox.clone(), self.metrics.clone());
+        tokio::spawn(async move {
+            let (app, id) = (group.app().to_owned(), group.group().to_owned());
+            let code = match registry.group(GetGroupRequest { app, group: id, user }).await {
+                Ok(GetGroupResponse { group: Some(known), member: Some(_) }) => {
+                    shard.news.mark(group, known.revision);
+                    ErrorCode::Unavailable
+                }
+                // Without the control plane the home's word stands.
+                Ok(_) | Err(_) => ErrorCode::NotAMember,
+            };
+            metrics.refused(code);
+            outbox.push(broker_frame::Frame::Submitted(refusal(session, seq, code, 0, 0)));
+            drop(place);
+        });
+        true
     }
 
     fn refused(&self, session: u64, seq: u64, code: ErrorCode, leader_node: u64) -> Submitted {

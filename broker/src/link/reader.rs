@@ -16,15 +16,16 @@ use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
 use tidings_proto::message::v1::{Envelope, envelope};
 use tidings_proto::shard::shard_of;
 use tidings_proto::{AppId, DeviceId, ErrorCode, UserId};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tonic::{Status, Streaming};
 
 use super::LinkContext;
-use super::answers::{Answers, Pending, refusal};
+use super::answers::{Answers, Pending, QUESTIONS, refusal};
 use super::outbox::Outbox;
 use super::requests::{self, Refusal};
-use crate::core::envelope::{Entry, MessageHead};
-use crate::core::{MailboxId, encode};
+use crate::core::entry::Entry;
+use crate::core::envelope::MessageHead;
+use crate::core::{GroupName, MailboxId, encode};
 use crate::shard::actor::not_watched;
 use crate::shard::session::SessionKey;
 use crate::shard::{Request, ShardHandle, WatchedMailbox};
@@ -262,21 +263,24 @@ impl Reader {
     }
 
     fn try_submit(&mut self, submit: Submit) -> Result<(), (ErrorCode, u64)> {
-        let mailbox = self.mailbox(submit.shard, &submit.app, &submit.to).map_err(|code| (code, 0))?;
+        let to_group = !submit.group.is_empty();
+        let to = if to_group { &submit.group } else { &submit.to };
+        // A group's id is as a user's, and finds its home as a user's finds the mailbox.
+        let mailbox = self.mailbox(submit.shard, &submit.app, to).map_err(|code| (code, 0))?;
         UserId::new(&submit.from).map_err(|_| (ErrorCode::InvalidArgument, 0))?;
         let now_ms = self.context.clock.now_ms();
         let lane = self.lane(submit.shard)?;
         // The place first: nothing is proposed that could not be answered.
         let place = lane.pending.try_reserve().map_err(|_| (ErrorCode::Overloaded, 0))?;
         let (session, seq) = (submit.session, submit.seq);
-        if submit.ttl_ms == Some(0) {
+        if submit.ttl_ms == Some(0) && !to_group {
             let envelope = transient_envelope(&submit, now_ms);
             place.send(Pending::Transient { session, seq, mailbox, envelope, sent_at_ms: now_ms });
             return Ok(());
         }
-        let command = encode(Command::AppendMessage(AppendMessage {
+        let append = AppendMessage {
             app: submit.app,
-            to: submit.to,
+            to: if to_group { submit.group } else { submit.to },
             from: submit.from,
             from_slot: submit.from_slot,
             stream: submit.stream,
@@ -286,8 +290,19 @@ impl Reader {
             receipts: submit.receipts,
             content: submit.content,
             inbox_limit: submit.inbox_limit,
-        }));
-        place.send(Pending::Append { session, seq, outcome: Box::pin(lane.shard.propose(command)) });
+            retention_ms: submit.retention_ms,
+            sender_retention_ms: submit.sender_retention_ms,
+            change: submit.change,
+            change_window_ms: submit.change_window_ms,
+        };
+        let Some(group) = GroupName::new(&append.app, &append.to).filter(|_| to_group) else {
+            let command = encode(Command::AppendMessage(append));
+            place.send(Pending::Append { session, seq, outcome: Box::pin(lane.shard.propose(command)) });
+            return Ok(());
+        };
+        let from = append.from.clone();
+        let outcome = Box::pin(lane.shard.propose(encode(Command::AppendToGroup(append))));
+        place.send(Pending::AppendToGroup { session, seq, group, from, outcome });
         Ok(())
     }
 
@@ -305,6 +320,8 @@ impl Reader {
                 shard: handle.clone(),
                 outbox: self.outbox.clone(),
                 retry_after_ms: self.context.config.retry_after_ms,
+                groups: self.context.groups.clone(),
+                questions: Arc::new(Semaphore::new(QUESTIONS)),
                 metrics: self.context.metrics.clone(),
             };
             tokio::spawn(answers.run(taken));
@@ -347,6 +364,7 @@ fn transient_envelope(submit: &Submit, now_ms: i64) -> Bytes {
         expires_at_ms: 0,
         receipts: submit.receipts,
         from_slot: submit.from_slot,
+        ..MessageHead::default()
     };
     Entry::of_message(&head, &submit.content).envelope()
 }

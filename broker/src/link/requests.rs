@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use tidings_consensus::StateView;
-use tidings_proto::ErrorCode;
+use tidings_consensus::{ProposeError, StateView};
 use tidings_proto::broker::v1::{Request, Response, broker_frame};
 use tidings_proto::client::v1::{self as client, request, response};
+use tidings_proto::mailbox::v1::{self as mailbox, command::Command};
+use tidings_proto::{ErrorCode, UserId};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::LinkContext;
 use super::outbox::Outbox;
-use crate::core::MailboxId;
+use crate::core::{MailboxId, Reply, encode};
 use crate::error::{Error, code_of};
 use crate::query;
 use crate::shard::ShardHandle;
@@ -70,20 +71,56 @@ async fn ask(
         request::Request::ListDevices(_) => {
             read(shard, move |view| query::devices(view, &mailbox)).await.map(response::Response::Devices)
         }
-        // Gateways answer it.
-        request::Request::WatchPresence(_) => Err(ErrorCode::InvalidArgument.into()),
+        request::Request::GetHistory(asked) => {
+            is_id(&asked.with)?;
+            read(shard, move |view| query::history(view, &mailbox, &asked)).await.map(response::Response::History)
+        }
+        request::Request::ListConversations(asked) => {
+            let list = move |view: &StateView| query::conversations(view, &mailbox, &asked);
+            read(shard, list).await.map(response::Response::Conversations)
+        }
+        request::Request::UpdateConversation(update) => {
+            let (app, user, with) = (mailbox.app().to_owned(), mailbox.user().to_owned(), update.with.clone());
+            is_id(&with)?;
+            let command = mailbox::UpdateConversation { app, user, with, update: Some(update) };
+            match set(shard, Command::UpdateConversation(command)).await? {
+                Reply::Conversation(conversation) => Ok(response::Response::Conversation(*conversation)),
+                _ => Err(ErrorCode::Internal.into()),
+            }
+        }
+        // Gateways answer it, or the control plane does.
+        request::Request::WatchPresence(_)
+        | request::Request::ActOnGroup(_)
+        | request::Request::GetGroup(_)
+        | request::Request::ListMembers(_)
+        | request::Request::ListMyGroups(_) => Err(ErrorCode::InvalidArgument.into()),
     }
 }
 
-/// Reads what the shard's leader has applied.
+fn is_id(user: &str) -> Result<(), Refusal> {
+    UserId::new(user).map(drop).map_err(|_| ErrorCode::InvalidArgument.into())
+}
+
+/// Sets something through the shard's log. When it is not known whether it was set, it is set again: that does no harm.
+async fn set(shard: &ShardHandle, command: Command) -> Result<Reply, Refusal> {
+    match shard.propose(encode(command)).await {
+        Ok(Reply::Refused(code)) => Err(code.into()),
+        Ok(reply) => Ok(reply),
+        Err(error) => Err(refusal(&error)),
+    }
+}
+
+fn refusal(error: &ProposeError) -> Refusal {
+    let (code, leader_node) = code_of(error);
+    Refusal { code, leader_node }
+}
+
+/// Reads what the shard's leader has applied: everything that anybody was told to be done before.
 async fn read<T: Send + 'static>(
     shard: &ShardHandle,
     look: impl FnOnce(&StateView) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let looked = shard.read(look).await.map_err(|error| {
-        let (code, leader_node) = code_of(&error);
-        Refusal { code, leader_node }
-    })?;
+    let looked = shard.read(look).await.map_err(|error| refusal(&error))?;
     looked.map_err(|error| {
         tracing::error!(shard = shard.core.shard, %error, "a request could not be answered");
         Refusal::from(ErrorCode::StorageFailed)

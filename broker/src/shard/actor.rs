@@ -89,6 +89,9 @@ pub struct ShardActor {
     running: FuturesUnordered<Pin<Box<dyn Future<Output = Done> + Send>>>,
     reads: Arc<Semaphore>,
     is_expiring: bool,
+    is_expanding: bool,
+    /// Something more came while that was under way.
+    expands_again: bool,
     lagging: usize,
     /// Sessions whose cursors are to be recorded, and when.
     gathered: Vec<SessionKey>,
@@ -103,6 +106,7 @@ enum Done {
     RetryPage { key: SessionKey },
     LinkHasRoom { outbox: Arc<Outbox> },
     Expired { answer: Option<Result<Reply, ProposeError>> },
+    Expanded { answer: Option<Result<Reply, ProposeError>> },
     ReadMarked,
     LastCursorMoved,
 }
@@ -148,6 +152,8 @@ impl ShardActor {
             blocked: HashMap::new(),
             running: FuturesUnordered::new(),
             is_expiring: false,
+            is_expanding: false,
+            expands_again: false,
             lagging: 0,
             gathered: Vec::new(),
             gather_until: Instant::now(),
@@ -219,6 +225,7 @@ impl ShardActor {
         tracing::info!(shard = self.core.shard, term = leadership.term, leads = reign.is_some(), "leadership changed");
         if let Some(term) = reign {
             self.links.announce(self.core.shard, term);
+            self.expand_groups();
         }
     }
 
@@ -265,6 +272,7 @@ impl ShardActor {
                 }
             }
             Done::Expired { answer } => self.expired(answer),
+            Done::Expanded { answer } => self.expanded(answer),
             Done::ReadMarked | Done::LastCursorMoved => {}
         }
     }

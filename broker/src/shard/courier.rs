@@ -14,14 +14,16 @@ use tidings_proto::mailbox::v1::{ChannelOutRecord, ChannelTrim, command::Command
 
 use super::backlog::Backlog;
 use crate::core::channel::page_of_channel;
+use crate::core::group::fan_out::fill_bodies;
 use crate::core::{Core, CoreError, encode, keys, records};
 use crate::error::Error;
 use crate::machine::ShardMachine;
 use crate::metrics::Metrics;
 use crate::relay::Relay;
 
-/// Items in a page.
-const PAGE: usize = 512;
+/// Items in a page, and bytes of what groups say in it, exceeded by one item.
+const PAGE: usize = 256;
+const PAGE_BYTES: usize = 1 << 20;
 /// Delivered items that are left in the channel before it is trimmed while there is more to deliver.
 const TRIM_AFTER: u64 = 4096;
 /// How long items gather before they are brought to their target: receipts are in no hurry, and travel together.
@@ -141,8 +143,13 @@ impl Courier {
             let (view, after, source) = (self.group.view(), progress.delivered, self.core.shard);
             let page = tokio::task::spawn_blocking(move || {
                 let (from, to) = (keys::channel_item(target, after + 1), keys::channel_item(target, u64::MAX));
-                let stored = view.scan(&from, &to, PAGE)?;
-                Ok::<_, Error>(page_of_channel(source, after, stored)?)
+                let mut page = page_of_channel(source, after, view.scan(&from, &to, PAGE)?)?;
+                if let Some(page) = &mut page {
+                    fill_bodies(page, PAGE_BYTES, |group, seq| {
+                        Ok::<_, Error>(view.get(&keys::group_body(group, seq))?)
+                    })?;
+                }
+                Ok::<_, Error>(page)
             });
             let Some(page) = page.await.unwrap_or(Err(Error::Interrupted))? else { return Ok(()) };
             let last = page.last_seq;

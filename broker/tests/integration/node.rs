@@ -93,6 +93,7 @@ impl Node {
             clock: ground.clock.clone(),
             membership: ground.membership.clone(),
             dialer: Dialer::default(),
+            groups: None,
             map,
             health: health.clone(),
             shutdown: shutdown.clone(),

@@ -7,10 +7,11 @@ use futures_util::FutureExt as _;
 use prost::Message as _;
 use tidings_proto::broker::v1::{Ack as BrokerAck, Submit, gateway_frame};
 use tidings_proto::client::v1::{Ack, Pong, Read, ReadRecorded, Refused, Send, client_frame, server_frame};
-use tidings_proto::{ErrorCode, UserId};
+use tidings_proto::{EffectivePolicy, ErrorCode, GroupId, UserId};
 use tokio::time::Instant;
 
 use super::outbound::UnansweredRead;
+use super::requests::LEVEL;
 use super::{Connection, Unblocked};
 use crate::backoff;
 use crate::directory::{Found, UserKey};
@@ -59,8 +60,8 @@ impl<S: Transport> Connection<S> {
             self.core.metrics.limited_by_connection.increment(1);
             return self.refuse_for(wait, send.seq, "too many messages per second over this connection");
         }
-        if let Err(error) = UserId::new(&send.to) {
-            return self.refuse(send.seq, ErrorCode::InvalidArgument, &error.to_string(), None);
+        if let Err(reason) = valid_recipient(&send) {
+            return self.refuse(send.seq, ErrorCode::InvalidArgument, &reason, None);
         }
         let policy = self.session().policy();
         let own = policy.effective();
@@ -99,6 +100,10 @@ impl<S: Transport> Connection<S> {
                 return self.refuse_for(wait, send.seq, "more messages than the app may send");
             }
             None => {}
+        }
+        if !send.group.is_empty() {
+            // Whether there is such a group, and who is a member, its home knows.
+            return self.take_send(send, None, now);
         }
         let app = self.session().token.user.app();
         match self.core.directory.user_cached(&UserKey::text(app, &send.to)) {
@@ -141,26 +146,40 @@ impl<S: Transport> Connection<S> {
         let Some(recipient) = found else {
             return self.refuse(send.seq, ErrorCode::RecipientUnknown, "there is no such user", None);
         };
-        let recipient = recipient.effective();
-        let Some(shard) = self.core.router.shard(self.session().token.user.app(), &send.to) else {
+        self.take_send(send, Some(&recipient.effective()), now)
+    }
+
+    /// Hands a send on. The recipient's policy (none: a group) says what receipts it gives, how much its mailbox holds, and
+    /// how long it keeps things.
+    fn take_send(&mut self, send: Send, recipient: Option<&EffectivePolicy>, now: Instant) -> Result<(), Close> {
+        let is_group = !send.group.is_empty();
+        let to = if is_group { send.group } else { send.to };
+        let Some(shard) = self.core.router.shard(self.session().token.user.app(), &to) else {
             return self.refuse(send.seq, ErrorCode::Unavailable, "no shard map is known", Some(RETRY_AFTER_MS));
         };
+        let own = self.session().policy().effective();
+        let terms = permission::terms(&own, recipient.unwrap_or(&own), send.change.as_ref());
+        let receipts = recipient.map_or(send.receipts, |recipient| permission::receipts(send.receipts, recipient));
+        let inbox_limit = recipient.map_or(0, |recipient| self.core.config.inbox_limit(recipient.inbox_entries));
         let pending = Pending {
             seq: send.seq,
             after: send.after,
             shard,
-            to: send.to.into_boxed_str(),
+            to: to.into_boxed_str(),
+            is_group,
             content: send.content.unwrap_or_default().encode_to_vec().into(),
+            change: send.change.map(Box::new),
             ttl_ms: send.ttl_ms,
-            receipts: permission::receipts(send.receipts, &recipient),
-            inbox_limit: self.core.config.inbox_limit(recipient.inbox_entries),
+            receipts,
+            inbox_limit,
+            terms: self.core.config.capped(terms),
             taken: now,
             link: 0,
             may_be_accepted: false,
         };
         let seq = pending.seq;
         let behind_others = self.sends.is_waiting_for(shard);
-        let link = if behind_others { None } else { self.core.router.route(shard) };
+        let link = if behind_others { None } else { self.route(&pending) };
         let submit = link.as_ref().map(|_| self.submit_frame(&pending));
         self.sends.insert(pending);
         match (link, submit) {
@@ -168,6 +187,14 @@ impl<S: Transport> Connection<S> {
             _ => self.sends.again(seq, false, now + RETRY_SOON),
         }
         Ok(())
+    }
+
+    /// The link on which a send can go now: of groups and changes a broker of the first release knows nothing, they wait
+    /// until it was upgraded.
+    pub(super) fn route(&self, pending: &Pending) -> Option<Arc<LinkHandle>> {
+        let link = self.core.router.route(pending.shard)?;
+        let is_new = pending.is_group || pending.change.is_some();
+        (!is_new || link.level >= LEVEL).then_some(link)
     }
 
     /// Puts a frame in a link's queue; where that is full, this connection reads no further until there is room.
@@ -187,6 +214,10 @@ impl<S: Transport> Connection<S> {
 
     pub(super) fn submit_frame(&self, pending: &Pending) -> gateway_frame::Frame {
         let session = self.session();
+        let (to, group) = match pending.is_group {
+            true => (String::new(), pending.to.to_string()),
+            false => (pending.to.to_string(), String::new()),
+        };
         gateway_frame::Frame::Submit(Submit {
             session: session.id,
             shard: pending.shard,
@@ -196,11 +227,16 @@ impl<S: Transport> Connection<S> {
             stream: self.place.stream,
             seq: pending.seq,
             after: pending.after,
-            to: pending.to.to_string(),
+            to,
+            group,
             content: pending.content.clone(),
             ttl_ms: pending.ttl_ms,
             receipts: pending.receipts,
             inbox_limit: pending.inbox_limit,
+            retention_ms: pending.terms.retention_ms,
+            sender_retention_ms: pending.terms.sender_retention_ms,
+            change: pending.change.as_deref().cloned(),
+            change_window_ms: pending.terms.change_window_ms,
         })
     }
 
@@ -268,4 +304,18 @@ impl<S: Transport> Connection<S> {
             self.queue(link.clone(), gateway_frame::Frame::Read(read), None, now);
         }
     }
+}
+
+/// A send goes to a user or to a group; what it says why it does not is for people.
+fn valid_recipient(send: &Send) -> Result<(), String> {
+    if send.group.is_empty() {
+        return UserId::new(&send.to).map(drop).map_err(|error| error.to_string());
+    }
+    if !send.to.is_empty() {
+        return Err("a send names a user or a group, not both".to_owned());
+    }
+    if send.ttl_ms == Some(0) {
+        return Err("a message to a group is stored: its ttl cannot be 0".to_owned());
+    }
+    GroupId::new(&send.group).map(drop).map_err(|error| error.to_string())
 }

@@ -73,6 +73,8 @@ impl<S: Transport> Connection<S> {
     fn on_submitted(&mut self, node: u64, answer: broker::Submitted, now: Instant) -> Result<(), Close> {
         let Some(pending) = self.sends.get(answer.seq) else { return Ok(()) };
         let (shard, after, transient) = (pending.shard, pending.after, pending.is_transient());
+        // A copy of what the recipient sent may still be on its way to the recipient's own mailbox.
+        let copy_may_come = pending.change.is_some() && now < pending.taken + self.core.patience.not_accepted / 2;
         if answer.code == 0 {
             if let Some(pending) = self.sends.answered(answer.seq) {
                 self.core.metrics.send_seconds.record(now.duration_since(pending.taken));
@@ -90,6 +92,7 @@ impl<S: Transport> Connection<S> {
             }
             ErrorCode::Unavailable => Some(now + RETRY_SOON + backoff::spread(RETRY_SOON)),
             ErrorCode::OutcomeUnknown if !transient => Some(now + RETRY_SOON + backoff::spread(RETRY_SOON)),
+            ErrorCode::NotFound if copy_may_come => Some(now + RETRY_SOON),
             // Its predecessor is still being tried here, and goes first.
             ErrorCode::OutOfOrder if self.sends.get(after).is_some() => Some(now + RETRY_SOON),
             _ => None,
@@ -233,7 +236,7 @@ impl<S: Transport> Connection<S> {
             if stuck.contains(&pending.shard) {
                 continue;
             }
-            let submit = self.core.router.route(pending.shard).map(|link| (self.submit_frame(&pending), link));
+            let submit = self.route(&pending).map(|link| (self.submit_frame(&pending), link));
             match submit.map(|(frame, link)| (link.try_send(frame), link.id)) {
                 Some((Ok(()), link)) => {
                     self.core.metrics.resubmitted.increment(1);

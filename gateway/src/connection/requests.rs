@@ -8,12 +8,17 @@ use tokio::time::Instant;
 
 use super::Connection;
 use super::inbound::RETRY_AFTER_MS;
+use crate::core::inbox_limits;
 use crate::requests::Admission;
-use crate::session::Close;
+use crate::session::{Close, Event};
 use crate::socket::Transport;
 
-/// The first level of a broker that answers requests.
-const LEVEL: u32 = 1;
+/// The first level of a broker that answers requests, and takes messages to groups and changes of messages.
+pub(super) const LEVEL: u32 = 1;
+
+/// Of a request that no shard answers.
+const NO_SHARD: u32 = u32::MAX;
+const NO_LINK: u64 = 0;
 
 impl<S: Transport> Connection<S> {
     pub(super) fn on_request(&mut self, request: Request, now: Instant) -> Result<(), Close> {
@@ -31,7 +36,13 @@ impl<S: Transport> Connection<S> {
         if let request::Request::WatchPresence(watch) = kind {
             return self.on_watch_presence(id, watch, now);
         }
-        let shard = self.shard_of_request(kind);
+        let Some(shard) = self.shard_of_request(kind) else {
+            if !self.session().policy().effective().groups {
+                return self.refuse_request(id, ErrorCode::FeatureOff, "groups are switched off for this user");
+            }
+            self.ask_groups(request, now);
+            return Ok(());
+        };
         let link = self.core.router.route(shard).filter(|link| link.level >= LEVEL);
         let Some(link) = link else {
             return self.refuse_request(id, ErrorCode::Unavailable, "the shard cannot be reached");
@@ -51,11 +62,32 @@ impl<S: Transport> Connection<S> {
         Ok(())
     }
 
-    /// Who can answer what the gateway does not answer itself: what is about this user's mailbox, its own shard.
-    fn shard_of_request(&self, kind: &request::Request) -> u32 {
+    /// Who can answer what neither the gateway nor the control plane answers: what is about this user's mailbox, its own
+    /// shard.
+    fn shard_of_request(&self, kind: &request::Request) -> Option<u32> {
         match kind {
-            request::Request::ListDevices(_) | request::Request::WatchPresence(_) => self.attachment.shard(),
+            request::Request::ListDevices(_)
+            | request::Request::GetHistory(_)
+            | request::Request::ListConversations(_)
+            | request::Request::UpdateConversation(_)
+            | request::Request::WatchPresence(_) => Some(self.attachment.shard()),
+            request::Request::ActOnGroup(_)
+            | request::Request::GetGroup(_)
+            | request::Request::ListMembers(_)
+            | request::Request::ListMyGroups(_) => None,
         }
+    }
+
+    /// The control plane answers into the session's inbox.
+    fn ask_groups(&mut self, request: Request, now: Instant) {
+        let (id, Some(kind)) = (request.id, request.request) else { return };
+        self.requests.asked(id, NO_SHARD, NO_LINK, now);
+        let (core, session) = (self.core.clone(), self.session().clone());
+        tokio::spawn(async move {
+            let response = core.groups.answer(&session.token.user, id, kind).await;
+            let answer = broker::Response { response: Some(response), ..broker::Response::default() };
+            session.push(Event::Response { node: 0, answer: Box::new(answer) }, inbox_limits(&core.config));
+        });
     }
 
     pub(super) fn on_response(&mut self, node: u64, answer: broker::Response) -> Result<(), Close> {

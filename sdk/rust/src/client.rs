@@ -5,21 +5,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use tidings_proto::UserId;
 use tidings_proto::client::v1::request;
-use tidings_proto::message::v1::{Activity, Content, MessageId, ReceiptRequest};
+use tidings_proto::message::v1::{self, Activity, Content, MessageId, ReceiptRequest};
+use tidings_proto::{GroupId, UserId};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::connection::{Answer, Entry};
 use crate::error::{SendError, StopReason};
 use crate::events::{AckQueue, ConnectionState, Message};
+use crate::recipient::Recipient;
 use crate::sending::{Sending, Slot};
 
 /// A message to send.
 #[derive(Debug, Clone, Default)]
 pub struct Outgoing {
-    /// The recipient's user id.
+    /// The recipient's user id; empty for a group.
     pub to: String,
+    /// The group, in the place of `to`.
+    pub group: String,
     /// What it says.
     pub content: Content,
     /// From acceptance to the last moment of delivery. `None`: no end but the retention; zero: only to devices that are
@@ -33,6 +36,11 @@ impl Outgoing {
     /// A message with the defaults.
     pub fn new(to: impl Into<String>, content: impl Into<Body>) -> Self {
         Self { to: to.into(), content: content.into().0, ..Self::default() }
+    }
+
+    /// A message to all members of a group, with the defaults.
+    pub fn to_group(group: impl Into<String>, content: impl Into<Body>) -> Self {
+        Self { group: group.into(), content: content.into().0, ..Self::default() }
     }
 }
 
@@ -55,6 +63,46 @@ impl From<&str> for Body {
 impl From<String> for Body {
     fn from(text: String) -> Self {
         Self(Content { text, ..Content::default() })
+    }
+}
+
+/// What becomes of an earlier message.
+#[derive(Debug, Clone)]
+pub struct Change(v1::Change);
+
+impl Change {
+    fn of_kind(kind: v1::change::Kind) -> Self {
+        Self(v1::Change { kind: kind.into(), ..v1::Change::default() })
+    }
+
+    /// Another content; of one's own messages, within the policy's window.
+    pub fn edit(content: impl Into<Body>) -> Self {
+        Self(v1::Change { content: Some(content.into().0), ..Self::of_kind(v1::change::Kind::Edit).0 })
+    }
+
+    /// Taken back, as if it had not been sent; of one's own messages, within the policy's window.
+    pub fn recall() -> Self {
+        Self::of_kind(v1::change::Kind::Recall)
+    }
+
+    /// Its content goes, the message stays; of one's own messages, within the policy's window.
+    pub fn wipe() -> Self {
+        Self::of_kind(v1::change::Kind::Wipe)
+    }
+
+    /// A reaction of 1 to 64 bytes, usually an emoji.
+    pub fn react(emoji: impl Into<String>) -> Self {
+        Self(v1::Change { emoji: emoji.into(), ..Self::of_kind(v1::change::Kind::React).0 })
+    }
+
+    /// Pinned in the conversation.
+    pub fn pin() -> Self {
+        Self::of_kind(v1::change::Kind::Pin)
+    }
+
+    /// A reaction, or a pin, that is taken back.
+    pub fn off(self) -> Self {
+        Self(v1::Change { off: true, ..self.0 })
     }
 }
 
@@ -132,10 +180,34 @@ impl Client {
         self.send_message(Outgoing::new(to, content)).await
     }
 
+    /// As [`Self::send`], to all members of a group. Each gets it at the same place of the group's order; so does this
+    /// device, as a [`Message`] that [`is_echo`](Message::is_echo).
+    pub async fn send_to_group(
+        &self,
+        group: impl Into<String>,
+        content: impl Into<Body>,
+    ) -> Result<Sending, SendError> {
+        self.send_message(Outgoing::to_group(group, content)).await
+    }
+
     /// As [`Self::send`], with everything that a message can say.
     pub async fn send_message(&self, outgoing: Outgoing) -> Result<Sending, SendError> {
         let (entry, slot) = entry(outgoing)?;
-        let bytes = self.shared.charge(entry.content.len());
+        self.enqueue(entry, slot).await
+    }
+
+    /// Changes an earlier message of the conversation with `to`: it takes its place in the order of this device's messages,
+    /// and ends as they do.
+    pub async fn change(&self, to: impl Into<String>, of: MessageId, change: Change) -> Result<Sending, SendError> {
+        let to = UserId::new(&to.into())?;
+        let change = v1::Change { of: Some(of), ..change.0 };
+        let slot = Slot::new();
+        let entry = Entry::of_change(to.into(), change.encode_to_vec().into(), slot.clone());
+        self.enqueue(entry, slot).await
+    }
+
+    async fn enqueue(&self, entry: Entry<Arc<Slot>>, slot: Arc<Slot>) -> Result<Sending, SendError> {
+        let bytes = self.shared.charge(entry.body_bytes());
         let entry_permit = self.shared.outbox_entries.acquire().await.map_err(|_| self.stopped())?;
         let bytes_permit = self.shared.outbox_bytes.acquire_many(bytes).await.map_err(|_| self.stopped())?;
         let room = self.commands.reserve().await.map_err(|_| self.stopped())?;
@@ -153,7 +225,7 @@ impl Client {
         };
         let entry_permit = self.shared.outbox_entries.try_acquire().map_err(full)?;
         let bytes_permit =
-            self.shared.outbox_bytes.try_acquire_many(self.shared.charge(entry.content.len())).map_err(full)?;
+            self.shared.outbox_bytes.try_acquire_many(self.shared.charge(entry.body_bytes())).map_err(full)?;
         let room = self.commands.try_reserve().map_err(|error| match error {
             mpsc::error::TrySendError::Full(()) => SendError::OutboxFull,
             mpsc::error::TrySendError::Closed(()) => self.stopped(),
@@ -165,8 +237,11 @@ impl Client {
     }
 
     /// Tells the sender that this message, and everything before it in its stream, was read. Kept in memory until the
-    /// server has recorded it.
+    /// server has recorded it. Of a group's message nobody is told so far.
     pub async fn mark_read(&self, message: &Message) -> Result<(), StopReason> {
+        if message.group().is_some() {
+            return Ok(());
+        }
         let Ok(from) = UserId::new(message.from()) else {
             return Ok(());
         };
@@ -222,7 +297,10 @@ impl Client {
 }
 
 fn entry(outgoing: Outgoing) -> Result<(Entry<Arc<Slot>>, Arc<Slot>), SendError> {
-    let to = UserId::new(&outgoing.to)?;
+    let to = match outgoing.group.as_str() {
+        "" => Recipient::User(UserId::new(&outgoing.to)?),
+        group => Recipient::Group(GroupId::new(group)?),
+    };
     let content = Bytes::from(outgoing.content.encode_to_vec());
     let ttl_ms = outgoing.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
     let slot = Slot::new();

@@ -27,6 +27,7 @@ use tidings_proto::message::v1::{Activity, Envelope, MessageId};
 use tidings_proto::{ErrorCode, UserId};
 
 use crate::error::{RequestError, SendError, StopReason};
+use crate::recipient::Recipient;
 use crate::store::{Change, Identity, State};
 use backoff::Backoff;
 use inbox::Inbox;
@@ -90,6 +91,7 @@ impl Default for Config {
 
 /// What happens to the state machine. `T` is the caller's tag on a message.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // Each is handled at once, and most of them are frames.
 pub enum Input<T> {
     /// Begin to connect.
     Start,
@@ -183,7 +185,7 @@ pub struct Settled<T> {
     /// Its id.
     pub id: MessageId,
     /// Its recipient.
-    pub to: UserId,
+    pub to: Recipient,
     /// As in `Send.receipts`.
     pub receipts: i32,
     /// Bytes of the encoded content.
@@ -470,7 +472,8 @@ impl<T: Clone> Connection<T> {
 
     fn settled(&self, seq: u64, entry: Entry<T>, result: Result<Sent, SendError>) -> Effect<T> {
         let id = MessageId { stream: self.stream, seq };
-        let (to, receipts, content_bytes) = (entry.to, entry.receipts, entry.content.len());
+        let content_bytes = entry.body_bytes();
+        let (to, receipts) = (entry.to, entry.receipts);
         Effect::Settled(Settled { tag: entry.tag, id, to, receipts, content_bytes, result })
     }
 

@@ -20,6 +20,7 @@ use crate::error::{SendError, StopReason};
 use crate::events::{ConnectionState, Event, Message, Queued, Ticket};
 use crate::gateways::Gateways;
 use crate::receipts::AwaitedReceipts;
+use crate::recipient::Recipient;
 use crate::sending::Slot;
 use crate::socket::{Address, Heard, Socket};
 use crate::store::{Change, Store, StoreError};
@@ -58,6 +59,8 @@ pub(crate) struct Driver {
     events: mpsc::Sender<Queued>,
     waiting_events: VecDeque<Queued>,
     awaited_receipts: AwaitedReceipts,
+    /// Whom the token speaks for, once it is known.
+    user: String,
     asked: HashMap<u64, oneshot::Sender<Answer>>,
     next_request: u64,
     state: watch::Sender<ConnectionState>,
@@ -97,6 +100,7 @@ impl Driver {
             events: parts.events,
             waiting_events: VecDeque::new(),
             awaited_receipts,
+            user: String::new(),
             asked: HashMap::new(),
             next_request: 1,
             state: parts.state,
@@ -314,7 +318,7 @@ impl Driver {
         self.shared.release(content_bytes);
         let accepted = result.is_ok();
         slot.settled(result);
-        if accepted {
+        if let (true, Recipient::User(to)) = (accepted, to) {
             self.awaited_receipts.accepted(&to, id, receipts, slot);
         }
     }
@@ -329,6 +333,7 @@ impl Driver {
     fn emit(&mut self, emit: Emit) {
         match emit {
             Emit::Online(welcome) => {
+                self.user.clone_from(&welcome.user);
                 self.change_state(ConnectionState::Online { app: welcome.app.clone(), user: welcome.user.clone() });
             }
             Emit::Offline { retry_in, reason } => self.change_state(ConnectionState::Offline { retry_in, reason }),
@@ -349,8 +354,30 @@ impl Driver {
     fn delivery(&mut self, ticket: Ticket, event: Option<envelope::Event>) {
         let event = match event {
             Some(envelope::Event::Message(message)) => {
-                Event::Message(Message::new(message, ticket, self.shared.acks.clone()))
+                let is_mine = message.id.is_some_and(|id| self.awaited_receipts.is_of_stream(id));
+                let is_copy = message.group.is_empty() && message.from == self.user && message.to != self.user;
+                if is_copy && is_mine {
+                    // This device sent it, and knows.
+                    return self.shared.acks.push(ticket);
+                }
+                if is_copy {
+                    Event::Sent(message)
+                } else {
+                    Event::Message(Message::new(message, ticket, self.shared.acks.clone(), is_mine))
+                }
             }
+            Some(envelope::Event::GroupEvent(event)) => Event::GroupEvent(event),
+            Some(envelope::Event::Change(change)) => {
+                let is_mine = change.id.is_some_and(|id| self.awaited_receipts.is_of_stream(id));
+                if is_mine && change.to != self.user {
+                    return self.shared.acks.push(ticket);
+                }
+                Event::Changed(change)
+            }
+            Some(envelope::Event::ConversationUpdate(update)) => match update.conversation {
+                Some(conversation) => Event::Conversation(conversation),
+                None => return self.shared.acks.push(ticket),
+            },
             Some(envelope::Event::Receipt(receipt)) => {
                 self.awaited_receipts.receipt(&receipt);
                 Event::Receipt(receipt)

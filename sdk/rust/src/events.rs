@@ -9,7 +9,9 @@ use std::time::Duration;
 use futures_util::Stream;
 use parking_lot::Mutex;
 use tidings_proto::client::v1::UserPresence;
-use tidings_proto::message::v1::{self, Activity, Content, Failure, MessageId, Receipt};
+use tidings_proto::message::v1::{
+    self, Activity, Change as ChangeEvent, Content, Conversation, Failure, GroupEvent, MessageId, Receipt,
+};
 use tokio::sync::{Notify, mpsc};
 
 use crate::connection::Sent;
@@ -23,10 +25,19 @@ pub enum Event {
     Connection(ConnectionState),
     /// A message came.
     Message(Message),
+    /// Another device of this user sent a message. It counts as dealt with when it is shown: the history has it.
+    Sent(v1::Message),
+    /// A message is different from now on: by the other side, or by another device of this user. The server's history has
+    /// it so already.
+    Changed(ChangeEvent),
+    /// One of this user's devices changed how a conversation stands.
+    Conversation(Conversation),
     /// Messages that this device sent were delivered or read, up to a number.
     Receipt(Receipt),
     /// A message that this user's device had sent will not be delivered.
     Failure(Failure),
+    /// Something changed in a group of this user, at this place of the group's order.
+    GroupEvent(GroupEvent),
     /// A message that nobody keeps: at most once, nothing to acknowledge.
     Transient(v1::Message),
     /// What became known of a user who is watched ([`crate::Client::watch_presence`]).
@@ -84,11 +95,12 @@ pub struct Message {
     ticket: Ticket,
     acks: Arc<AckQueue>,
     acknowledged: AtomicBool,
+    is_echo: bool,
 }
 
 impl Message {
-    pub(crate) fn new(message: v1::Message, ticket: Ticket, acks: Arc<AckQueue>) -> Self {
-        Self { message: Box::new(message), ticket, acks, acknowledged: AtomicBool::new(false) }
+    pub(crate) fn new(message: v1::Message, ticket: Ticket, acks: Arc<AckQueue>, is_echo: bool) -> Self {
+        Self { message: Box::new(message), ticket, acks, acknowledged: AtomicBool::new(false), is_echo }
     }
 
     /// The message's name.
@@ -99,6 +111,21 @@ impl Message {
     /// The user who sent it.
     pub fn from(&self) -> &str {
         &self.message.from
+    }
+
+    /// The group that it was sent to; none when it was sent to this user.
+    pub fn group(&self) -> Option<&str> {
+        Some(self.message.group.as_str()).filter(|group| !group.is_empty())
+    }
+
+    /// Its place in the group's order, the same for every member; 0 when it was sent to this user.
+    pub fn group_seq(&self) -> u64 {
+        self.message.group_seq
+    }
+
+    /// This device sent it to a group, and gets it back with its place in the group's order.
+    pub fn is_echo(&self) -> bool {
+        self.is_echo
     }
 
     /// What it says; empty when the content has no text.

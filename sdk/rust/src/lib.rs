@@ -4,6 +4,7 @@
 //! - [`Client`]: the handle; sends, marks as read
 //! - [`Events`]: what comes, as a typed stream
 //! - [`Sending`]: one message on its way, with its status
+//! - [`Change`]: what becomes of an earlier message
 //! - [`store`]: where a device keeps what must survive a restart
 //! - [`connection`]: the state machine below all that, without clock and I/O
 //!
@@ -32,8 +33,10 @@ mod driver;
 mod error;
 mod events;
 mod gateways;
+mod groups;
 mod presence;
 mod receipts;
+mod recipient;
 mod requests;
 mod sending;
 mod socket;
@@ -42,16 +45,23 @@ mod token;
 mod wire;
 
 pub use builder::Builder;
-pub use client::{Body, Client, Outgoing};
+pub use client::{Body, Change, Client, Outgoing};
 pub use connection::Sent;
 pub use error::{ConnectError, RequestError, SendError, StopReason};
 pub use events::{AckMode, ConnectionState, Event, Events, Message};
+pub use recipient::Recipient;
+pub use requests::HistoryQuery;
 pub use sending::{Sending, Status};
 pub use store::{FileStore, MemoryStore, Store, StoreError};
 pub use token::TokenSource;
 
 pub use tidings_proto::ErrorCode;
-pub use tidings_proto::client::v1::{Device, Devices, Durability, UserPresence, user_presence};
+pub use tidings_proto::client::v1::{
+    Blocks, Conversations, Device, Devices, Durability, GroupState, HistoryMessage, HistoryPage, Members, MyGroups,
+    UpdateConversation, UserPresence, user_presence,
+};
+pub use tidings_proto::group::v1 as group;
 pub use tidings_proto::message::v1::{
-    Activity, Content, Failure, MessageId, Receipt, ReceiptRequest, activity, receipt,
+    Activity, Block, Change as ChangeEvent, Content, Conversation, Failure, GroupEvent, MessageId, Reaction, Receipt,
+    ReceiptRequest, activity, change, group_event, receipt,
 };

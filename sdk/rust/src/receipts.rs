@@ -38,6 +38,11 @@ impl AwaitedReceipts {
         *self = Self { stream, ..Self::default() };
     }
 
+    /// Whether this device sent the message, in the stream in which it sends now.
+    pub(crate) fn is_of_stream(&self, id: MessageId) -> bool {
+        id.stream == self.stream
+    }
+
     /// A message was accepted.
     pub(crate) fn accepted(&mut self, to: &UserId, id: MessageId, receipts: i32, slot: Arc<Slot>) {
         // The other owner is the application's handle: without it nobody looks.

@@ -1,18 +1,56 @@
 //! What an application can ask: each method is one request to the server, repeated until it is answered.
 
-use tidings_proto::client::v1::{Devices, ListDevices, request, response};
+use tidings_proto::client::v1::{
+    Conversations, Devices, GetHistory, HistoryPage, ListConversations, ListDevices, UpdateConversation, request,
+    response,
+};
+use tidings_proto::message::v1::Conversation;
 use tokio::sync::oneshot;
 
 use crate::client::{Client, Command};
 use crate::error::RequestError;
 
+/// Which page of a conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Messages before this place, the newest of them. 0: the newest of all.
+    pub before: u64,
+    /// Messages after this place, the oldest of them; goes before `before`. 0: unset.
+    pub after: u64,
+    /// At most so many, up to 100; 0 is 50.
+    pub limit: u32,
+}
+
+macro_rules! ask {
+    ($client:expr, $request:ident($asked:expr) -> $answer:ident) => {
+        match $client.ask(request::Request::$request($asked)).await? {
+            response::Response::$answer(answer) => Ok(answer),
+            _ => Err(RequestError::UnknownAnswer),
+        }
+    };
+}
+
 impl Client {
     /// This user's devices, and where each stands in the mailbox.
     pub async fn devices(&self) -> Result<Devices, RequestError> {
-        match self.ask(request::Request::ListDevices(ListDevices {})).await? {
-            response::Response::Devices(devices) => Ok(devices),
-            _ => Err(RequestError::UnknownAnswer),
-        }
+        ask!(self, ListDevices(ListDevices {}) -> Devices)
+    }
+
+    /// A page of the conversation with a user, in the order of places.
+    pub async fn history(&self, with: impl Into<String>, query: HistoryQuery) -> Result<HistoryPage, RequestError> {
+        let HistoryQuery { before, after, limit } = query;
+        ask!(self, GetHistory(GetHistory { with: with.into(), before, after, limit }) -> History)
+    }
+
+    /// A page of this user's conversations, the one with the newest message first, each with its last message and what is
+    /// unread. `page` is empty, or `next_page` of the page before.
+    pub async fn conversations(&self, page: Vec<u8>, limit: u32) -> Result<Conversations, RequestError> {
+        ask!(self, ListConversations(ListConversations { page, limit }) -> Conversations)
+    }
+
+    /// Sets how a conversation stands, for all devices of the user; answers how it stands then.
+    pub async fn update_conversation(&self, update: UpdateConversation) -> Result<Conversation, RequestError> {
+        ask!(self, UpdateConversation(update) -> Conversation)
     }
 
     /// Asks, and waits for the answer: without a limit, since a request that is lost is repeated.

@@ -7,6 +7,9 @@ mod file;
 mod log;
 
 use bytes::Bytes;
+use tidings_proto::{GroupId, UserId};
+
+use crate::recipient::Recipient;
 
 pub use file::FileStore;
 
@@ -16,7 +19,7 @@ pub struct StoredSend {
     /// Its number in the stream.
     #[prost(uint64, tag = "1")]
     pub seq: u64,
-    /// The recipient.
+    /// The recipient; empty where it is a group.
     #[prost(string, tag = "2")]
     pub to: String,
     /// An encoded `Content`.
@@ -28,6 +31,22 @@ pub struct StoredSend {
     /// As in `Send.receipts`.
     #[prost(int32, tag = "5")]
     pub receipts: i32,
+    /// The group that it is for.
+    #[prost(string, tag = "6")]
+    pub group: String,
+    /// An encoded `Change`; empty: it has content.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub change: Bytes,
+}
+
+impl StoredSend {
+    /// Whom it is for; none when what is stored is no id.
+    pub fn recipient(&self) -> Option<Recipient> {
+        if self.group.is_empty() {
+            return UserId::new(&self.to).ok().map(Recipient::User);
+        }
+        GroupId::new(&self.group).ok().map(Recipient::Group)
+    }
 }
 
 /// Whose state it is: the outbox of one user must never go out under another's name.

@@ -11,6 +11,8 @@ const TO: u32 = 3;
 const CONTENT: u32 = 4;
 const TTL_MS: u32 = 5;
 const RECEIPTS: u32 = 6;
+const GROUP: u32 = 7;
+const CHANGE: u32 = 8;
 
 /// A `Send` whose content is encoded already.
 #[derive(Debug)]
@@ -21,12 +23,23 @@ pub struct SendFrame<'a> {
     pub after: u64,
     /// As in `Send`.
     pub to: &'a str,
-    /// An encoded `Content`.
-    pub content: &'a [u8],
+    /// What it carries, encoded already.
+    pub body: Body<'a>,
     /// As in `Send`.
     pub ttl_ms: Option<u64>,
     /// As in `Send`.
     pub receipts: i32,
+    /// As in `Send`.
+    pub group: &'a str,
+}
+
+/// What a `Send` carries, encoded.
+#[derive(Debug, Clone, Copy)]
+pub enum Body<'a> {
+    /// A `Content`.
+    Content(&'a [u8]),
+    /// A `Change`.
+    Change(&'a [u8]),
 }
 
 impl SendFrame<'_> {
@@ -48,23 +61,35 @@ impl SendFrame<'_> {
         if !self.to.is_empty() {
             put_delimited(TO, self.to.as_bytes(), buffer);
         }
-        put_delimited(CONTENT, self.content, buffer);
+        if let Body::Content(content) = self.body {
+            put_delimited(CONTENT, content, buffer);
+        }
         if let Some(ttl_ms) = self.ttl_ms {
             put_number(TTL_MS, ttl_ms, buffer);
         }
         if self.receipts != 0 {
             put_number(RECEIPTS, self.receipts as u64, buffer);
         }
+        if !self.group.is_empty() {
+            put_delimited(GROUP, self.group.as_bytes(), buffer);
+        }
+        if let Body::Change(change) = self.body {
+            put_delimited(CHANGE, change, buffer);
+        }
     }
 
     fn body_len(&self) -> usize {
         let number = |tag, value| key_len(tag) + encoded_len_varint(value);
         let set_number = |tag, value| if value == 0 { 0 } else { number(tag, value) };
-        let to = if self.to.is_empty() { 0 } else { delimited_len(TO, self.to.len()) };
+        let text = |tag, text: &str| if text.is_empty() { 0 } else { delimited_len(tag, text.len()) };
         set_number(SEQ, self.seq)
             + set_number(AFTER, self.after)
-            + to
-            + delimited_len(CONTENT, self.content.len())
+            + text(TO, self.to)
+            + text(GROUP, self.group)
+            + match self.body {
+                Body::Content(content) => delimited_len(CONTENT, content.len()),
+                Body::Change(change) => delimited_len(CHANGE, change.len()),
+            }
             + self.ttl_ms.map_or(0, |ttl_ms| number(TTL_MS, ttl_ms))
             + set_number(RECEIPTS, self.receipts as u64)
     }
@@ -92,20 +117,31 @@ mod tests {
     use prost::Message as _;
     use tidings_proto::client::v1::{Send, client_frame};
     use tidings_proto::frame::encode_client;
-    use tidings_proto::message::v1::Content;
+    use tidings_proto::message::v1::{Change, Content};
 
     proptest! {
         #[test]
         fn equals_the_generated_encoding(
             seq: u64, after: u64, to in ".{0,20}", text in ".{0,300}", ttl_ms: Option<u64>, receipts in 0..4i32,
+            group in ".{0,20}",
         ) {
             let content = Content { text, ..Content::default() };
             let encoded = content.encode_to_vec();
-            let frame = SendFrame { seq, after, to: &to, content: &encoded, ttl_ms, receipts };
+            let frame = SendFrame { seq, after, to: &to, body: Body::Content(&encoded), ttl_ms, receipts, group: &group };
             let mut buffer = BytesMut::new();
             frame.encode(&mut buffer);
             prop_assert_eq!(buffer.len(), frame.encoded_len());
-            let generated = Send { seq, after, to: to.clone(), content: Some(content), ttl_ms, receipts };
+            let named = Send { seq, after, to: to.clone(), ttl_ms, receipts, group: group.clone(), ..Send::default() };
+            let generated = Send { content: Some(content), ..named.clone() };
+            prop_assert_eq!(buffer.freeze(), encode_client(client_frame::Frame::Send(generated)));
+
+            let change = Change { emoji: to.clone(), ..Change::default() };
+            let encoded = change.encode_to_vec();
+            let frame = SendFrame { body: Body::Change(&encoded), ..frame };
+            let mut buffer = BytesMut::new();
+            frame.encode(&mut buffer);
+            prop_assert_eq!(buffer.len(), frame.encoded_len());
+            let generated = Send { change: Some(change), ..named };
             prop_assert_eq!(buffer.freeze(), encode_client(client_frame::Frame::Send(generated)));
         }
     }

@@ -9,7 +9,7 @@ use tidings_sdk::store::{Change, Identity, State, StoredSend};
 use tidings_sdk::{FileStore, Store, StoreError};
 
 fn send(seq: u64, text: &str) -> StoredSend {
-    StoredSend { seq, to: "bob".into(), content: text.as_bytes().to_vec().into(), ttl_ms: None, receipts: 0 }
+    StoredSend { seq, to: "bob".into(), content: text.as_bytes().to_vec().into(), ..StoredSend::default() }
 }
 
 fn load(folder: &Path) -> Result<State, StoreError> {

@@ -9,6 +9,8 @@ mod control_plane;
 mod damage;
 mod failover;
 mod fencing;
+mod groups;
+mod history;
 mod mixed_versions;
 mod policies;
 mod presence;

@@ -1,12 +1,15 @@
 //! Entries to sessions: pushed as they are committed, or read from the store in pages.
 
 use bytes::Bytes;
+use tidings_consensus::StateView;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{Transient, broker_frame};
 use tidings_proto::mailbox::v1::MailboxRecord;
 
 use super::{Done, Page, RETRY_PAGE, ShardActor};
-use crate::core::{Effect, MailboxId, keys, records};
+use crate::core::entry::{self, Stored};
+use crate::core::envelope::peek;
+use crate::core::{CoreError, Effect, GroupName, MailboxId, keys, records};
 use crate::error::Error;
 use crate::shard::session::{Blocked, Entry, SessionKey};
 
@@ -19,7 +22,7 @@ impl ShardActor {
         let mut blocked = Vec::new();
         let mut to_read = Vec::new();
         let mut lost = Vec::new();
-        let (mut pushed, mut fell_behind) = (0, 0);
+        let (mut pushed, mut fell_behind, mut waits_to_expand) = (0, 0, false);
         for effect in effects {
             match effect {
                 Effect::Appended { mailbox, seq, envelope, expires_at_ms } => {
@@ -36,8 +39,12 @@ impl ShardActor {
                     }
                 }
                 Effect::Lost { mailbox } => lost.push(mailbox),
+                Effect::Expanding => waits_to_expand = true,
                 Effect::Owed { .. } => {}
             }
+        }
+        if waits_to_expand {
+            self.expand_groups();
         }
         self.lagging += fell_behind;
         self.metrics.delivered.increment(pushed);
@@ -85,8 +92,9 @@ impl ShardActor {
                 let record = view.get(&keys::mailbox(&mailbox))?;
                 let record = record.map(|stored| records::open::<MailboxRecord>("mailbox", stored)).transpose()?;
                 let trimmed_to = record.map_or(0, |record| record.trimmed_to);
-                let entries = stored.into_iter().map(|(key, stored)| read_entry(&key, stored));
-                Ok(Page { entries: entries.collect::<Result<_, Error>>()?, is_end, trimmed_to })
+                let entries = stored.into_iter().map(|(key, stored)| read_entry(&view, &mailbox, &key, stored));
+                let entries = entries.filter_map(Result::transpose).collect::<Result<_, Error>>()?;
+                Ok(Page { entries, is_end, trimmed_to })
             });
             let page = read.await.unwrap_or(Err(Error::Interrupted));
             Done::PageRead { key, page }
@@ -146,9 +154,26 @@ impl ShardActor {
     }
 }
 
-fn read_entry(key: &[u8], stored: Bytes) -> Result<Entry, Error> {
-    let seq = keys::entry_seq(key).ok_or(crate::core::CoreError::Contradiction("an entry's key has no number"))?;
-    let envelope = records::open_bytes("entry", stored)?;
-    let expires_at_ms = crate::core::envelope::peek(&envelope)?.expires_at_ms();
-    Ok(Entry { seq, envelope, expires_at_ms })
+/// An entry with the envelope that it stands for; `None` when it or the body went while the page was read.
+fn read_entry(view: &StateView, mailbox: &MailboxId, key: &[u8], stored: Bytes) -> Result<Option<Entry>, Error> {
+    let seq = keys::entry_seq(key).ok_or(CoreError::Contradiction("an entry's key has no number"))?;
+    let envelope = match Stored::open(stored)?.0 {
+        Stored::Whole(envelope) => envelope,
+        Stored::Pointer(pointer) => {
+            let at = keys::history(mailbox, &pointer.conversation, pointer.place);
+            let Some(record) = view.get(&at)? else { return Ok(None) };
+            entry::resolve(pointer, records::open("message", record)?)?
+        }
+        Stored::Group(pointer) => {
+            let group = GroupName::new(mailbox.app(), &pointer.group);
+            let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
+            match view.get(&keys::group_body(&group, pointer.group_seq))? {
+                Some(body) => records::open_bytes("group body", body)?,
+                None if view.get(key)?.is_none() => return Ok(None),
+                None => return Err(CoreError::Contradiction("an entry points to a body that is gone").into()),
+            }
+        }
+    };
+    let expires_at_ms = peek(&envelope)?.expires_at_ms();
+    Ok(Some(Entry { seq, envelope, expires_at_ms }))
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use tidings_consensus::ProposeError;
-use tidings_proto::mailbox::v1::{ExpireDue, command::Command};
+use tidings_proto::mailbox::v1::{ExpandGroups, ExpireDue, command::Command};
 
 use super::{Done, EXPIRED_AT_ONCE, ShardActor};
 use crate::core::{Reply, encode, keys};
@@ -18,6 +18,46 @@ impl ShardActor {
         self.metrics.watched(self.core.shard, self.presence.watched());
         self.count_voters();
         self.expire();
+        self.expand_groups();
+    }
+
+    /// Goes on bringing what stands in groups to their members here, one command at a time.
+    pub(super) fn expand_groups(&mut self) {
+        if self.reign.is_none() {
+            return;
+        }
+        if self.is_expanding {
+            self.expands_again = true;
+            return;
+        }
+        (self.is_expanding, self.expands_again) = (true, false);
+        let group = self.group.clone();
+        self.running.push(Box::pin(async move {
+            let view = group.view();
+            let waits = tokio::task::spawn_blocking(move || {
+                let (from, to) = keys::all_expanding();
+                Ok::<_, Error>(!view.scan(&from, &to, 1)?.is_empty())
+            });
+            match waits.await {
+                Ok(Ok(true)) => {
+                    let command = encode(Command::ExpandGroups(ExpandGroups {}));
+                    Done::Expanded { answer: Some(group.propose_when_ready(command).await) }
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "what waits in groups could not be read");
+                    Done::Expanded { answer: None }
+                }
+                Ok(Ok(false)) | Err(_) => Done::Expanded { answer: None },
+            }
+        }));
+    }
+
+    /// A command that failed is tried again by the clock, or by the next leader.
+    pub(super) fn expanded(&mut self, answer: Option<Result<Reply, ProposeError>>) {
+        self.is_expanding = false;
+        if self.expands_again || matches!(answer, Some(Ok(Reply::GroupsExpanded { more: true }))) {
+            self.expand_groups();
+        }
     }
 
     pub(super) fn count_voters(&self) {
@@ -36,9 +76,14 @@ impl ShardActor {
             let due = tokio::task::spawn_blocking(move || {
                 let (from, to) = keys::expiring_before(now_ms);
                 let (upkeep_from, upkeep_to) = keys::upkeep_before(now_ms.saturating_add(1));
-                Ok::<_, Error>(
-                    !view.scan(&from, &to, 1)?.is_empty() || !view.scan(&upkeep_from, &upkeep_to, 1)?.is_empty(),
-                )
+                let (history_from, history_to) = keys::history_due_before(now_ms);
+                let ranges = [(from, to), (upkeep_from, upkeep_to), (history_from, history_to)];
+                for (from, to) in ranges {
+                    if !view.scan(&from, &to, 1)?.is_empty() {
+                        return Ok(true);
+                    }
+                }
+                Ok::<_, Error>(false)
             });
             match due.await {
                 Ok(Ok(true)) => {

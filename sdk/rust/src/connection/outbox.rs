@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tidings_proto::UserId;
 
+use crate::recipient::Recipient;
 use crate::store::StoredSend;
 use crate::wire;
 
@@ -20,9 +21,11 @@ const LAST_RETRY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Entry<T> {
     /// The recipient.
-    pub to: UserId,
+    pub to: Recipient,
     /// An encoded `Content`.
     pub content: Bytes,
+    /// An encoded `Change`; empty: it has content.
+    pub change: Bytes,
     /// As in `Send.ttl_ms`.
     pub ttl_ms: Option<u64>,
     /// As in `Send.receipts`.
@@ -64,7 +67,7 @@ pub struct Outbox<T> {
     next_fresh: u64,
     waiting: BTreeSet<u64>,
     /// Unanswered numbers by recipient, rising. Without transient ones, which no mailbox remembers.
-    by_recipient: HashMap<UserId, VecDeque<u64>>,
+    by_recipient: HashMap<Recipient, VecDeque<u64>>,
     buffer: BytesMut,
 }
 
@@ -89,11 +92,12 @@ impl<T> Outbox<T> {
             while outbox.next_seq() < send.seq {
                 outbox.push_answered();
             }
-            let Ok(to) = UserId::new(&send.to) else {
-                outbox.push_answered();
-                continue;
-            };
-            outbox.push(Entry::restored(to, send));
+            match send.recipient() {
+                Some(to) => {
+                    outbox.push(Entry::restored(to, send));
+                }
+                None => outbox.push_answered(),
+            }
         }
         while outbox.next_seq() < next_seq {
             outbox.push_answered();
@@ -116,7 +120,7 @@ impl<T> Outbox<T> {
     pub fn push(&mut self, entry: Entry<T>) -> u64 {
         let seq = self.next_seq();
         if !entry.is_transient() {
-            match self.by_recipient.get_mut(entry.to.as_str()) {
+            match self.by_recipient.get_mut(&entry.to) {
                 Some(numbers) => numbers.push_back(seq),
                 None => {
                     self.by_recipient.insert(entry.to.clone(), VecDeque::from([seq]));
@@ -167,12 +171,12 @@ impl<T> Outbox<T> {
         }
         let answered = std::mem::replace(entry, Entry::placeholder(entry.to.clone()));
         self.waiting.remove(&seq);
-        if let Some(numbers) = self.by_recipient.get_mut(answered.to.as_str()) {
+        if let Some(numbers) = self.by_recipient.get_mut(&answered.to) {
             if let Ok(index) = numbers.binary_search(&seq) {
                 numbers.remove(index);
             }
             if numbers.is_empty() {
-                self.by_recipient.remove(answered.to.as_str());
+                self.by_recipient.remove(&answered.to);
             }
         }
         self.drop_answered_front();
@@ -273,8 +277,13 @@ impl<T> Outbox<T> {
             let frame = wire::SendFrame {
                 seq,
                 after,
-                to: entry.to.as_str(),
-                content: &entry.content,
+                to: entry.to.user(),
+                group: entry.to.group(),
+                body: if entry.change.is_empty() {
+                    wire::Body::Content(&entry.content)
+                } else {
+                    wire::Body::Change(&entry.change)
+                },
                 ttl_ms: entry.ttl_ms,
                 receipts: entry.receipts,
             };
@@ -303,7 +312,7 @@ impl<T> Outbox<T> {
     }
 
     fn unanswered_before(&self, seq: u64) -> Option<u64> {
-        let numbers = self.by_recipient.get(self.get(seq)?.to.as_str())?;
+        let numbers = self.by_recipient.get(&self.get(seq)?.to)?;
         let index = numbers.partition_point(|number| *number < seq);
         index.checked_sub(1).map(|before| numbers[before])
     }
@@ -321,7 +330,7 @@ impl<T> Outbox<T> {
 
     fn push_answered(&mut self) {
         let nobody = UserId::new("-").expect("a dash is a valid user id");
-        self.entries.push_back(Entry::placeholder(nobody));
+        self.entries.push_back(Entry::placeholder(nobody.into()));
     }
 
     fn drop_answered_front(&mut self) {
@@ -335,9 +344,20 @@ impl<T> Outbox<T> {
 
 impl<T> Entry<T> {
     /// A new message of the application.
-    pub fn new(to: UserId, content: Bytes, ttl_ms: Option<u64>, receipts: i32, tag: T) -> Self {
+    pub fn new(to: Recipient, content: Bytes, ttl_ms: Option<u64>, receipts: i32, tag: T) -> Self {
         let (state, tag) = (EntryState::Queued, Some(tag));
-        Self { to, content, ttl_ms, receipts, tag, maybe_transmitted: false, state, attempts: 0 }
+        let change = Bytes::new();
+        Self { to, content, change, ttl_ms, receipts, tag, maybe_transmitted: false, state, attempts: 0 }
+    }
+
+    /// A change of an earlier message.
+    pub fn of_change(to: Recipient, change: Bytes, tag: T) -> Self {
+        Self { change, ..Self::new(to, Bytes::new(), None, 0, tag) }
+    }
+
+    /// Bytes of what it carries.
+    pub fn body_bytes(&self) -> usize {
+        self.content.len() + self.change.len()
     }
 
     /// Only for devices that are online now.
@@ -357,14 +377,22 @@ impl<T> Entry<T> {
 
     /// As the store keeps it.
     pub fn stored(&self, seq: u64) -> StoredSend {
-        let to = self.to.as_str().to_owned();
-        StoredSend { seq, to, content: self.content.clone(), ttl_ms: self.ttl_ms, receipts: self.receipts }
+        StoredSend {
+            seq,
+            to: self.to.user().to_owned(),
+            content: self.content.clone(),
+            ttl_ms: self.ttl_ms,
+            receipts: self.receipts,
+            group: self.to.group().to_owned(),
+            change: self.change.clone(),
+        }
     }
 
-    fn restored(to: UserId, send: StoredSend) -> Self {
+    fn restored(to: Recipient, send: StoredSend) -> Self {
         Self {
             to,
             content: send.content,
+            change: send.change,
             ttl_ms: send.ttl_ms,
             receipts: send.receipts,
             tag: None,
@@ -374,10 +402,11 @@ impl<T> Entry<T> {
         }
     }
 
-    fn placeholder(to: UserId) -> Self {
+    fn placeholder(to: Recipient) -> Self {
         Self {
             to,
             content: Bytes::new(),
+            change: Bytes::new(),
             ttl_ms: None,
             receipts: 0,
             tag: None,

@@ -125,7 +125,7 @@ impl World {
     fn send(&mut self, to: &str) {
         let text = format!("{to} {}", self.sent.len());
         self.sent.push((to.to_owned(), text.clone()));
-        let entry = Entry::new(UserId::new(to).unwrap(), text_content(&text), None, 0, text);
+        let entry = Entry::new(UserId::new(to).unwrap().into(), text_content(&text), None, 0, text);
         self.input(Input::Send(entry));
     }
 

@@ -31,7 +31,7 @@ fn step(client: &mut Connection<u32>, now: Duration, input: Input<u32>) -> Vec<E
 }
 
 fn send(client: &mut Connection<u32>, to: &str, tag: u32) -> Vec<(u64, u64)> {
-    let entry = Entry::new(UserId::new(to).unwrap(), text_content("hi"), None, 0, tag);
+    let entry = Entry::new(UserId::new(to).unwrap().into(), text_content("hi"), None, 0, tag);
     written(&step(client, T0, Input::Send(entry)))
 }
 
@@ -67,6 +67,22 @@ fn the_window_counts_from_the_oldest_unanswered() {
     assert_eq!(send(&mut client, "dave", 4), []);
     assert_eq!(written(&step(&mut client, T0, accepted(2))), [], "1 is still the oldest");
     assert_eq!(written(&step(&mut client, T0, accepted(1))), [(4, 0)]);
+}
+
+#[test]
+fn a_group_is_another_recipient_than_the_user_of_its_name() {
+    let mut client = online(8);
+    let group = |tag| {
+        let bob = crate::recipient::Recipient::Group(tidings_proto::GroupId::new("bob").unwrap());
+        Input::Send(Entry::new(bob, text_content("hi"), None, 0, tag))
+    };
+    assert_eq!(send(&mut client, "bob", 1), [(1, 0)]);
+    assert_eq!(written(&step(&mut client, T0, group(2))), [(2, 0)]);
+    assert_eq!(written(&step(&mut client, T0, group(3))), [(3, 2)]);
+    assert_eq!(send(&mut client, "bob", 4), [(4, 1)]);
+    let restored = Connection::<u32>::new(Config::default(), client.state());
+    let whom: Vec<_> = restored.outbox.iter().map(|(_, entry)| entry.to.to_string()).collect();
+    assert_eq!(whom, ["bob", "#bob", "#bob", "bob"]);
 }
 
 #[test]
@@ -155,7 +171,7 @@ fn a_message_larger_than_the_gateway_takes_is_refused_here() {
     step(&mut client, T0, Input::Opened { token: "t".into() });
     let limits = Welcome { stream: 1, send_window: 8, max_frame_bytes: 100, ..Welcome::default() };
     step(&mut client, T0, Input::Frame(server_frame::Frame::Welcome(limits)));
-    let entry = Entry::new(UserId::new("bob").unwrap(), text_content(&"x".repeat(100)), None, 0, 1);
+    let entry = Entry::new(UserId::new("bob").unwrap().into(), text_content(&"x".repeat(100)), None, 0, 1);
     let effects = step(&mut client, T0, Input::Send(entry));
     assert!(written(&effects).is_empty());
     let refused =
@@ -186,7 +202,7 @@ fn acknowledgements_within_the_delay_go_together() {
 #[test]
 fn a_transient_message_is_never_sent_twice() {
     let mut client = online(8);
-    let transient = |tag| Entry::new(UserId::new("bob").unwrap(), text_content("hi"), Some(0), 0, tag);
+    let transient = |tag| Entry::new(UserId::new("bob").unwrap().into(), text_content("hi"), Some(0), 0, tag);
     assert_eq!(written(&step(&mut client, T0, Input::Send(transient(1)))), [(1, 0)]);
     assert_eq!(send(&mut client, "bob", 2), [(2, 0)], "no mailbox remembers 1");
     assert_eq!(written(&step(&mut client, T0, Input::Send(transient(3)))), [(3, 2)]);

@@ -1,0 +1,138 @@
+//! Changes of earlier messages: edited, recalled, wiped, reacted to, pinned. A change is accepted by the recipient's
+//! mailbox, in the order of its sender's messages (promise 3), changes the message in the history of both, and reaches all
+//! devices of both.
+
+use prost::Message as _;
+use tidings_proto::ErrorCode;
+use tidings_proto::mailbox::v1::{AppendMessage, Copy, MailboxRecord};
+use tidings_proto::message::v1::{Change, Envelope, Message, MessageId, Reaction, change::Kind, envelope};
+
+use super::Applying;
+use super::channel::Owed;
+use super::entry::{self, Entry};
+use super::history::Kept;
+use super::keys::MailboxId;
+use super::limits::{EMOJI_BYTES, REACTIONS};
+use super::records::CoreError;
+
+impl Applying<'_> {
+    /// Takes a change into the recipient's mailbox; the reason when it may not be made. The caller saves `record`.
+    pub(super) fn append_change(
+        &mut self,
+        mailbox: &MailboxId,
+        record: &mut MailboxRecord,
+        append: &AppendMessage,
+        change: Change,
+    ) -> Result<Result<(), ErrorCode>, CoreError> {
+        let of = change.of.unwrap_or_default();
+        let Some(mut kept) = self.kept(mailbox, of.stream, of.seq)? else { return Ok(Err(ErrorCode::NotFound)) };
+        if kept.place.conversation != append.from {
+            return Ok(Err(ErrorCode::NotFound));
+        }
+        let change = Change {
+            id: Some(MessageId { stream: append.stream, seq: append.seq }),
+            from: append.from.clone(),
+            to: append.to.clone(),
+            at_ms: self.context.now_ms,
+            ..change
+        };
+        let message = message_of(&kept)?;
+        if let Err(code) = may_change(&message, &change, append.change_window_ms) {
+            return Ok(Err(code));
+        }
+        self.change_kept(mailbox, record, &mut kept, &change)?;
+        self.push_entry(mailbox, record, Entry::of_change(&change, &kept.place.conversation, kept.place.place), 0);
+        if append.from != mailbox.user() {
+            let envelope = Envelope { event: Some(envelope::Event::Change(change)) }.encode_to_vec().into();
+            let copy = Copy { envelope, retention_ms: append.sender_retention_ms };
+            self.owe(mailbox.app(), &append.from, Owed::Copy(copy))?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Changes a message where it is kept. The caller saves `record`.
+    pub(super) fn change_kept(
+        &mut self,
+        mailbox: &MailboxId,
+        record: &mut MailboxRecord,
+        kept: &mut Kept,
+        change: &Change,
+    ) -> Result<(), CoreError> {
+        let changed = changed(message_of(kept)?, change);
+        let envelope = Envelope { event: Some(envelope::Event::Message(changed)) };
+        self.replace_kept(mailbox, record, kept, envelope.encode_to_vec().into())
+    }
+}
+
+fn message_of(kept: &Kept) -> Result<Message, CoreError> {
+    match entry::decode(&kept.record.envelope)? {
+        envelope::Event::Message(message) => Ok(message),
+        _ => Err(CoreError::Contradiction("the history holds what is no message")),
+    }
+}
+
+/// Whether a change says all that its kind needs, and no more than it may.
+pub fn is_valid(change: &Change) -> bool {
+    let names_a_message = change.of.is_some_and(|of| of.stream != 0 && of.seq != 0);
+    let says_what = match change.kind() {
+        Kind::Unspecified => false,
+        Kind::Edit => change.content.is_some(),
+        Kind::Recall | Kind::Wipe | Kind::Pin => true,
+        Kind::React => (1..=EMOJI_BYTES).contains(&change.emoji.len()),
+    };
+    names_a_message && says_what
+}
+
+/// Whether a change may be made by whoever makes it, when it does.
+fn may_change(message: &Message, change: &Change, window_ms: u64) -> Result<(), ErrorCode> {
+    let is_gone = message.recalled_at_ms != 0 || message.wiped_at_ms != 0;
+    match change.kind() {
+        Kind::Unspecified => Err(ErrorCode::InvalidArgument),
+        Kind::Edit | Kind::Recall | Kind::Wipe => {
+            if message.from != change.from {
+                return Err(ErrorCode::PermissionDenied);
+            }
+            if is_gone && change.kind() == Kind::Edit {
+                return Err(ErrorCode::NotFound);
+            }
+            let window_ms = i64::try_from(window_ms).unwrap_or(i64::MAX);
+            let is_late = change.at_ms > message.sent_at_ms.saturating_add(window_ms);
+            if is_late { Err(ErrorCode::TooLate) } else { Ok(()) }
+        }
+        Kind::React if is_gone && !change.off => Err(ErrorCode::NotFound),
+        Kind::React => {
+            let own = message.reactions.iter().filter(|reaction| reaction.from == change.from).count();
+            if !change.off && own >= REACTIONS { Err(ErrorCode::FailedPrecondition) } else { Ok(()) }
+        }
+        Kind::Pin => Ok(()),
+    }
+}
+
+/// The message as a change leaves it. A change that was made already changes nothing.
+pub fn changed(mut message: Message, change: &Change) -> Message {
+    match change.kind() {
+        Kind::Unspecified => {}
+        Kind::Edit => {
+            message.content.clone_from(&change.content);
+            message.edited_at_ms = change.at_ms;
+        }
+        Kind::Recall => {
+            message.content = None;
+            message.reactions.clear();
+            message.recalled_at_ms = change.at_ms;
+        }
+        Kind::Wipe => {
+            message.content = None;
+            message.wiped_at_ms = change.at_ms;
+        }
+        Kind::React => {
+            let reaction = Reaction { from: change.from.clone(), emoji: change.emoji.clone() };
+            message.reactions.retain(|other| *other != reaction);
+            if !change.off {
+                message.reactions.push(reaction);
+            }
+        }
+        Kind::Pin => message.pinned = !change.off,
+    }
+    message
+}

@@ -1,0 +1,37 @@
+//! Groups. A group's home shard gives every message and every event its place in the group's order (promise 3), decides by
+//! the members at a known revision of the registry who may send and who gets it, and owes it to each shard with members:
+//! one small item per shard, through the same channels as everything else, so that it comes there exactly once (promise 2).
+//! A shard stores a body once, and gives each of its members a pointer in the mailbox, a bounded number per command.
+//!
+//! - [`append`]: a message enters a group
+//! - [`membership`]: what the registry says of a group, in its order
+//! - [`fan_out`]: from the home to the shards of the members
+//! - [`expansion`]: from a shard to the mailboxes of the members in it
+//! - [`bodies`]: stored once, for as long as something refers to them
+
+pub mod append;
+pub mod bodies;
+pub mod expansion;
+pub mod fan_out;
+pub mod membership;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod scenarios;
+
+use tidings_proto::Permissions;
+use tidings_proto::group::v1::{Group, Member};
+use tidings_proto::mailbox::v1::{GroupMember, GroupMemberRecord};
+
+/// What a member may do, where the group lets plain members do this.
+fn permissions(member: &GroupMemberRecord, of_members: u32) -> Permissions {
+    let group = Group { member_permissions: Some(of_members), ..Group::default() };
+    let role = i32::try_from(member.role).unwrap_or(0);
+    let member = Member { role, allow: member.allow, deny: member.deny, ..Member::default() };
+    Permissions::of_member(&group, &member)
+}
+
+fn record_of(member: &GroupMember) -> GroupMemberRecord {
+    GroupMemberRecord { role: member.role, allow: member.allow, deny: member.deny }
+}

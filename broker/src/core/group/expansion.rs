@@ -1,0 +1,187 @@
+//! Where members live: what comes from a group's home, into the mailboxes of the members in this shard. One command gives a
+//! bounded number of places; the rest is done by `ExpandGroups`, from a cursor that is stored. Places of a group are worked
+//! off one after the other, members as they are at each: whoever is removed later still gets the earlier (promise 3).
+
+use bytes::Bytes;
+use tidings_proto::group::v1::Permission;
+use tidings_proto::mailbox::v1::{GroupItem, GroupMemberRecord, GroupPointer, LocalGroupRecord};
+
+use super::{permissions, record_of};
+use crate::core::entry::Entry;
+use crate::core::envelope::{Peeked, peek};
+use crate::core::keys::{self, GroupName, MailboxId};
+use crate::core::records::{self, CoreError};
+use crate::core::{Applying, Effect, Reply};
+
+/// Groups that one command goes on with.
+const GROUPS: usize = 64;
+
+/// What members get: an entry that points to the body.
+struct Gift<'a> {
+    group: &'a GroupName,
+    entry: Entry,
+    expires_at_ms: i64,
+}
+
+impl<'a> Gift<'a> {
+    fn new(group: &'a GroupName, group_seq: u64, body: &Bytes) -> Result<Self, CoreError> {
+        let envelope = records::open_bytes("group body", body.clone())?;
+        let peeked = peek(&envelope)?;
+        let expires_at_ms = peeked.expires_at_ms();
+        let pointer = GroupPointer {
+            group: group.group().to_owned(),
+            group_seq,
+            at_ms: peeked.at_ms(),
+            expires_at_ms,
+            is_message: matches!(peeked, Peeked::Message(_)),
+        };
+        Ok(Self { group, entry: Entry::of_group(&pointer, envelope), expires_at_ms })
+    }
+}
+
+impl Applying<'_> {
+    /// Takes what came for a group. What came before is passed over (promise 2).
+    pub(in crate::core) fn take_group_item(&mut self, group: &GroupName, item: GroupItem) -> Result<(), CoreError> {
+        let mut local = self.local_group(group)?;
+        if item.group_seq <= local.taken {
+            return Ok(());
+        }
+        local.taken = item.group_seq;
+        let body = item.body.clone();
+        let is_done = !local.is_expanding && self.expand(group, &mut local, &item, &body)?;
+        if is_done {
+            local.expanded = item.group_seq;
+        } else {
+            self.use_body(group, item.group_seq, &body, 1)?;
+            let item = GroupItem { body: Bytes::new(), ..item };
+            self.store.put(keys::local_item(group, item.group_seq), records::seal(&item));
+            if !local.is_expanding {
+                local.is_expanding = true;
+                self.store.put(keys::expanding(group), Bytes::new());
+                self.effects.push(Effect::Expanding);
+            }
+        }
+        self.save_local_group(group, &local);
+        Ok(())
+    }
+
+    pub(in crate::core) fn expand_groups(&mut self) -> Result<Reply, CoreError> {
+        let (from, to) = keys::all_expanding();
+        for (key, _) in self.store.scan(&from, &to, GROUPS) {
+            let group = keys::expanding_group(&key);
+            self.expand_waiting(&group.ok_or(CoreError::Contradiction("a group that waits has no name"))?)?;
+            if self.places == 0 {
+                break;
+            }
+        }
+        Ok(Reply::GroupsExpanded { more: !self.store.scan(&from, &to, 1).is_empty() })
+    }
+
+    fn expand_waiting(&mut self, group: &GroupName) -> Result<(), CoreError> {
+        let mut local = self.local_group(group)?;
+        while self.places > 0 {
+            let (from, to) = keys::local_items(group, local.expanded);
+            let Some((key, stored)) = self.store.scan(&from, &to, 1).pop() else {
+                (local.is_expanding, local.expanded) = (false, local.taken);
+                self.store.delete(&keys::expanding(group));
+                break;
+            };
+            let item: GroupItem = records::open("group item", stored)?;
+            let body = self.body(group, item.group_seq)?;
+            if !self.expand(group, &mut local, &item, &body)? {
+                break;
+            }
+            local.expanded = item.group_seq;
+            self.store.delete(&key);
+            self.release_body(group, item.group_seq, 1)?;
+        }
+        self.save_local_group(group, &local);
+        Ok(())
+    }
+
+    /// Gives an item to members, as far as this command goes; answers whether all have it.
+    fn expand(
+        &mut self,
+        group: &GroupName,
+        local: &mut LocalGroupRecord,
+        item: &GroupItem,
+        body: &Bytes,
+    ) -> Result<bool, CoreError> {
+        if self.places == 0 {
+            return Ok(false);
+        }
+        if local.expanding_after.is_empty() {
+            for member in &item.put {
+                self.store.put(keys::local_member(group, &member.user), records::seal(&record_of(member)));
+            }
+        }
+        let gift = Gift::new(group, item.group_seq, body)?;
+        let (given, is_done) = if item.for_some {
+            (self.give_to_some(item, &gift)?, true)
+        } else {
+            self.give_to_next(local, item, &gift)?
+        };
+        self.use_body(group, item.group_seq, body, given)?;
+        if is_done {
+            local.expanding_after.clear();
+            for user in &item.removed {
+                self.store.delete(&keys::local_member(group, user));
+            }
+        }
+        // Members that come and go are work too.
+        self.places = self.places.saturating_sub(if is_done { item.put.len() + item.removed.len() } else { 0 });
+        Ok(is_done)
+    }
+
+    /// Gives an item to those whom it names.
+    fn give_to_some(&mut self, item: &GroupItem, gift: &Gift<'_>) -> Result<usize, CoreError> {
+        let mut given = 0;
+        for user in &item.some {
+            given += usize::from(self.give(user, gift)?);
+        }
+        self.places = self.places.saturating_sub(item.some.len());
+        Ok(given)
+    }
+
+    /// Gives an item to the members behind the cursor; answers how many got it, and whether there are no more.
+    fn give_to_next(
+        &mut self,
+        local: &mut LocalGroupRecord,
+        item: &GroupItem,
+        gift: &Gift<'_>,
+    ) -> Result<(usize, bool), CoreError> {
+        let (from, to) = keys::local_members(gift.group, &local.expanding_after);
+        let members = self.store.scan(&from, &to, self.places);
+        let is_end = members.len() < self.places;
+        let mut given = 0;
+        for (key, stored) in &members {
+            let member: GroupMemberRecord = records::open("group member", stored.clone())?;
+            let user = keys::member_user(key).ok_or(CoreError::Contradiction("a member has no name"))?;
+            if item.is_event || permissions(&member, item.member_permissions).has(Permission::Receive) {
+                given += usize::from(self.give(user, gift)?);
+            }
+            if !is_end {
+                user.clone_into(&mut local.expanding_after);
+            }
+        }
+        self.places -= members.len();
+        Ok((given, is_end))
+    }
+
+    /// Gives one member a pointer to a body; `false` when the mailbox has no room, which is recorded in it.
+    fn give(&mut self, user: &str, gift: &Gift<'_>) -> Result<bool, CoreError> {
+        let mailbox = MailboxId::new(gift.group.app(), user).ok_or(CoreError::Contradiction("a member has no id"))?;
+        let mut record = self.mailbox_or_new(&mailbox)?;
+        let has_room = self.push_bounded(&mailbox, &mut record, gift.entry.clone(), gift.expires_at_ms);
+        self.save_mailbox(&mailbox, &record);
+        Ok(has_room)
+    }
+
+    pub(super) fn local_group(&self, group: &GroupName) -> Result<LocalGroupRecord, CoreError> {
+        Ok(self.load("local group", &keys::local_group(group))?.unwrap_or_default())
+    }
+
+    fn save_local_group(&mut self, group: &GroupName, local: &LocalGroupRecord) {
+        self.store.put(keys::local_group(group), records::seal(local));
+    }
+}

@@ -1,0 +1,116 @@
+//! Keys are golden, are read back, and range as they should.
+
+use super::*;
+
+fn alice() -> MailboxId {
+    MailboxId::new("a", "alice").unwrap()
+}
+
+#[test]
+fn golden_keys() {
+    let alice = alice();
+    let (name, seq) = (b"a\0alice\0", [0, 0, 0, 0, 0, 0, 1, 2]);
+    assert_eq!(shard(), [1]);
+    assert_eq!(mailbox(&alice), [&[2], &name[..]].concat());
+    assert_eq!(devices(&alice), [&[3], &name[..]].concat());
+    assert_eq!(ephemeral(&alice), [&[4], &name[..]].concat());
+    assert_eq!(entry(&alice, 258), [&[5], &name[..], &seq].concat());
+    assert_eq!(sender(&alice, "bob", 9), [&[6], &name[..], b"bob\0\x09"].concat());
+    assert_eq!(expiry(258, &alice, 258), [&[7], &seq[..], &name[..], &seq].concat());
+    assert_eq!(upkeep(258, &alice), [&[8], &seq[..], &name[..]].concat());
+    assert_eq!(channel_out(3), [9, 0, 0, 0, 3]);
+    assert_eq!(channel_item(3, 258), [&[10, 0, 0, 0, 3], &seq[..]].concat());
+    assert_eq!(channel_in(3), [11, 0, 0, 0, 3]);
+    assert_eq!(history(&alice, "bob", 258), [&[16], &name[..], b"bob\0", &seq].concat());
+    assert_eq!(place_of(&alice, 258, 258), [&[17], &name[..], &seq, &seq].concat());
+    assert_eq!(conversation(&alice, "bob"), [&[18], &name[..], b"bob\0"].concat());
+    let inverted = [255, 255, 255, 255, 255, 255, 254, 253];
+    assert_eq!(conversation_order(&alice, 258, "bob"), [&[19], &name[..], &inverted, b"bob\0"].concat());
+    assert_eq!(history_due(258, &alice, "bob", 258), [&[20], &seq[..], &name[..], b"bob\0", &seq].concat());
+    assert_eq!(posted(&alice), [&[0x40], &name[..]].concat());
+}
+
+#[test]
+fn golden_keys_of_groups() {
+    let team = GroupName::new("a", "team").unwrap();
+    let (name, seq) = (b"a\0team\0", [0, 0, 0, 0, 0, 0, 1, 2]);
+    assert_eq!(group(&team), [&[0x20], &name[..]].concat());
+    assert_eq!(group_member(&team, "bob"), [&[0x21], &name[..], b"bob\0"].concat());
+    assert_eq!(group_targets(&team), [&[0x22], &name[..]].concat());
+    assert_eq!(group_sender(&team, "bob", 9), [&[0x23], &name[..], b"bob\0\x09"].concat());
+    assert_eq!(group_body(&team, 258), [&[0x24], &name[..], &seq].concat());
+    assert_eq!(group_body_uses(&team, 258), [&[0x25], &name[..], &seq].concat());
+    assert_eq!(local_group(&team), [&[0x26], &name[..]].concat());
+    assert_eq!(local_member(&team, "bob"), [&[0x27], &name[..], b"bob\0"].concat());
+    assert_eq!(local_item(&team, 258), [&[0x28], &name[..], &seq].concat());
+    assert_eq!(expanding(&team), [&[0x29], &name[..]].concat());
+    assert_eq!(expanding_group(&expanding(&team)), Some(team.clone()));
+    assert_eq!(member_user(&local_member(&team, "bob")), Some("bob"));
+    assert_eq!(member_user(&expanding(&team)), None);
+}
+
+#[test]
+fn members_are_found_behind_one_of_them() {
+    let team = GroupName::new("a", "team").unwrap();
+    let names = ["\u{1}", "a", "b", "bo", "bob", "\u{10ffff}"];
+    for (place, after) in names.iter().enumerate() {
+        let (from, to) = group_members(&team, after);
+        for (other, name) in names.iter().enumerate() {
+            assert_eq!((from.clone()..to.clone()).contains(&group_member(&team, name)), other > place);
+        }
+    }
+    let (from, to) = group_members(&team, "");
+    assert!(names.iter().all(|name| (from.clone()..to.clone()).contains(&group_member(&team, name))));
+    assert!(!(from..to).contains(&group_member(&GroupName::new("a", "team2").unwrap(), "a")));
+    let (from, to) = local_items(&team, 3);
+    assert!(!(from.clone()..to.clone()).contains(&local_item(&team, 3)));
+    assert!((from.clone()..to.clone()).contains(&local_item(&team, 4)));
+    assert!((from..to).contains(&local_item(&team, u64::MAX)));
+}
+
+#[test]
+fn keys_are_read_back() {
+    let alice = alice();
+    assert_eq!(entry_seq(&entry(&alice, 7)), Some(7));
+    assert_eq!(expiring_entry(&expiry(5, &alice, 7)), Some((alice.clone(), 7)));
+    assert_eq!(upkeep_mailbox(&upkeep(5, &alice)), Some(alice.clone()));
+    assert_eq!(channel_target(&channel_out(3)), Some(3));
+    assert_eq!(channel_item_seq(&channel_item(3, 7)), Some(7));
+    assert_eq!(history_place(&history(&alice, "bob", 7)), Some(7));
+    assert_eq!(ordered_conversation(&conversation_order(&alice, 5, "bob"), &alice).as_deref(), Some("bob"));
+    assert_eq!(due_message(&history_due(5, &alice, "bob", 7)), Some((alice.clone(), "bob".to_owned(), 7)));
+    assert_eq!((alice.app(), alice.user()), ("a", "alice"));
+    assert_eq!(entry_seq(&mailbox(&alice)), None);
+}
+
+#[test]
+fn ranges_end_where_they_should() {
+    let alice = alice();
+    let (from, to) = entries(&alice, 1, u64::MAX);
+    assert!(from <= entry(&alice, 1) && entry(&alice, u64::MAX) < to);
+    assert!(to < entry(&MailboxId::new("a", "alicf").unwrap(), 0));
+    let (from, to) = senders(&alice, "bob");
+    for slot in [0, 255] {
+        let key = sender(&alice, "bob", slot);
+        assert!(from <= key && key < to);
+    }
+    assert!(!(from..to).contains(&sender(&alice, "bobo", 0)));
+    let (from, to) = expiring_before(10);
+    assert!((from.clone()..to.clone()).contains(&expiry(9, &alice, u64::MAX)));
+    assert!(!(from..to).contains(&expiry(10, &alice, 0)));
+    let (from, to) = conversations(&alice);
+    for at_ms in [0, 258, i64::MAX] {
+        assert!((from.clone()..to.clone()).contains(&conversation_order(&alice, at_ms, "zoe")));
+    }
+    let newer = conversation_order(&alice, 6, "zoe");
+    assert!(newer < conversation_order(&alice, 5, "bob"), "the newest comes first");
+}
+
+#[test]
+fn ids_that_would_break_keys_are_refused() {
+    assert_eq!(MailboxId::new("", "bob"), None);
+    assert_eq!(MailboxId::new("a", &"b".repeat(64)), None);
+    assert_eq!(MailboxId::new("a", "b\0c"), None);
+    let longest = MailboxId::new(&"a".repeat(63), &"b".repeat(63)).unwrap();
+    assert_eq!(history_due(1, &longest, &"c".repeat(63), 1).len(), MAX_KEY_BYTES);
+}

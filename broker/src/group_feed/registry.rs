@@ -1,0 +1,50 @@
+//! What a broker asks the control plane about groups.
+
+use tidings_node::control_plane::ControlPlaneNodes;
+use tidings_proto::cluster::v1::directory_client::DirectoryClient;
+use tidings_proto::cluster::v1::groups_client::GroupsClient;
+use tidings_proto::cluster::v1::{
+    GetGroupChangesRequest, GetGroupChangesResponse, GetGroupRequest, GetGroupResponse, ListGroupsOfShardRequest,
+    ListGroupsOfShardResponse, WatchRequest, WatchResponse,
+};
+use tonic::{Status, Streaming};
+
+/// A shard map of 4,096 shards fits.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// The control plane, as far as groups go. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct GroupRegistry(ControlPlaneNodes);
+
+impl GroupRegistry {
+    /// Asks these nodes.
+    pub fn new(nodes: ControlPlaneNodes) -> Self {
+        Self(nodes)
+    }
+
+    /// Every change after a revision.
+    pub async fn watch(&self, request: WatchRequest) -> Result<Streaming<WatchResponse>, Status> {
+        let call = |channel| async move {
+            DirectoryClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES).watch(request).await
+        };
+        self.0.ask(call).await
+    }
+
+    /// What is new about a group.
+    pub async fn changes(&self, request: GetGroupChangesRequest) -> Result<GetGroupChangesResponse, Status> {
+        let call = |channel| async move {
+            GroupsClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES).get_group_changes(request).await
+        };
+        self.0.ask(call).await
+    }
+
+    /// A page of the groups whose home a shard is.
+    pub async fn groups_of(&self, request: ListGroupsOfShardRequest) -> Result<ListGroupsOfShardResponse, Status> {
+        self.0.ask(|channel| async move { GroupsClient::new(channel).list_groups_of_shard(request).await }).await
+    }
+
+    /// A group, and one user as a member of it.
+    pub async fn group(&self, request: GetGroupRequest) -> Result<GetGroupResponse, Status> {
+        self.0.ask(|channel| async move { GroupsClient::new(channel).get_group(request).await }).await
+    }
+}

@@ -1,0 +1,65 @@
+//! `tidings history`: messages of a conversation, as the server keeps them.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use tidings_sdk::{HistoryMessage, HistoryQuery};
+
+use super::exit::{EXIT_CODES, Exit, Failure, Outcome};
+use super::gateway::GatewayOptions;
+use super::{duration, output};
+
+/// `tidings history`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct HistoryCommand {
+    /// The other user
+    #[arg(long, value_name = "USER")]
+    with: String,
+    /// Only messages before this place in the conversation, the newest of them
+    #[arg(long, default_value_t = 0, conflicts_with = "after")]
+    before: u64,
+    /// Only messages after this place in the conversation, the oldest of them
+    #[arg(long, default_value_t = 0)]
+    after: u64,
+    /// At most so many, up to 100
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100))]
+    limit: u32,
+    /// Print one JSON value for each message
+    #[arg(long)]
+    json: bool,
+    /// How long to wait for the answer
+    #[arg(long, value_parser = duration::parse, default_value = "30s")]
+    timeout: Duration,
+    #[command(flatten)]
+    gateway: GatewayOptions,
+}
+
+impl HistoryCommand {
+    pub async fn run(self) -> Outcome {
+        let (client, events) = self.gateway.sender()?.connect()?;
+        drop(events);
+        let query = HistoryQuery { before: self.before, after: self.after, limit: self.limit };
+        let asking = tokio::time::timeout(self.timeout, client.history(&self.with, query));
+        let page = asking.await.map_err(|_| Failure::new(Exit::Unreachable, "no answer in time"))??;
+        for message in page.messages {
+            self.print(message)?;
+        }
+        client.close().await;
+        Ok(())
+    }
+
+    fn print(&self, kept: HistoryMessage) -> Outcome {
+        let message = kept.message.unwrap_or_default();
+        if self.json {
+            return Ok(output::json(&json!({ "place": kept.place, "message": message }))?);
+        }
+        let gone = if message.recalled_at_ms != 0 { "(taken back)" } else { "(wiped)" };
+        let text = message.content.as_ref().map_or(gone, |content| &content.text);
+        let edited = if message.edited_at_ms == 0 { "" } else { " (edited)" };
+        let reactions: Vec<_> = message.reactions.iter().map(|reaction| reaction.emoji.as_str()).collect();
+        let line = format!("{}  {}: {text}{edited} {}", kept.place, message.from, reactions.join(" "));
+        Ok(output::line(output::printable(&line).trim_end())?)
+    }
+}

@@ -1,0 +1,52 @@
+//! How what happens in groups reads in a terminal.
+
+use tidings_proto::message::v1::{GroupEvent, Message, group_event};
+
+/// Named before the number of the others is told instead.
+const NAMED: usize = 5;
+
+/// Who sent a message, and into which group.
+pub fn sender(message: &Message) -> String {
+    match message.group.as_str() {
+        "" => message.from.clone(),
+        group => format!("#{group} {}", message.from),
+    }
+}
+
+/// What changed in a group.
+pub fn group_event(event: &GroupEvent) -> String {
+    use group_event::Kind;
+    let (group, who) = (&event.group, names(&event.users));
+    let by = if event.by.is_empty() { String::new() } else { format!(" (by {})", event.by) };
+    match event.kind() {
+        Kind::Created => format!("#{group} was created with {who}{by}"),
+        Kind::Joined => format!("{who} joined #{group}{by}"),
+        Kind::Left => format!("{who} left #{group}"),
+        Kind::Removed => format!("{who} was removed from #{group}{by}"),
+        Kind::MembersChanged => format!("{who} may do other things in #{group}{by}"),
+        Kind::Settings => format!("#{group} was changed{by}"),
+        Kind::Deleted => format!("#{group} was deleted{by}"),
+        Kind::Unspecified => format!("something happened in #{group}"),
+    }
+}
+
+fn names(users: &[String]) -> String {
+    match users {
+        users if users.len() > NAMED => format!("{} and {} others", users[..NAMED].join(", "), users.len() - NAMED),
+        users => users.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_is_told_by_its_number() {
+        let users = (1..=7).map(|number| format!("user-{number}")).collect();
+        let kind = group_event::Kind::Joined.into();
+        let event = GroupEvent { group: "team".to_owned(), kind, users, ..GroupEvent::default() };
+        let told = group_event(&event);
+        assert_eq!(told, "user-1, user-2, user-3, user-4, user-5 and 2 others joined #team");
+    }
+}
