@@ -40,6 +40,7 @@ struct Arrival {
     cursor: Option<u64>,
     attached: u64,
     nonce: u64,
+    withholds: bool,
 }
 
 impl Applying<'_> {
@@ -63,7 +64,14 @@ impl Applying<'_> {
             return self.attach_ephemeral(&mailbox, record, stream, shard.count);
         }
         let cursor = attach.cursor.filter(|_| resumes);
-        let arrival = Arrival { device: attach.device, stream, cursor, attached: shard.count, nonce: attach.nonce };
+        let arrival = Arrival {
+            device: attach.device,
+            stream,
+            cursor,
+            attached: shard.count,
+            nonce: attach.nonce,
+            withholds: attach.withholds_delivered,
+        };
         self.attach_named(&mailbox, record, arrival)
     }
 
@@ -80,7 +88,7 @@ impl Applying<'_> {
         mut record: MailboxRecord,
         arrival: Arrival,
     ) -> Result<Reply, CoreError> {
-        let Arrival { device, stream, cursor, attached, nonce } = arrival;
+        let Arrival { device, stream, cursor, attached, nonce, withholds } = arrival;
         let mut devices = self.devices(mailbox)?;
         let client_cursor = cursor.map(|cursor| cursor.min(record.last_seq));
         let new_stream = stream_id(attached, self.core.shard);
@@ -105,7 +113,7 @@ impl Applying<'_> {
         record.devices = u32::try_from(devices.devices.len()).unwrap_or(DEVICES);
         let unknown = unknown_range(&record, known_to);
         let cursor = known_to.max(record.trimmed_to);
-        let recorded_cursor = self.advance(mailbox, &mut record, &mut devices, slot, cursor)?;
+        let recorded_cursor = self.advance(mailbox, &mut record, &mut devices, slot, cursor, withholds)?;
         let stream = device_in(&mut devices, slot)?.stream;
         self.save_devices(mailbox, &devices);
         self.save_mailbox(mailbox, &record);

@@ -39,6 +39,7 @@ impl ShardActor {
             cursor: Some(resume.cursor),
             attached: attach.attached,
             nonce: attach.nonce,
+            withholds_delivered: attach.withholds_delivered,
         }));
         let window = self.window(attach.window_entries, attach.window_bytes);
         let request = Attaching { key, outbox, mailbox, device: attach.device, window, reign };
