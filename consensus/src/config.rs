@@ -27,7 +27,7 @@ impl Default for StorageConfig {
             block_cache_bytes: 128 << 20,
             scrub_bytes_per_second: 8 << 20,
             scrub_pause_seconds: 24 * 3600,
-            snapshot_bytes_per_second: 64 << 20,
+            snapshot_bytes_per_second: 8 << 20,
         }
     }
 }

@@ -81,7 +81,7 @@ pub struct Tuning {
     pub scrub_bytes_per_second: u64,
     /// The scrub pauses this long between two rounds. Default 24 h.
     pub scrub_pause: Duration,
-    /// Snapshots are sent at most at this rate, all groups of the node together; `None` is no limit. Default 64 MiB/s.
+    /// Snapshots are sent at most at this rate, all groups of the node together; `None` is no limit. Default 8 MiB/s.
     pub snapshot_bytes_per_second: Option<u64>,
 }
 
@@ -106,7 +106,7 @@ impl Default for Tuning {
             peer_timeout: Duration::from_secs(3),
             scrub_bytes_per_second: 8 * 1024 * 1024,
             scrub_pause: Duration::from_secs(24 * 3600),
-            snapshot_bytes_per_second: Some(64 * 1024 * 1024),
+            snapshot_bytes_per_second: Some(8 * 1024 * 1024),
         }
     }
 }

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, ErrorKind, IteratorMode, Options, ReadOptions,
-    WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, ErrorKind, IteratorMode,
+    Options, ReadOptions, WriteOptions,
 };
 use serde::{Deserialize, Serialize};
 
@@ -259,6 +259,11 @@ fn log_options() -> Options {
 pub(crate) fn state_options(block_cache_bytes: usize) -> Options {
     let mut tables = BlockBasedOptions::default();
     tables.set_bloom_filter(10.0, false);
+    // In parts of a block's size: a whole filter of a large file is larger than what one shard of the cache holds, and would
+    // be read from the file for each key.
+    tables.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    tables.set_partition_filters(true);
+    tables.set_pin_top_level_index_and_filter(true);
     tables.set_block_cache(&Cache::new_lru_cache(block_cache_bytes));
     tables.set_cache_index_and_filter_blocks(true);
     tables.set_pin_l0_filter_and_index_blocks_in_cache(true);
