@@ -180,7 +180,7 @@ impl Device {
         }
     }
 
-    /// All messages between this user and others, as this device has them. Reactions to what was taken back do not count.
+    /// All messages between this user and others, as this device has them. What was taken back has no reactions.
     pub fn said(&self) -> BTreeMap<Id, Said> {
         let mut said = self.shown.view.lock().unwrap().said.clone();
         said.values_mut().filter(|said| said.text.is_none()).for_each(|said| said.reactions.clear());
