@@ -128,6 +128,10 @@ fn orders_that_differ_are_found() {
 #[test]
 fn other_contradictions_in_groups_are_found() {
     let contradiction = Findings { contradictions: 1, ..Findings::default() };
+    let left_out = right().into_iter().filter(|(_, event)| *event != membership(5, &[], &[2]));
+    let findings = wrong(left_out.collect());
+    // The guest, of whose going nobody was told, was not shown the end either.
+    assert_eq!(findings, Findings { lost: 1, ..contradiction.clone() }, "a place that nobody was shown");
     assert_eq!(wrong(with(OWNER, shown(7, 1, 9))), contradiction, "never given");
     let twice = (GUEST, Event::Refused { number: 0, code: "NOT_A_MEMBER".to_owned() });
     assert_eq!(wrong(right().into_iter().chain([twice]).collect()), contradiction, "answered twice");

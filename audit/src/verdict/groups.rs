@@ -100,6 +100,10 @@ impl<'a> Groups<'a> {
     /// Who is a member at each place, and who was shown what stands there.
     fn check_order(&mut self, group: Group, order: &BTreeMap<u64, What>, findings: &mut Findings) {
         let (mut members, mut highest) = (BTreeSet::new(), HashMap::new());
+        // Each place is for somebody who is there from the beginning to the end.
+        if let Some((at, _)) = (1..).zip(order.keys()).find(|(expected, at)| expected != *at) {
+            findings.contradiction(|| format!("place {at} of group {group} was shown to nobody"));
+        }
         for (at, what) in order {
             if let What::Membership { came, .. } = what {
                 members.extend(came);
