@@ -63,7 +63,7 @@ pub struct Device {
 struct Online {
     client: Client,
     stop: oneshot::Sender<()>,
-    reading: JoinHandle<()>,
+    reading: JoinHandle<Events>,
 }
 
 impl fmt::Display for Device {
@@ -103,7 +103,8 @@ impl Device {
             (None, true) => self.come_online().await,
             (Some(Online { client, stop, reading }), false) => {
                 stop.send(()).unwrap();
-                reading.await.unwrap();
+                // While there is somebody to be told, nothing is acknowledged that was not shown.
+                let _events = reading.await.unwrap();
                 within(DEADLINE, "a client closes", client.close()).await;
             }
             (as_wanted, _) => self.online = as_wanted,
@@ -294,11 +295,11 @@ impl View {
     }
 }
 
-async fn read(mut events: Events, shown: Arc<Shared>, mut stopped: oneshot::Receiver<()>) {
+async fn read(mut events: Events, shown: Arc<Shared>, mut stopped: oneshot::Receiver<()>) -> Events {
     loop {
         let event = tokio::select! {
             event = events.next() => event.expect("the client goes on"),
-            _ = &mut stopped => return,
+            _ = &mut stopped => return events,
         };
         let mut view = shown.view.lock().unwrap();
         match event {
