@@ -111,6 +111,7 @@ impl Attachment {
             window_bytes: config.delivery_window_bytes,
             attached,
             nonce: session.nonce,
+            max_devices: session.policy().effective().max_devices,
         };
         match link.try_send(gateway_frame::Frame::Attach(attach)) {
             Ok(()) => self.state = State::Asked { id, link, deadline: now + ANSWER_TIMEOUT },

@@ -129,6 +129,7 @@ impl Gateway {
             window_bytes: 0,
             attached,
             nonce,
+            ..Attach::default()
         };
         self.send([gateway_frame::Frame::Attach(attach)]).await;
         let attached = self

@@ -15,8 +15,21 @@ use crate::core::limits::{GROUP_BACKLOG, HUNTED_PER_COMMAND};
 use crate::core::records::{self, CoreError};
 use crate::core::{Applying, Reply, refused};
 
+/// Who speaks in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum Speaker {
+    /// Who is one, may.
+    Member,
+    /// Always may, while there is a group.
+    System,
+}
+
 impl Applying<'_> {
-    pub(in crate::core) fn append_to_group(&mut self, append: AppendMessage) -> Result<Reply, CoreError> {
+    pub(in crate::core) fn append_to_group(
+        &mut self,
+        append: AppendMessage,
+        speaker: Speaker,
+    ) -> Result<Reply, CoreError> {
         let (Some(group), Some(slot)) = (GroupName::new(&append.app, &append.to), valid_slot(&append)) else {
             return refused(ErrorCode::InvalidArgument);
         };
@@ -27,7 +40,7 @@ impl Applying<'_> {
             Numbered::Answered(reply) => return Ok(reply),
         };
         let mut record = self.group(&group)?.unwrap_or_default();
-        if let Some(code) = self.refusal(&group, &record, &append.from)? {
+        if let Some(code) = self.refusal(&group, &record, (speaker, &append.from))? {
             return refused(code);
         }
         let targets = self.targets(&group)?;
@@ -65,9 +78,18 @@ impl Applying<'_> {
         Ok(Reply::Appended { sent_at_ms: now_ms, duplicate: false })
     }
 
-    /// Why this user may not send to the group now. Whether a group exists is told to its members alone.
-    fn refusal(&self, group: &GroupName, record: &GroupRecord, from: &str) -> Result<Option<ErrorCode>, CoreError> {
+    /// Why nobody may send this to the group now. Whether a group exists is told to its members alone.
+    fn refusal(
+        &self,
+        group: &GroupName,
+        record: &GroupRecord,
+        (speaker, from): (Speaker, &str),
+    ) -> Result<Option<ErrorCode>, CoreError> {
+        let is_known = record.settings.is_some();
         let settings = record.settings.unwrap_or_default();
+        if speaker == Speaker::System {
+            return Ok((!is_known || settings.deleted).then_some(ErrorCode::NotAMember));
+        }
         let member: Option<GroupMemberRecord> = self.load("group member", &keys::group_member(group, from))?;
         Ok(match member {
             None => Some(ErrorCode::NotAMember),
