@@ -3,15 +3,20 @@
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_consensus::StateView;
+use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::{
     Conversations, Device, Devices, GetHistory, HistoryMessage, HistoryPage, ListConversations,
 };
-use tidings_proto::mailbox::v1::{ConversationRecord, DevicesRecord, HistoryRecord, MailboxRecord};
+use tidings_proto::group::v1::Permission;
+use tidings_proto::mailbox::v1::{
+    ConversationRecord, DevicesRecord, GroupMemberRecord, GroupRecord, HistoryRecord, MailboxRecord,
+};
 use tidings_proto::message::v1::{Conversation, Message, envelope};
 
 use crate::core::conversation::summary;
+use crate::core::group::permissions;
 use crate::core::records::load;
-use crate::core::{CoreError, MailboxId, entry, keys, records};
+use crate::core::{CoreError, GroupName, MailboxId, entry, keys, records};
 use crate::error::Error;
 
 /// Messages or conversations in a page, when none are asked for, and at most.
@@ -33,30 +38,70 @@ pub fn devices(view: &StateView, mailbox: &MailboxId) -> Result<Devices, Error> 
 
 /// A page of a conversation. One that never was has no messages.
 pub fn history(view: &StateView, mailbox: &MailboxId, asked: &GetHistory) -> Result<HistoryPage, Error> {
+    let key = |place| keys::history(mailbox, &asked.with, place);
+    page(view, asked, 0, key, |key, stored| {
+        let place = keys::history_place(key).ok_or(CoreError::Contradiction("a message's key has no place"))?;
+        Ok((place, Some(records::open::<HistoryRecord>("message", stored)?.envelope)))
+    })
+}
+
+/// A page of a group's messages, as far as a member may read them; the code when this user may not.
+pub fn group_history(
+    view: &StateView,
+    group: &GroupName,
+    user: &str,
+    asked: &GetHistory,
+) -> Result<Result<HistoryPage, ErrorCode>, Error> {
+    let record: GroupRecord = load(view, "group", &keys::group(group))?.unwrap_or_default();
+    let settings = record.settings.unwrap_or_default();
+    let member: Option<GroupMemberRecord> = load(view, "group member", &keys::group_member(group, user))?;
+    let Some(member) = member.filter(|_| !settings.deleted) else { return Ok(Err(ErrorCode::NotAMember)) };
+    if !permissions(&member, settings.member_permissions).has(Permission::Receive) {
+        return Ok(Err(ErrorCode::PermissionDenied));
+    }
+    let key = |place| keys::group_timeline(group, place);
+    let page = page(view, asked, member.joined_at, key, |key, _| {
+        let place = keys::timeline_place(key).ok_or(CoreError::Contradiction("a message's key has no place"))?;
+        let body = view.get(&keys::group_body(group, place))?;
+        Ok((place, body.map(|body| records::open_bytes("group body", body)).transpose()?))
+    })?;
+    Ok(Ok(page))
+}
+
+/// A page of messages from `lowest` on. `key` names a place; `read` answers the place in a key, and the envelope there
+/// (`None`: it went meanwhile).
+fn page(
+    view: &StateView,
+    asked: &GetHistory,
+    lowest: u64,
+    key: impl Fn(u64) -> Vec<u8>,
+    read: impl Fn(&[u8], Bytes) -> Result<(u64, Option<Bytes>), Error>,
+) -> Result<HistoryPage, Error> {
     let limit = limit_of(asked.limit);
     let backward = asked.after == 0;
-    let before = if asked.before == 0 { u64::MAX } else { asked.before };
-    let (mut first, mut end) = (asked.after.saturating_add(1), before);
+    let mut end = if asked.before == 0 { u64::MAX } else { asked.before };
+    let mut first = asked.after.saturating_add(1).max(lowest);
     let mut page = HistoryPage::default();
     let mut bytes = 0;
     'reading: loop {
-        let (from, to) = (keys::history(mailbox, &asked.with, first), keys::history(mailbox, &asked.with, end));
-        let read = scan(view, &from, &to, backward, READ_AT_ONCE)?;
-        let is_end = read.len() < READ_AT_ONCE;
-        for (key, stored) in read {
-            bytes += stored.len();
+        let stored = scan(view, &key(first), &key(end), backward, READ_AT_ONCE)?;
+        let is_end = stored.len() < READ_AT_ONCE;
+        for (key, stored) in stored {
+            let (place, envelope) = read(&key, stored)?;
+            bytes += envelope.as_ref().map_or(0, Bytes::len);
             let is_full = page.messages.len() >= limit || bytes > PAGE_BYTES;
             if is_full && !page.messages.is_empty() {
                 page.more = true;
                 break 'reading;
             }
-            let message = history_message(&key, stored)?;
             if backward {
-                end = message.place
+                end = place
             } else {
-                first = message.place.saturating_add(1)
+                first = place.saturating_add(1)
             }
-            page.messages.push(message);
+            if let Some(envelope) = envelope {
+                page.messages.push(HistoryMessage { place, message: message_of(&envelope)? });
+            }
         }
         if is_end {
             break;
@@ -68,13 +113,8 @@ pub fn history(view: &StateView, mailbox: &MailboxId, asked: &GetHistory) -> Res
     Ok(page)
 }
 
-fn history_message(key: &[u8], stored: Bytes) -> Result<HistoryMessage, Error> {
-    let place = keys::history_place(key).ok_or(CoreError::Contradiction("a message's key has no place"))?;
-    Ok(HistoryMessage { place, message: message_of(records::open("message", stored)?)? })
-}
-
-fn message_of(record: HistoryRecord) -> Result<Option<Message>, Error> {
-    match entry::decode(&record.envelope)? {
+fn message_of(envelope: &Bytes) -> Result<Option<Message>, Error> {
+    match entry::decode(envelope)? {
         envelope::Event::Message(message) => Ok(Some(message)),
         _ => Ok(None),
     }
@@ -107,7 +147,7 @@ fn conversation(view: &StateView, mailbox: &MailboxId, ordered: &[u8]) -> Result
     let record: ConversationRecord = load(view, "conversation", &keys::conversation(mailbox, &with))?
         .ok_or(CoreError::Contradiction("a conversation that is ordered is not there"))?;
     let last: Option<HistoryRecord> = load(view, "message", &keys::history(mailbox, &with, record.last_place))?;
-    let last_message = last.map(message_of).transpose()?.flatten();
+    let last_message = last.map(|last| message_of(&last.envelope)).transpose()?.flatten();
     Ok(Conversation { last_message, ..summary(&with, &record) })
 }
 

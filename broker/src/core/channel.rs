@@ -140,7 +140,9 @@ impl Applying<'_> {
                 let name = GroupName::new(&item.app, &group.group)?;
                 let put = group.put.iter().map(|member| member.user.as_str());
                 let mut named = put.chain(group.removed.iter().chain(&group.some).map(String::as_str));
-                let is_valid = group.group_seq != 0 && named.all(keys::is_id) && peek(group.body.get(1..)?).is_ok();
+                let peeks = |body: &Bytes| body.get(1..).is_some_and(|body| peek(body).is_ok());
+                let is_whole = peeks(&group.body) && (!group.is_edit || peeks(&group.changed_body));
+                let is_valid = group.group_seq != 0 && named.all(keys::is_id) && is_whole;
                 return (is_valid && shard(&group.group) == source).then_some(Arrived::Group(name, group));
             }
             channel_item::Item::Receipt(receipt) => Owed::Receipt(receipt),

@@ -1,8 +1,12 @@
 //! Every kind of key in a shard's state: one byte each, ordered by it, numbers big-endian, never used again for something
 //! else. Texts end with a zero byte, which no id contains, so that no key is the beginning of another of its kind.
 
+mod timeline;
+
 use bytes::Bytes;
 use tidings_proto::ids::MAX_ID_BYTES;
+
+pub use timeline::{due_group_message, group_due, group_due_before, group_place, group_timeline, timeline_place};
 
 const SHARD: u8 = 0x01;
 const MAILBOX: u8 = 0x02;
@@ -30,6 +34,9 @@ const LOCAL_GROUP: u8 = 0x26;
 const LOCAL_MEMBER: u8 = 0x27;
 const LOCAL_ITEM: u8 = 0x28;
 const EXPANDING: u8 = 0x29;
+const GROUP_TIMELINE: u8 = 0x2a;
+const GROUP_PLACE: u8 = 0x2b;
+const GROUP_DUE: u8 = 0x2c;
 const POSTED: u8 = 0x40;
 const GROUP_POSTED: u8 = 0x41;
 

@@ -60,5 +60,9 @@ pub const USERS_PER_UPDATE: usize = 1000;
 /// What may wait in the channel to a shard, or for the members in one, before messages to a group with members there are
 /// refused with OVERLOADED.
 pub const GROUP_BACKLOG: u64 = 100_000;
+/// Bytes of messages in a group's history; beyond it messages are delivered and not kept.
+pub const GROUP_HISTORY_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+/// Reactions to one message, of all users together; one more is refused.
+pub const REACTIONS_OF_ALL: usize = 256;
 /// Members of a hunt group that are looked at to find whose turn it is.
 pub const HUNTED_PER_COMMAND: usize = 256;

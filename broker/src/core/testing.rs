@@ -186,8 +186,11 @@ impl Shard {
                     entry::resolve(pointer, records::open("message", self.store.get(&at).unwrap()).unwrap()).unwrap()
                 }
                 Stored::Group(pointer) => {
-                    let at = keys::group_body(&GroupName::new(APP, &pointer.group).unwrap(), pointer.group_seq);
-                    records::open_bytes("group body", self.store.get(&at).expect("a body that is referred to")).unwrap()
+                    let group = GroupName::new(APP, &pointer.group).unwrap();
+                    let body = |seq| self.store.get(&keys::group_body(&group, seq));
+                    let stored = body(pointer.group_seq).expect("a body that is referred to");
+                    let envelope = records::open_bytes("group body", stored).unwrap();
+                    entry::resolve_in_group(envelope, |seq| Ok::<_, CoreError>(body(seq))).unwrap().unwrap()
                 }
             };
             (keys::entry_seq(&key).unwrap(), Envelope::decode(envelope).unwrap())

@@ -203,7 +203,14 @@ impl Reader {
 
     fn ask(&mut self, asked: UserRequest) {
         let (session, id) = (asked.session, asked.request.as_ref().map_or(0, |request| request.id));
-        let mailbox = self.mailbox(asked.shard, &asked.app, &asked.user);
+        let mailbox = match asked.request.as_ref().and_then(requests::group_of) {
+            None => self.mailbox(asked.shard, &asked.app, &asked.user),
+            Some(group) => {
+                let user = MailboxId::new(&asked.app, &asked.user).filter(|_| UserId::new(&asked.user).is_ok());
+                let home = self.mailbox(asked.shard, &asked.app, group);
+                home.and_then(|_| user.ok_or(ErrorCode::InvalidArgument))
+            }
+        };
         let place = self.context.requests.clone().try_acquire_owned();
         let refused = match (mailbox, place) {
             (Ok(mailbox), Ok(place)) => {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use tidings_consensus::{ProposeError, StateView};
 use tidings_proto::broker::v1::{Request, Response, broker_frame};
-use tidings_proto::client::v1::{self as client, request, response};
+use tidings_proto::client::v1::{self as client, GetHistory, HistoryPage, request, response};
 use tidings_proto::mailbox::v1::{self as mailbox, command::Command};
 use tidings_proto::{ErrorCode, UserId};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::LinkContext;
 use super::outbox::Outbox;
-use crate::core::{MailboxId, Reply, encode};
+use crate::core::{GroupName, MailboxId, Reply, encode};
 use crate::error::{Error, code_of};
 use crate::query;
 use crate::shard::ShardHandle;
@@ -51,7 +51,7 @@ impl Asked {
             (None, _) => Err(Refusal::from(ErrorCode::NotLeader)),
             // Of a newer gateway.
             (_, None) => Err(ErrorCode::InvalidArgument.into()),
-            (Some(shard), Some(request)) => ask(&shard, self.mailbox, request).await,
+            (Some(shard), Some(request)) => ask(&self.context, &shard, self.mailbox, request).await,
         };
         if let Err(refusal) = &outcome {
             self.context.metrics.refused(refusal.code);
@@ -63,6 +63,7 @@ impl Asked {
 
 /// Asks a shard, for the user of a mailbox.
 async fn ask(
+    context: &LinkContext,
     shard: &ShardHandle,
     mailbox: MailboxId,
     request: request::Request,
@@ -70,6 +71,9 @@ async fn ask(
     match request {
         request::Request::ListDevices(_) => {
             read(shard, move |view| query::devices(view, &mailbox)).await.map(response::Response::Devices)
+        }
+        request::Request::GetHistory(asked) if !asked.group.is_empty() => {
+            group_history(context, shard, mailbox, asked).await.map(response::Response::History)
         }
         request::Request::GetHistory(asked) => {
             is_id(&asked.with)?;
@@ -94,6 +98,32 @@ async fn ask(
         | request::Request::GetGroup(_)
         | request::Request::ListMembers(_)
         | request::Request::ListMyGroups(_) => Err(ErrorCode::InvalidArgument.into()),
+    }
+}
+
+/// The group whose home answers a request; none: the shard of the user who asks does.
+pub fn group_of(request: &client::Request) -> Option<&str> {
+    match request.request.as_ref()? {
+        request::Request::GetHistory(asked) => Some(asked.group.as_str()).filter(|group| !group.is_empty()),
+        _ => None,
+    }
+}
+
+async fn group_history(
+    context: &LinkContext,
+    shard: &ShardHandle,
+    mailbox: MailboxId,
+    asked: GetHistory,
+) -> Result<HistoryPage, Refusal> {
+    let group = GroupName::new(mailbox.app(), &asked.group).filter(|_| asked.with.is_empty());
+    let group = group.ok_or(ErrorCode::InvalidArgument)?;
+    let (name, user) = (group.clone(), mailbox.user().to_owned());
+    let page = read(shard, move |view| query::group_history(view, &name, mailbox.user(), &asked)).await?;
+    match (page, &context.groups) {
+        (Err(ErrorCode::NotAMember), Some(registry)) => {
+            Err(registry.code_for_stranger(&shard.news, group, user).await.into())
+        }
+        (page, _) => page.map_err(Refusal::from),
     }
 }
 

@@ -200,9 +200,25 @@ impl Client {
     /// and ends as they do.
     pub async fn change(&self, to: impl Into<String>, of: MessageId, change: Change) -> Result<Sending, SendError> {
         let to = UserId::new(&to.into())?;
+        self.enqueue_change(to.into(), of, change).await
+    }
+
+    /// As [`Self::change`], of an earlier message of a group. Whoever may manage the group may recall and wipe those of
+    /// others too.
+    pub async fn change_in_group(
+        &self,
+        group: impl Into<String>,
+        of: MessageId,
+        change: Change,
+    ) -> Result<Sending, SendError> {
+        let group = GroupId::new(&group.into())?;
+        self.enqueue_change(Recipient::Group(group), of, change).await
+    }
+
+    async fn enqueue_change(&self, to: Recipient, of: MessageId, change: Change) -> Result<Sending, SendError> {
         let change = v1::Change { of: Some(of), ..change.0 };
         let slot = Slot::new();
-        let entry = Entry::of_change(to.into(), change.encode_to_vec().into(), slot.clone());
+        let entry = Entry::of_change(to, change.encode_to_vec().into(), slot.clone());
         self.enqueue(entry, slot).await
     }
 

@@ -39,7 +39,20 @@ impl Client {
     /// A page of the conversation with a user, in the order of places.
     pub async fn history(&self, with: impl Into<String>, query: HistoryQuery) -> Result<HistoryPage, RequestError> {
         let HistoryQuery { before, after, limit } = query;
-        ask!(self, GetHistory(GetHistory { with: with.into(), before, after, limit }) -> History)
+        let asked = GetHistory { with: with.into(), before, after, limit, ..GetHistory::default() };
+        ask!(self, GetHistory(asked) -> History)
+    }
+
+    /// A page of the messages of a group that this user is a member of, from where it joined. Places are those of the
+    /// group's order ([`crate::Message::group_seq`]).
+    pub async fn group_history(
+        &self,
+        group: impl Into<String>,
+        query: HistoryQuery,
+    ) -> Result<HistoryPage, RequestError> {
+        let HistoryQuery { before, after, limit } = query;
+        let asked = GetHistory { group: group.into(), before, after, limit, ..GetHistory::default() };
+        ask!(self, GetHistory(asked) -> History)
     }
 
     /// A page of this user's conversations, the one with the newest message first, each with its last message and what is

@@ -77,7 +77,8 @@ impl ShardActor {
                 let (from, to) = keys::expiring_before(now_ms);
                 let (upkeep_from, upkeep_to) = keys::upkeep_before(now_ms.saturating_add(1));
                 let (history_from, history_to) = keys::history_due_before(now_ms);
-                let ranges = [(from, to), (upkeep_from, upkeep_to), (history_from, history_to)];
+                let groups = keys::group_due_before(now_ms);
+                let ranges = [(from, to), (upkeep_from, upkeep_to), (history_from, history_to), groups];
                 for (from, to) in ranges {
                     if !view.scan(&from, &to, 1)?.is_empty() {
                         return Ok(true);
