@@ -42,6 +42,7 @@ struct Arrival {
     nonce: u64,
     /// How many devices the user may have.
     limit: usize,
+    withholds: bool,
 }
 
 impl Applying<'_> {
@@ -66,8 +67,15 @@ impl Applying<'_> {
         }
         let cursor = attach.cursor.filter(|_| resumes);
         let limit = if attach.max_devices == 0 { DEFAULT_DEVICES } else { attach.max_devices.min(DEVICES) } as usize;
-        let (attached, nonce) = (shard.count, attach.nonce);
-        let arrival = Arrival { device: attach.device, stream, cursor, attached, nonce, limit };
+        let arrival = Arrival {
+            device: attach.device,
+            stream,
+            cursor,
+            attached: shard.count,
+            nonce: attach.nonce,
+            limit,
+            withholds: attach.withholds_delivered,
+        };
         self.attach_named(&mailbox, record, arrival)
     }
 
@@ -84,7 +92,7 @@ impl Applying<'_> {
         mut record: MailboxRecord,
         arrival: Arrival,
     ) -> Result<Reply, CoreError> {
-        let Arrival { device, stream, cursor, attached, nonce, limit } = arrival;
+        let Arrival { device, stream, cursor, attached, nonce, limit, withholds } = arrival;
         let mut devices = self.devices(mailbox)?;
         let client_cursor = cursor.map(|cursor| cursor.min(record.last_seq));
         let new_stream = stream_id(attached, self.core.shard);
@@ -108,7 +116,7 @@ impl Applying<'_> {
         record.devices = u32::try_from(devices.devices.len()).unwrap_or(DEVICES);
         let unknown = unknown_range(&record, known_to);
         let cursor = known_to.max(record.trimmed_to);
-        let recorded_cursor = self.advance(mailbox, &mut record, &mut devices, slot, cursor)?;
+        let recorded_cursor = self.advance(mailbox, &mut record, &mut devices, slot, cursor, withholds)?;
         let stream = device_in(&mut devices, slot)?.stream;
         self.save_devices(mailbox, &devices);
         self.save_mailbox(mailbox, &record);

@@ -175,7 +175,14 @@ mod tests {
     #[test]
     fn golden_pointers() {
         let group = "team".to_owned();
-        let pointer = GroupPointer { group, group_seq: 300, at_ms: 4, expires_at_ms: 5, is_message: true };
+        let pointer = GroupPointer {
+            group,
+            group_seq: 300,
+            at_ms: 4,
+            expires_at_ms: 5,
+            is_message: true,
+            ..GroupPointer::default()
+        };
         let entry = Entry::of_group(&pointer, Bytes::from_static(b"body"));
         assert_eq!(&entry.stored[..], b"\x03\x0a\x04team\x10\xac\x02\x18\x04\x20\x05\x28\x01");
         assert_eq!(Stored::open(entry.stored), Ok((Stored::Group(pointer), 16)));

@@ -8,6 +8,7 @@
 //! - [`fan_out`]: from the home to the shards of the members
 //! - [`expansion`]: from a shard to the mailboxes of the members in it
 //! - [`bodies`]: stored once, for as long as something refers to them
+//! - [`receipts`]: who has a message, and who read it
 //! - [`timeline`]: what the home keeps of messages, and changes of them
 
 pub mod append;
@@ -15,12 +16,17 @@ pub mod bodies;
 pub mod expansion;
 pub mod fan_out;
 pub mod membership;
+pub mod receipts;
 pub mod timeline;
 
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod receipts_tests;
+#[cfg(test)]
 mod scenarios;
+#[cfg(test)]
+pub mod testing;
 #[cfg(test)]
 mod timeline_tests;
 
@@ -38,6 +44,6 @@ pub fn permissions(member: &GroupMemberRecord, of_members: u32) -> Permissions {
 
 /// A member as it is stored: of a known one it stays where it joined.
 fn record_of(member: &GroupMember, known: Option<GroupMemberRecord>, place: u64) -> GroupMemberRecord {
-    let joined_at = known.map_or(place, |known| known.joined_at);
-    GroupMemberRecord { role: member.role, allow: member.allow, deny: member.deny, joined_at }
+    let known = known.unwrap_or(GroupMemberRecord { joined_at: place, ..GroupMemberRecord::default() });
+    GroupMemberRecord { role: member.role, allow: member.allow, deny: member.deny, ..known }
 }

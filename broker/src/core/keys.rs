@@ -1,11 +1,13 @@
 //! Every kind of key in a shard's state: one byte each, ordered by it, numbers big-endian, never used again for something
 //! else. Texts end with a zero byte, which no id contains, so that no key is the beginning of another of its kind.
 
+mod receipts;
 mod timeline;
 
 use bytes::Bytes;
 use tidings_proto::ids::MAX_ID_BYTES;
 
+pub use receipts::{all_group_receipts, group_receipt, group_receipt_of};
 pub use timeline::{due_group_message, group_due, group_due_before, group_place, group_timeline, timeline_place};
 
 const SHARD: u8 = 0x01;
@@ -37,6 +39,7 @@ const EXPANDING: u8 = 0x29;
 const GROUP_TIMELINE: u8 = 0x2a;
 const GROUP_PLACE: u8 = 0x2b;
 const GROUP_DUE: u8 = 0x2c;
+const GROUP_RECEIPT: u8 = 0x2d;
 const POSTED: u8 = 0x40;
 const GROUP_POSTED: u8 = 0x41;
 

@@ -64,5 +64,11 @@ pub const GROUP_BACKLOG: u64 = 100_000;
 pub const GROUP_HISTORY_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 /// Reactions to one message, of all users together; one more is refused.
 pub const REACTIONS_OF_ALL: usize = 256;
+/// Members of a group up to which it is known who has a message, and who read it.
+pub const GROUP_RECEIPT_MEMBERS: u64 = 1_000;
+/// Members whose receipts one command tells to the homes of groups; the rest takes further commands.
+pub const GROUP_RECEIPTS_PER_COMMAND: usize = 1024;
+/// Members of a group up to which they are told what the others do.
+pub const GROUP_ACTIVITY_MEMBERS: u64 = 1_000;
 /// Members of a hunt group that are looked at to find whose turn it is.
 pub const HUNTED_PER_COMMAND: usize = 256;

@@ -139,7 +139,8 @@ impl Shard {
 
     pub fn ack(&mut self, user: &str, device: &AttachedDevice, cursor: u64) -> Reply {
         let (slot, stream) = (device.slot, device.stream);
-        self.apply(Command::MoveCursor(MoveCursor { app: APP.to_owned(), user: user.to_owned(), slot, cursor, stream }))
+        let (app, user) = (APP.to_owned(), user.to_owned());
+        self.apply(Command::MoveCursor(MoveCursor { app, user, slot, cursor, stream, ..MoveCursor::default() }))
     }
 
     pub fn read(&mut self, user: &str, from: &str, stream: u64, up_to_seq: u64) -> Reply {

@@ -2,7 +2,7 @@
 
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{self as broker, gateway_frame};
-use tidings_proto::client::v1::{Request, Response, request, server_frame};
+use tidings_proto::client::v1::{GroupReadMarked, Request, Response, request, response, server_frame};
 use tidings_proto::error::Next;
 use tokio::time::Instant;
 
@@ -28,7 +28,9 @@ enum Answerer<'a> {
 fn who_answers(kind: &request::Request) -> Answerer<'_> {
     match kind {
         request::Request::GetHistory(asked) if !asked.group.is_empty() => Answerer::Home(&asked.group),
-        request::Request::ListDevices(_)
+        request::Request::GetGroupReceipts(asked) => Answerer::Home(&asked.group),
+        request::Request::MarkGroupRead(_)
+        | request::Request::ListDevices(_)
         | request::Request::GetHistory(_)
         | request::Request::ListConversations(_)
         | request::Request::UpdateConversation(_)
@@ -59,6 +61,13 @@ impl<S: Transport> Connection<S> {
         };
         if let request::Request::WatchPresence(watch) = kind {
             return self.on_watch_presence(id, watch, now);
+        }
+        if let request::Request::MarkGroupRead(_) = kind
+            && !self.session().policy().effective().read_receipts
+        {
+            // Nobody is to be told.
+            let response = Some(response::Response::GroupReadMarked(GroupReadMarked {}));
+            return self.respond(Response { id, response, ..Response::default() });
         }
         let who = who_answers(kind);
         let is_about_groups = !matches!(who, Answerer::OwnShard);

@@ -11,7 +11,7 @@ use tidings_proto::{GroupId, UserId};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::connection::{Answer, Entry};
-use crate::error::{SendError, StopReason};
+use crate::error::{RequestError, SendError, StopReason};
 use crate::events::{AckQueue, ConnectionState, Message};
 use crate::recipient::Recipient;
 use crate::sending::{Sending, Slot};
@@ -253,10 +253,14 @@ impl Client {
     }
 
     /// Tells the sender that this message, and everything before it in its stream, was read. Kept in memory until the
-    /// server has recorded it. Of a group's message nobody is told so far.
+    /// server has recorded it. Of a group's message: that this and everything before it in the group was read, and the
+    /// call waits until that is recorded; of a group that the user has left nobody is told.
     pub async fn mark_read(&self, message: &Message) -> Result<(), StopReason> {
-        if message.group().is_some() {
-            return Ok(());
+        if let Some(group) = message.group() {
+            return match self.mark_group_read(group, message.group_seq()).await {
+                Err(RequestError::Stopped(reason)) => Err(reason),
+                Ok(()) | Err(_) => Ok(()),
+            };
         }
         let Ok(from) = UserId::new(message.from()) else {
             return Ok(());

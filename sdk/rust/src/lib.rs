@@ -57,8 +57,8 @@ pub use token::TokenSource;
 
 pub use tidings_proto::ErrorCode;
 pub use tidings_proto::client::v1::{
-    Blocks, Conversations, Device, Devices, Durability, GroupState, HistoryMessage, HistoryPage, Members, MyGroups,
-    UpdateConversation, UserPresence, user_presence,
+    Blocks, Conversations, Device, Devices, Durability, GroupReceipts, GroupState, HistoryMessage, HistoryPage,
+    Members, MyGroups, UpdateConversation, UserPresence, user_presence,
 };
 pub use tidings_proto::group::v1 as group;
 pub use tidings_proto::message::v1::{

@@ -1,8 +1,8 @@
 //! What an application can ask: each method is one request to the server, repeated until it is answered.
 
 use tidings_proto::client::v1::{
-    Conversations, Devices, GetHistory, HistoryPage, ListConversations, ListDevices, UpdateConversation, request,
-    response,
+    Conversations, Devices, GetGroupReceipts, GetHistory, GroupReadMarked, GroupReceipts, HistoryPage,
+    ListConversations, ListDevices, MarkGroupRead, UpdateConversation, request, response,
 };
 use tidings_proto::message::v1::Conversation;
 use tokio::sync::oneshot;
@@ -53,6 +53,21 @@ impl Client {
         let HistoryQuery { before, after, limit } = query;
         let asked = GetHistory { group: group.into(), before, after, limit, ..GetHistory::default() };
         ask!(self, GetHistory(asked) -> History)
+    }
+
+    /// How far a message has come that this user sent to a group of at most 1,000 members, and that is kept.
+    pub async fn group_receipts(
+        &self,
+        group: impl Into<String>,
+        group_seq: u64,
+    ) -> Result<GroupReceipts, RequestError> {
+        ask!(self, GetGroupReceipts(GetGroupReceipts { group: group.into(), group_seq }) -> GroupReceipts)
+    }
+
+    /// This user read a group up to a place of its order.
+    pub(crate) async fn mark_group_read(&self, group: &str, group_seq: u64) -> Result<(), RequestError> {
+        let mark = MarkGroupRead { group: group.to_owned(), group_seq };
+        ask!(self, MarkGroupRead(mark) -> GroupReadMarked).map(|GroupReadMarked {}| ())
     }
 
     /// A page of this user's conversations, the one with the newest message first, each with its last message and what is

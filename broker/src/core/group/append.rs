@@ -4,7 +4,7 @@
 use tidings_proto::ErrorCode;
 use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{AppendMessage, GroupMemberRecord, GroupRecord, GroupTargetsRecord};
-use tidings_proto::message::v1::Change;
+use tidings_proto::message::v1::{Change, ReceiptRequest};
 
 use super::fan_out::Publication;
 use super::permissions;
@@ -13,7 +13,7 @@ use crate::core::change;
 use crate::core::entry::Entry;
 use crate::core::envelope::MessageHead;
 use crate::core::keys::{self, GroupName};
-use crate::core::limits::{GROUP_BACKLOG, HUNTED_PER_COMMAND};
+use crate::core::limits::{GROUP_BACKLOG, GROUP_RECEIPT_MEMBERS, HUNTED_PER_COMMAND};
 use crate::core::records::{self, CoreError};
 use crate::core::{Applying, Reply, refused};
 
@@ -55,7 +55,7 @@ impl Applying<'_> {
             return refused(ErrorCode::Overloaded);
         }
         let publishing = match change {
-            None => self.message_in_group(&group, &mut record, &append)?,
+            None => self.message_in_group(&group, &mut record, speaker, &append)?,
             Some(change) => self.change_of_group(&group, &mut record, &member, &append, change)?,
         };
         let (entry, publication) = match publishing {
@@ -74,6 +74,7 @@ impl Applying<'_> {
         &mut self,
         group: &GroupName,
         record: &mut GroupRecord,
+        speaker: Speaker,
         append: &AppendMessage,
     ) -> Result<Result<(Entry, Publication), ErrorCode>, CoreError> {
         let now_ms = self.context.now_ms;
@@ -90,13 +91,17 @@ impl Applying<'_> {
             group_seq: record.last_seq + 1,
         };
         let entry = Entry::of_message(&head, &append.content);
-        let mut publication = Publication::new(record);
+        // To the members of a large group nobody is told of each.
+        let is_small = record.members <= GROUP_RECEIPT_MEMBERS;
+        let wants_receipts = is_small && append.receipts != ReceiptRequest::ReceiptsNone as i32;
+        let mut publication = Publication { wants_receipts, ..Publication::new(record) };
         if record.settings.unwrap_or_default().hunt {
             let Some(chosen) = self.hunt(group, record, &append.from)? else {
                 return Ok(Err(ErrorCode::RecipientUnknown));
             };
             record.hunted.clone_from(&chosen);
-            publication.some = Some(vec![chosen, append.from.clone()]);
+            let echo = (speaker == Speaker::Member).then(|| append.from.clone());
+            publication.some = Some([chosen].into_iter().chain(echo).collect());
         } else {
             // What is for one member alone is in no history of all.
             self.keep_in_group(group, record, &head, &entry.stored, append.retention_ms)?;

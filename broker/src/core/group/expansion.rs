@@ -25,7 +25,7 @@ struct Gift<'a> {
 }
 
 impl<'a> Gift<'a> {
-    fn new(group: &'a GroupName, group_seq: u64, body: &Body) -> Result<Self, CoreError> {
+    fn new(group: &'a GroupName, item: &GroupItem, body: &Body) -> Result<Self, CoreError> {
         let envelope = records::open_bytes("group body", body.stored.clone())?;
         let envelope = entry::resolve_in_group(envelope, |_| Ok::<_, CoreError>(Some(body.of_stored.clone())))?;
         let envelope = envelope.ok_or(CoreError::Contradiction("an edit has lost its message"))?;
@@ -33,10 +33,11 @@ impl<'a> Gift<'a> {
         let expires_at_ms = peeked.expires_at_ms();
         let pointer = GroupPointer {
             group: group.group().to_owned(),
-            group_seq,
+            group_seq: item.group_seq,
             at_ms: peeked.at_ms(),
             expires_at_ms,
             is_message: matches!(peeked, Peeked::Message(_)),
+            wants_receipts: item.wants_receipts,
         };
         Ok(Self { group, entry: Entry::of_group(&pointer, envelope), expires_at_ms })
     }
@@ -123,7 +124,7 @@ impl Applying<'_> {
                 self.store.put(key, records::seal(&record_of(member, known, item.group_seq)));
             }
         }
-        let gift = Gift::new(group, item.group_seq, body)?;
+        let gift = Gift::new(group, item, body)?;
         let (given, is_done) = if item.for_some {
             (self.give_to_some(item, &gift)?, true)
         } else {

@@ -26,6 +26,7 @@ pub(super) struct Publication {
     /// As in the group's settings.
     pub member_permissions: u32,
     pub change: ChangeOf,
+    pub wants_receipts: bool,
 }
 
 /// The message that an entry of a group's order changes.
@@ -129,6 +130,7 @@ impl Applying<'_> {
             member_permissions: publication.member_permissions,
             changes: publication.change.place,
             is_edit: publication.change.is_edit,
+            wants_receipts: publication.wants_receipts,
             ..GroupItem::default()
         }
     }

@@ -1,41 +1,19 @@
 //! What a group's home keeps, who may change it, and what is left of it where the members live.
 
 use bytes::Bytes;
-use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::{GetHistory, HistoryPage};
-use tidings_proto::mailbox::v1::command::Command;
-use tidings_proto::mailbox::v1::{
-    AppendMessage, ChannelTrim, GroupChange, GroupMember, GroupRecord, GroupSettings, UpdateGroup,
-};
+use tidings_proto::mailbox::v1::{AppendMessage, GroupChange, GroupRecord};
 use tidings_proto::message::v1::{Change, Content, MessageId, change::Kind, envelope};
-use tidings_proto::shard::shard_of;
 
+use super::testing::{
+    ALL, DAY_MS, MANAGE, RECEIVE, SEND, WINDOW_MS, bring, group, is_accepted, kept, member, two_shards,
+};
 use crate::core::limits::REACTIONS_OF_ALL;
-use crate::core::testing::{APP, Shard, message};
-use crate::core::{AttachedDevice, GroupName, Reply, keys, records};
+use crate::core::testing::Shard;
+use crate::core::{AttachedDevice, Reply, keys, records};
 use crate::query;
 use tidings_consensus::StateStore as _;
-
-const SEND: u32 = 1 << 1;
-const RECEIVE: u32 = 1 << 2;
-const MANAGE: u32 = 1 << 6;
-const ALL: u32 = SEND | RECEIVE;
-const DAY_MS: u64 = 24 * 3600 * 1000;
-const WINDOW_MS: u64 = 3600 * 1000;
-
-fn member(user: &str, allow: u32) -> GroupMember {
-    GroupMember { user: user.to_owned(), allow, ..GroupMember::default() }
-}
-
-fn group(name: &str) -> GroupName {
-    GroupName::new(APP, name).unwrap()
-}
-
-fn kept(group: &str, from: &AttachedDevice, user: &str, seq: u64, text: &str) -> AppendMessage {
-    let content = Content { text: text.to_owned(), ..Content::default() }.encode_to_vec().into();
-    AppendMessage { retention_ms: DAY_MS, change_window_ms: WINDOW_MS, content, ..message(group, from, user, seq) }
-}
 
 fn change(group: &str, from: &AttachedDevice, user: &str, seq: u64, of: MessageId, kind: Kind) -> AppendMessage {
     let content = (kind == Kind::Edit).then(|| Content { text: "edited".to_owned(), ..Content::default() });
@@ -44,22 +22,6 @@ fn change(group: &str, from: &AttachedDevice, user: &str, seq: u64, of: MessageI
 }
 
 impl Shard {
-    fn update_group(&mut self, name: &str, revision: u64, changes: Vec<GroupChange>) {
-        let (app, group) = (APP.to_owned(), name.to_owned());
-        let (from_revision, to_revision) = (revision - 1, revision);
-        let update = UpdateGroup { app, group, from_revision, to_revision, changes };
-        assert_eq!(self.apply(Command::UpdateGroup(update)), Reply::GroupStands { revision });
-    }
-
-    fn form(&mut self, name: &str, members: &[GroupMember]) {
-        let settings = GroupChange { settings: Some(GroupSettings::default()), ..GroupChange::default() };
-        self.update_group(name, 1, vec![settings, GroupChange { put: members.to_vec(), ..GroupChange::default() }]);
-    }
-
-    fn to_group(&mut self, append: AppendMessage) -> Reply {
-        self.apply(Command::AppendToGroup(append))
-    }
-
     fn page_of_group(&self, name: &str, user: &str, asked: GetHistory) -> Result<HistoryPage, ErrorCode> {
         query::group_history(&self.store.view(), &group(name), user, &asked).unwrap()
     }
@@ -87,19 +49,15 @@ impl Shard {
     }
 }
 
-fn is_accepted(reply: &Reply) -> bool {
-    matches!(reply, Reply::Appended { duplicate: false, .. })
-}
-
 #[test]
 fn members_read_from_where_they_joined_and_nobody_else_does() {
     let mut shard = Shard::alone();
     shard.form("team", &[member("alice", ALL), member("mute", SEND)]);
     let alice = shard.attach("alice", "phone", None);
-    assert!(is_accepted(&shard.to_group(kept("team", &alice, "alice", 1, "early"))));
+    assert!(is_accepted(&shard.say_in(kept("team", &alice, "alice", 1, "early"))));
     shard.update_group("team", 2, vec![GroupChange { put: vec![member("bob", ALL)], ..GroupChange::default() }]);
     for (seq, text) in [(2, "one"), (3, "two"), (4, "three")] {
-        assert!(is_accepted(&shard.to_group(kept("team", &alice, "alice", seq, text))));
+        assert!(is_accepted(&shard.say_in(kept("team", &alice, "alice", seq, text))));
     }
     assert_eq!(shard.reads("team", "alice"), ["early", "one", "two", "three"]);
     assert_eq!(shard.reads("team", "bob"), ["one", "two", "three"]);
@@ -123,7 +81,7 @@ fn members_read_from_where_they_joined_and_nobody_else_does() {
     assert_eq!(shard.page_of_group("team", "bob", asked), Err(ErrorCode::NotAMember));
     shard.update_group("team", 4, vec![GroupChange { put: vec![member("bob", ALL)], ..GroupChange::default() }]);
     assert!(shard.reads("team", "bob").is_empty());
-    shard.to_group(kept("team", &alice, "alice", 5, "again"));
+    shard.say_in(kept("team", &alice, "alice", 5, "again"));
     let promoted = member("bob", ALL | MANAGE);
     shard.update_group("team", 5, vec![GroupChange { put: vec![promoted], ..GroupChange::default() }]);
     assert_eq!(shard.reads("team", "bob"), ["again"]);
@@ -134,9 +92,9 @@ fn a_message_goes_with_its_retention_or_its_time_and_leaves_nothing() {
     let mut shard = Shard::alone();
     shard.form("team", &[member("alice", ALL)]);
     let alice = shard.attach("alice", "phone", None);
-    shard.to_group(kept("team", &alice, "alice", 1, "for a day"));
-    shard.to_group(AppendMessage { ttl_ms: Some(1_000), ..kept("team", &alice, "alice", 2, "for a second") });
-    shard.to_group(AppendMessage { retention_ms: 0, ..kept("team", &alice, "alice", 3, "not at all") });
+    shard.say_in(kept("team", &alice, "alice", 1, "for a day"));
+    shard.say_in(AppendMessage { ttl_ms: Some(1_000), ..kept("team", &alice, "alice", 2, "for a second") });
+    shard.say_in(AppendMessage { retention_ms: 0, ..kept("team", &alice, "alice", 3, "not at all") });
     assert_eq!(shard.reads("team", "alice"), ["for a day", "for a second"]);
     shard.ack("alice", &alice, 99);
     assert!(!shard.contains("not at all"));
@@ -158,9 +116,9 @@ fn who_may_change_what() {
     let members = [member("alice", ALL), member("bob", ALL), member("boss", ALL | MANAGE), member("mute", RECEIVE)];
     shard.form("team", &members);
     let [alice, bob, boss, mute] = ["alice", "bob", "boss", "mute"].map(|user| shard.attach(user, "phone", None));
-    shard.to_group(kept("team", &alice, "alice", 1, "hello"));
+    shard.say_in(kept("team", &alice, "alice", 1, "hello"));
     let of = MessageId { stream: alice.stream, seq: 1 };
-    let refused = |shard: &mut Shard, append| match shard.to_group(append) {
+    let refused = |shard: &mut Shard, append| match shard.say_in(append) {
         Reply::Refused(code) => code,
         other => panic!("{other:?}"),
     };
@@ -180,16 +138,16 @@ fn who_may_change_what() {
     let late = shard.attach("late", "phone", None);
     assert_eq!(refused(&mut shard, change("team", &late, "late", 1, of, Kind::React)), ErrorCode::NotFound);
 
-    assert!(is_accepted(&shard.to_group(change("team", &bob, "bob", 1, of, Kind::React))));
-    assert!(is_accepted(&shard.to_group(change("team", &alice, "alice", 2, of, Kind::Edit))));
+    assert!(is_accepted(&shard.say_in(change("team", &bob, "bob", 1, of, Kind::React))));
+    assert!(is_accepted(&shard.say_in(change("team", &alice, "alice", 2, of, Kind::Edit))));
     assert_eq!(shard.reads("team", "bob"), ["edited"]);
     assert!(shard.told_changes("late").is_empty(), "what it was never told of is not told to have changed");
     shard.now_ms += WINDOW_MS.cast_signed() + 1;
     assert_eq!(refused(&mut shard, change("team", &alice, "alice", 3, of, Kind::Edit)), ErrorCode::TooLate);
-    assert!(is_accepted(&shard.to_group(change("team", &boss, "boss", 1, of, Kind::Wipe))));
+    assert!(is_accepted(&shard.say_in(change("team", &boss, "boss", 1, of, Kind::Wipe))));
     assert_eq!(shard.reads("team", "bob"), ["-"]);
     // A retry changes nothing, and is answered as the first.
-    let again = shard.to_group(change("team", &boss, "boss", 1, of, Kind::Wipe));
+    let again = shard.say_in(change("team", &boss, "boss", 1, of, Kind::Wipe));
     assert!(matches!(again, Reply::Appended { duplicate: true, .. }));
     assert!(!shard.contains("edited") && !shard.contains("hello"));
 }
@@ -201,37 +159,17 @@ fn reactions_of_all_to_one_message_are_bounded() {
     let members: Vec<_> = users.iter().map(|user| member(user, ALL)).collect();
     shard.form("team", &members);
     let devices: Vec<_> = users.iter().map(|user| shard.attach(user, "phone", None)).collect();
-    shard.to_group(kept("team", &devices[0], &users[0], 1, "do you like it?"));
+    shard.say_in(kept("team", &devices[0], &users[0], 1, "do you like it?"));
     let of = MessageId { stream: devices[0].stream, seq: 1 };
     for (user, device) in users[1..].iter().zip(&devices[1..]) {
-        assert!(is_accepted(&shard.to_group(change("team", device, user, 1, of, Kind::React))));
+        assert!(is_accepted(&shard.say_in(change("team", device, user, 1, of, Kind::React))));
     }
     let one_more = change("team", &devices[0], &users[0], 2, of, Kind::React);
-    assert_eq!(shard.to_group(one_more), Reply::Refused(ErrorCode::FailedPrecondition));
+    assert_eq!(shard.say_in(one_more), Reply::Refused(ErrorCode::FailedPrecondition));
     let mut taken_back = change("team", &devices[1], &users[1], 2, of, Kind::React);
     taken_back.change.as_mut().unwrap().off = true;
-    assert!(is_accepted(&shard.to_group(taken_back)));
-    assert!(is_accepted(&shard.to_group(change("team", &devices[0], &users[0], 2, of, Kind::React))));
-}
-
-/// A group at home in the first of two shards, and a member in each.
-fn two_shards() -> ([Shard; 2], String, [String; 2]) {
-    let in_shard = |prefix: &str, shard| {
-        (0..).map(|n| format!("{prefix}-{n}")).find(|name| shard_of(APP, name, 2) == shard).unwrap()
-    };
-    let users = [in_shard("user", 0), in_shard("user", 1)];
-    let mut shards = [Shard::new(0, 2), Shard::new(1, 2)];
-    let name = in_shard("group", 0);
-    shards[0].form(&name, &[member(&users[0], ALL), member(&users[1], ALL)]);
-    (shards, name, users)
-}
-
-/// Brings what the home owes to the other shard, and has it forgotten at home.
-fn bring(shards: &mut [Shard; 2], after: &mut u64) {
-    while let Some(page) = shards[0].page(1, *after, 1) {
-        *after = shards[1].deliver(page);
-        shards[0].apply(Command::ChannelTrim(ChannelTrim { target_shard: 1, up_to: *after }));
-    }
+    assert!(is_accepted(&shard.say_in(taken_back)));
+    assert!(is_accepted(&shard.say_in(change("team", &devices[0], &users[0], 2, of, Kind::React))));
 }
 
 #[test]
@@ -241,18 +179,18 @@ fn an_edit_comes_also_where_the_message_has_gone_and_a_later_recall_leaves_neith
     let away = shards[1].attach(&users[1], "phone", None);
     let mut after = 0;
     let of = MessageId { stream: home.stream, seq: 1 };
-    shards[0].to_group(kept(&name, &home, &users[0], 1, "first words"));
+    shards[0].say_in(kept(&name, &home, &users[0], 1, "first words"));
     bring(&mut shards, &mut after);
     assert_eq!(shards[1].messages(&users[1])[0].content.as_ref().unwrap().text, "first words");
     shards[1].ack(&users[1], &away, 99);
     assert!(!shards[1].contains("first words"), "all who live there have it");
 
-    assert!(is_accepted(&shards[0].to_group(change(&name, &home, &users[0], 2, of, Kind::Edit))));
+    assert!(is_accepted(&shards[0].say_in(change(&name, &home, &users[0], 2, of, Kind::Edit))));
     bring(&mut shards, &mut after);
     assert_eq!(shards[1].told_changes(&users[1]), [(Kind::Edit, Some("edited".to_owned()))]);
     assert!(!shards[0].contains("first words"));
 
-    assert!(is_accepted(&shards[0].to_group(change(&name, &home, &users[0], 3, of, Kind::Recall))));
+    assert!(is_accepted(&shards[0].say_in(change(&name, &home, &users[0], 3, of, Kind::Recall))));
     bring(&mut shards, &mut after);
     assert_eq!(shards[1].told_changes(&users[1]), [(Kind::Edit, None), (Kind::Recall, None)]);
     assert!(shards.iter().all(|shard| !shard.contains("edited")));
@@ -268,18 +206,18 @@ fn a_message_that_members_have_yet_to_be_given_changes_where_they_live() {
     let home = shards[0].attach(&users[0], "phone", None);
     let mut after = 0;
     let of = MessageId { stream: home.stream, seq: 1 };
-    shards[0].to_group(kept(&name, &home, &users[0], 1, "a secret"));
+    shards[0].say_in(kept(&name, &home, &users[0], 1, "a secret"));
     bring(&mut shards, &mut after);
     for (seq, kind) in [(2, Kind::React), (3, Kind::Pin), (4, Kind::Edit)] {
-        assert!(is_accepted(&shards[0].to_group(change(&name, &home, &users[0], seq, of, kind))));
+        assert!(is_accepted(&shards[0].say_in(change(&name, &home, &users[0], seq, of, kind))));
     }
     bring(&mut shards, &mut after);
     let waiting = shards[1].messages(&users[1]).remove(0);
     assert_eq!((waiting.content.unwrap().text.as_str(), waiting.pinned, waiting.reactions.len()), ("edited", true, 1));
     // Taken back before it was brought: what travels has no content either.
-    shards[0].to_group(kept(&name, &home, &users[0], 5, "another secret"));
+    shards[0].say_in(kept(&name, &home, &users[0], 5, "another secret"));
     let second = MessageId { seq: 5, ..of };
-    shards[0].to_group(change(&name, &home, &users[0], 6, second, Kind::Recall));
+    shards[0].say_in(change(&name, &home, &users[0], 6, second, Kind::Recall));
     bring(&mut shards, &mut after);
     let taken_back = shards[1].messages(&users[1]).remove(1);
     assert!(taken_back.content.is_none() && taken_back.recalled_at_ms != 0);

@@ -40,6 +40,7 @@ impl ShardActor {
             attached: attach.attached,
             nonce: attach.nonce,
             max_devices: attach.max_devices,
+            withholds_delivered: attach.withholds_delivered,
         }));
         let window = self.window(attach.window_entries, attach.window_bytes);
         let request = Attaching { key, outbox, mailbox, device: attach.device, window, reign };

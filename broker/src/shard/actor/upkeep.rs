@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use tidings_consensus::ProposeError;
-use tidings_proto::mailbox::v1::{ExpandGroups, ExpireDue, command::Command};
+use tidings_proto::mailbox::v1::{ExpandGroups, ExpireDue, TellGroupReceipts, command::Command};
 
 use super::{Done, EXPIRED_AT_ONCE, ShardActor};
 use crate::core::{Reply, encode, keys};
@@ -19,6 +19,7 @@ impl ShardActor {
         self.count_voters();
         self.expire();
         self.expand_groups();
+        self.tell_group_receipts();
     }
 
     /// Goes on bringing what stands in groups to their members here, one command at a time.
@@ -57,6 +58,40 @@ impl ShardActor {
         self.is_expanding = false;
         if self.expands_again || matches!(answer, Some(Ok(Reply::GroupsExpanded { more: true }))) {
             self.expand_groups();
+        }
+    }
+
+    /// Tells the homes of groups what members here have and read: of a second together.
+    fn tell_group_receipts(&mut self) {
+        if self.reign.is_none() || self.is_telling_receipts {
+            return;
+        }
+        self.is_telling_receipts = true;
+        let group = self.group.clone();
+        self.running.push(Box::pin(async move {
+            let view = group.view();
+            let waits = tokio::task::spawn_blocking(move || {
+                let (from, to) = keys::all_group_receipts();
+                Ok::<_, Error>(!view.scan(&from, &to, 1)?.is_empty())
+            });
+            match waits.await {
+                Ok(Ok(true)) => {
+                    let command = encode(Command::TellGroupReceipts(TellGroupReceipts {}));
+                    Done::ReceiptsTold { answer: Some(group.propose_when_ready(command).await) }
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "receipts of groups could not be read");
+                    Done::ReceiptsTold { answer: None }
+                }
+                Ok(Ok(false)) | Err(_) => Done::ReceiptsTold { answer: None },
+            }
+        }));
+    }
+
+    pub(super) fn group_receipts_told(&mut self, answer: Option<Result<Reply, ProposeError>>) {
+        self.is_telling_receipts = false;
+        if matches!(answer, Some(Ok(Reply::GroupReceiptsTold { more: true }))) {
+            self.tell_group_receipts();
         }
     }
 
