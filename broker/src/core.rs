@@ -42,6 +42,7 @@ mod scenarios;
 pub mod testing;
 
 use bytes::Bytes;
+use group::append::Speaker;
 use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{Command, ExpandGroups, TellGroupReceipts, command};
@@ -150,7 +151,7 @@ impl Core {
             command::Command::ChannelDeliver(deliver) => applying.channel_deliver(deliver),
             command::Command::ChannelTrim(trim) => applying.channel_trim(trim),
             command::Command::ExpireDue(due) => applying.expire_due(due.limit),
-            command::Command::AppendToGroup(append) => applying.append_to_group(append),
+            command::Command::AppendToGroup(append) => applying.append_to_group(append, Speaker::Member),
             command::Command::UpdateGroup(update) => applying.update_group(update),
             command::Command::ExpandGroups(ExpandGroups {}) => applying.expand_groups(),
             command::Command::MarkGroupRead(mark) => applying.mark_group_read(mark),

@@ -5,6 +5,7 @@
 //! - [`node`]: a node that can be started, killed and measured
 //! - [`control`]: users and tokens over gRPC; [`nodes`]: what nodes are told
 //! - [`group_view`]: what a member sees of a group
+//! - [`company`]: people with several devices, who chat for a day
 //! - [`raw`]: a WebSocket without the SDK, to say what no SDK would
 //! - [`proxy`]: connections that can be cut
 //! - [`redis`]: a Redis server
@@ -19,6 +20,7 @@
 
 pub mod binary;
 pub mod certificates;
+pub mod company;
 pub mod control;
 pub mod group_view;
 pub mod node;

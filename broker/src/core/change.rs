@@ -140,6 +140,8 @@ pub fn changed(mut message: Message, change: &Change) -> Message {
             message.content = None;
             message.wiped_at_ms = change.at_ms;
         }
+        // Each side is told of both in its own order: what was taken back has no reactions in either.
+        Kind::React if message.recalled_at_ms != 0 => {}
         Kind::React => {
             let reaction = Reaction { from: change.from.clone(), emoji: change.emoji.clone() };
             message.reactions.retain(|other| *other != reaction);

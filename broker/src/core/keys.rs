@@ -41,6 +41,7 @@ const GROUP_PLACE: u8 = 0x2b;
 const GROUP_DUE: u8 = 0x2c;
 const GROUP_RECEIPT: u8 = 0x2d;
 const POSTED: u8 = 0x40;
+const GROUP_POSTED: u8 = 0x41;
 
 /// The longest key: that of the retention of a message of the longest ids.
 pub const MAX_KEY_BYTES: usize = 1 + 8 + MAX_MAILBOX_BYTES + MAX_ID_BYTES + 1 + 8;
@@ -427,6 +428,11 @@ fn users_after(kind: u8, group: &GroupName, after: &str) -> (Vec<u8>, Vec<u8>) {
 /// What backends sent to a mailbox last.
 pub fn posted(mailbox: &MailboxId) -> Vec<u8> {
     key(POSTED, &[&mailbox.0])
+}
+
+/// What backends sent to a group last.
+pub fn group_posted(group: &GroupName) -> Vec<u8> {
+    key(GROUP_POSTED, &[group.bytes()])
 }
 
 /// Times before 1970 sort as 1970.

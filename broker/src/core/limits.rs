@@ -15,8 +15,10 @@ pub const RETAINED_BYTES: u64 = 256 * 1024 * 1024;
 /// How long entries are kept for devices that lag: 30 days.
 pub const RETAINED_MS: i64 = 30 * 24 * 3600 * 1000;
 
-/// Named devices of a user; their slots are 0 to 7.
-pub const DEVICES: u32 = 8;
+/// Named devices of a user when the command names no limit.
+pub const DEFAULT_DEVICES: u32 = 8;
+/// Named devices of a user, at most; their slots are 0 to 63.
+pub const DEVICES: u32 = 64;
 /// The first slot of sessions that only send.
 pub const FIRST_EPHEMERAL_SLOT: u32 = 64;
 /// Slots of sessions that only send, given out in a ring: 64 to 127.

@@ -56,7 +56,7 @@ pub fn post(from: &str, request_id: &str) -> PostMessage {
         content: Bytes::from_static(b"\x1a\x02hi"),
         ..AppendMessage::default()
     };
-    PostMessage { message: Some(message), request_id: request_id.to_owned() }
+    PostMessage { message: Some(message), request_id: request_id.to_owned(), ..PostMessage::default() }
 }
 
 impl Shard {
@@ -119,6 +119,15 @@ impl Shard {
             ..AttachDevice::default()
         };
         match self.apply(Command::AttachDevice(attach)) {
+            Reply::Attached(attached) => attached,
+            other => panic!("attach was answered {other:?}"),
+        }
+    }
+
+    /// A new device of a user who may have so many.
+    pub fn attach_of(&mut self, user: &str, device: &str, max_devices: u32) -> AttachedDevice {
+        let (app, user, device) = (APP.to_owned(), user.to_owned(), device.to_owned());
+        match self.apply(Command::AttachDevice(AttachDevice { app, user, device, max_devices, ..Default::default() })) {
             Reply::Attached(attached) => attached,
             other => panic!("attach was answered {other:?}"),
         }

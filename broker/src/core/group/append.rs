@@ -17,8 +17,21 @@ use crate::core::limits::{GROUP_BACKLOG, GROUP_RECEIPT_MEMBERS, HUNTED_PER_COMMA
 use crate::core::records::{self, CoreError};
 use crate::core::{Applying, Reply, refused};
 
+/// Who speaks in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum Speaker {
+    /// Who is one, may.
+    Member,
+    /// Always may, while there is a group.
+    System,
+}
+
 impl Applying<'_> {
-    pub(in crate::core) fn append_to_group(&mut self, mut append: AppendMessage) -> Result<Reply, CoreError> {
+    pub(in crate::core) fn append_to_group(
+        &mut self,
+        mut append: AppendMessage,
+        speaker: Speaker,
+    ) -> Result<Reply, CoreError> {
         let (Some(group), Some(slot)) = (GroupName::new(&append.app, &append.to), valid_slot(&append)) else {
             return refused(ErrorCode::InvalidArgument);
         };
@@ -33,7 +46,7 @@ impl Applying<'_> {
             Numbered::Answered(reply) => return Ok(reply),
         };
         let mut record = self.group(&group)?.unwrap_or_default();
-        let member = match self.who_sends(&group, &record, &append.from)? {
+        let member = match self.who_sends(&group, &record, speaker, &append.from)? {
             Ok(member) => member,
             Err(code) => return refused(code),
         };
@@ -42,7 +55,7 @@ impl Applying<'_> {
             return refused(ErrorCode::Overloaded);
         }
         let publishing = match change {
-            None => self.message_in_group(&group, &mut record, &append)?,
+            None => self.message_in_group(&group, &mut record, speaker, &append)?,
             Some(change) => self.change_of_group(&group, &mut record, &member, &append, change)?,
         };
         let (entry, publication) = match publishing {
@@ -61,6 +74,7 @@ impl Applying<'_> {
         &mut self,
         group: &GroupName,
         record: &mut GroupRecord,
+        speaker: Speaker,
         append: &AppendMessage,
     ) -> Result<Result<(Entry, Publication), ErrorCode>, CoreError> {
         let now_ms = self.context.now_ms;
@@ -86,7 +100,8 @@ impl Applying<'_> {
                 return Ok(Err(ErrorCode::RecipientUnknown));
             };
             record.hunted.clone_from(&chosen);
-            publication.some = Some(vec![chosen, append.from.clone()]);
+            let echo = (speaker == Speaker::Member).then(|| append.from.clone());
+            publication.some = Some([chosen].into_iter().chain(echo).collect());
         } else {
             // What is for one member alone is in no history of all.
             self.keep_in_group(group, record, &head, &entry.stored, append.retention_ms)?;
@@ -111,9 +126,14 @@ impl Applying<'_> {
         &self,
         group: &GroupName,
         record: &GroupRecord,
+        speaker: Speaker,
         from: &str,
     ) -> Result<Result<GroupMemberRecord, ErrorCode>, CoreError> {
         let settings = record.settings.unwrap_or_default();
+        if speaker == Speaker::System {
+            let is_there = record.settings.is_some() && !settings.deleted;
+            return Ok(if is_there { Ok(GroupMemberRecord::default()) } else { Err(ErrorCode::NotAMember) });
+        }
         let member: Option<GroupMemberRecord> = self.load("group member", &keys::group_member(group, from))?;
         Ok(match member {
             None => Err(ErrorCode::NotAMember),

@@ -43,6 +43,7 @@ fn golden_keys_of_groups() {
     assert_eq!(local_group(&team), [&[0x26], &name[..]].concat());
     assert_eq!(local_member(&team, "bob"), [&[0x27], &name[..], b"bob\0"].concat());
     assert_eq!(local_item(&team, 258), [&[0x28], &name[..], &seq].concat());
+    assert_eq!(group_posted(&team), [&[0x41], &name[..]].concat());
     assert_eq!(expanding(&team), [&[0x29], &name[..]].concat());
     assert_eq!(group_timeline(&team, 258), [&[0x2a], &name[..], &seq].concat());
     assert_eq!(group_place(&team, 258, 258), [&[0x2b], &name[..], &seq, &seq].concat());
