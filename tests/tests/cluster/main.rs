@@ -7,6 +7,7 @@
 mod backend_messages;
 mod control_plane;
 mod damage;
+mod erasure;
 mod failover;
 mod fencing;
 mod groups;
