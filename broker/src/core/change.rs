@@ -75,7 +75,8 @@ fn message_of(kept: &Kept) -> Result<Message, CoreError> {
 pub fn is_valid(change: &Change) -> bool {
     let names_a_message = change.of.is_some_and(|of| of.stream != 0 && of.seq != 0);
     let says_what = match change.kind() {
-        Kind::Unspecified => false,
+        // The server's own.
+        Kind::Unspecified | Kind::Disappears => false,
         Kind::Edit => change.content.is_some(),
         Kind::Recall | Kind::Wipe | Kind::Pin => true,
         Kind::React => (1..=EMOJI_BYTES).contains(&change.emoji.len()),
@@ -87,7 +88,7 @@ pub fn is_valid(change: &Change) -> bool {
 fn may_change(message: &Message, change: &Change, window_ms: u64) -> Result<(), ErrorCode> {
     let is_gone = message.recalled_at_ms != 0 || message.wiped_at_ms != 0;
     match change.kind() {
-        Kind::Unspecified => Err(ErrorCode::InvalidArgument),
+        Kind::Unspecified | Kind::Disappears => Err(ErrorCode::InvalidArgument),
         Kind::Edit | Kind::Recall | Kind::Wipe => {
             if message.from != change.from {
                 return Err(ErrorCode::PermissionDenied);
@@ -126,13 +127,16 @@ pub fn changed(mut message: Message, change: &Change) -> Message {
             message.wiped_at_ms = change.at_ms;
         }
         Kind::React => {
-            let reaction = Reaction { from: change.from.clone(), emoji: change.emoji.clone() };
-            message.reactions.retain(|other| *other != reaction);
-            if !change.off {
-                message.reactions.push(reaction);
+            let is_it = |other: &Reaction| other.from == change.from && other.emoji == change.emoji;
+            if change.off {
+                message.reactions.retain(|other| !is_it(other));
+            } else if !message.reactions.iter().any(is_it) {
+                let (from, emoji, at_ms) = (change.from.clone(), change.emoji.clone(), change.at_ms);
+                message.reactions.push(Reaction { from, emoji, at_ms });
             }
         }
         Kind::Pin => message.pinned = !change.off,
+        Kind::Disappears => message.disappears_at_ms = change.disappears_at_ms,
     }
     message
 }

@@ -3,7 +3,7 @@
 
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{DevicesRecord, MailboxRecord, MoveCursor};
-use tidings_proto::message::v1::{Receipt, receipt};
+use tidings_proto::message::v1::{Receipt, disappearance::Start, receipt};
 
 use super::append::wants_delivered;
 use super::attach::device_in;
@@ -80,6 +80,7 @@ impl Applying<'_> {
         // Entries that some device still waits for stand before these: then these wait their turn to be removed.
         let nothing_retained = record.retained_entries == 0;
         let mut passed: Vec<Passed> = Vec::new();
+        let mut disappearing = Vec::new();
         let mut first = record.delivered_to + 1;
         loop {
             let page = self.entries(mailbox, first, cursor, PAGE)?;
@@ -87,6 +88,12 @@ impl Applying<'_> {
                 subtract(&mut record.pending_entries, 1)?;
                 subtract(&mut record.pending_bytes, *bytes)?;
                 let peeked = entry.peek()?;
+                if let Peeked::Message(head) = peeked
+                    && head.to == mailbox.user()
+                    && head.disappears.from() == Start::Delivered
+                {
+                    disappearing.push((head.stream, head.seq));
+                }
                 // Not of the copy of what the user sent.
                 if let Peeked::Message(head) = peeked
                     && head.to == mailbox.user()
@@ -114,6 +121,9 @@ impl Applying<'_> {
         record.delivered_to = cursor;
         if nothing_retained {
             record.trimmed_to = record.trimmed_to.max(everyone_has.min(cursor));
+        }
+        for (stream, seq) in disappearing {
+            self.begin_to_disappear(mailbox, record, stream, seq)?;
         }
         for one in passed {
             let receipt = Receipt {

@@ -70,6 +70,7 @@ impl<S: Transport> Connection<S> {
             | request::Request::GetHistory(_)
             | request::Request::ListConversations(_)
             | request::Request::UpdateConversation(_)
+            | request::Request::Search(_)
             | request::Request::WatchPresence(_) => Some(self.attachment.shard()),
             request::Request::ActOnGroup(_)
             | request::Request::GetGroup(_)

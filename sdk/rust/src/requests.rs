@@ -1,8 +1,8 @@
 //! What an application can ask: each method is one request to the server, repeated until it is answered.
 
 use tidings_proto::client::v1::{
-    Conversations, Devices, GetHistory, HistoryPage, ListConversations, ListDevices, UpdateConversation, request,
-    response,
+    Conversations, Devices, Found, GetHistory, HistoryPage, ListConversations, ListDevices, Search, UpdateConversation,
+    request, response,
 };
 use tidings_proto::message::v1::Conversation;
 use tokio::sync::oneshot;
@@ -40,6 +40,13 @@ impl Client {
     pub async fn history(&self, with: impl Into<String>, query: HistoryQuery) -> Result<HistoryPage, RequestError> {
         let HistoryQuery { before, after, limit } = query;
         ask!(self, GetHistory(GetHistory { with: with.into(), before, after, limit }) -> History)
+    }
+
+    /// A page of the messages in this user's history that have all words of `text`, each as the beginning of a word, the newest
+    /// first. With an empty `with` in all conversations. `page` is empty, or `next_page` of the page before; a page may have no
+    /// messages and still be followed by others.
+    pub async fn search(&self, search: Search) -> Result<Found, RequestError> {
+        ask!(self, Search(search) -> Found)
     }
 
     /// A page of this user's conversations, the one with the newest message first, each with its last message and what is

@@ -57,6 +57,7 @@ impl Applying<'_> {
             from_slot: append.from_slot,
             group: group.group(),
             group_seq: record.last_seq,
+            ..MessageHead::default()
         };
         let entry = Entry::of_message(&head, &append.content);
         self.publish(&group, record.last_seq, &entry, &targets, &publication)?;
