@@ -307,7 +307,7 @@ fn entry(outgoing: Outgoing) -> Result<(Entry<Arc<Slot>>, Arc<Slot>), SendError>
     let content = Bytes::from(outgoing.content.encode_to_vec());
     let ttl_ms = outgoing.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
     let slot = Slot::new();
-    let disappears = outgoing.disappears.map_or(Bytes::new(), |disappears| disappears.encode_to_vec().into());
+    let disappears = outgoing.disappears.map(|disappears| disappears.encode_to_vec().into());
     let mut entry = Entry::new(to, content, ttl_ms, outgoing.receipts as i32, slot.clone());
     entry.disappears = disappears;
     Ok((entry, slot))

@@ -32,8 +32,8 @@ pub struct SendFrame<'a> {
     pub receipts: i32,
     /// As in `Send`.
     pub group: &'a str,
-    /// An encoded `Disappearance`; empty: it stays.
-    pub disappears: &'a [u8],
+    /// An encoded `Disappearance`.
+    pub disappears: Option<&'a [u8]>,
 }
 
 /// What a `Send` carries, encoded.
@@ -79,8 +79,8 @@ impl SendFrame<'_> {
         if let Body::Change(change) = self.body {
             put_delimited(CHANGE, change, buffer);
         }
-        if !self.disappears.is_empty() {
-            put_delimited(DISAPPEARS, self.disappears, buffer);
+        if let Some(disappears) = self.disappears {
+            put_delimited(DISAPPEARS, disappears, buffer);
         }
     }
 
@@ -96,7 +96,7 @@ impl SendFrame<'_> {
                 Body::Content(content) => delimited_len(CONTENT, content.len()),
                 Body::Change(change) => delimited_len(CHANGE, change.len()),
             }
-            + if self.disappears.is_empty() { 0 } else { delimited_len(DISAPPEARS, self.disappears.len()) }
+            + self.disappears.map_or(0, |disappears| delimited_len(DISAPPEARS, disappears.len()))
             + self.ttl_ms.map_or(0, |ttl_ms| number(TTL_MS, ttl_ms))
             + set_number(RECEIPTS, self.receipts as u64)
     }
@@ -130,14 +130,14 @@ mod tests {
         #[test]
         fn equals_the_generated_encoding(
             seq: u64, after: u64, to in ".{0,20}", text in ".{0,300}", ttl_ms: Option<u64>, receipts in 0..4i32,
-            group in ".{0,20}", after_ms: u64,
+            group in ".{0,20}", after_ms: Option<u64>,
         ) {
-            let disappears = (after_ms != 0).then_some(Disappearance { after_ms, from: 2 });
-            let encoded_disappears = disappears.map_or(Vec::new(), |disappears| disappears.encode_to_vec());
+            let disappears = after_ms.map(|after_ms| Disappearance { after_ms, from: 0 });
+            let encoded_disappears = disappears.map(|disappears| disappears.encode_to_vec());
             let content = Content { text, ..Content::default() };
             let encoded = content.encode_to_vec();
             let frame = SendFrame { seq, after, to: &to, body: Body::Content(&encoded), ttl_ms, receipts, group: &group,
-                disappears: &encoded_disappears };
+                disappears: encoded_disappears.as_deref() };
             let mut buffer = BytesMut::new();
             frame.encode(&mut buffer);
             prop_assert_eq!(buffer.len(), frame.encoded_len());

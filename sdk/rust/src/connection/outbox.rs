@@ -26,8 +26,8 @@ pub struct Entry<T> {
     pub content: Bytes,
     /// An encoded `Change`; empty: it has content.
     pub change: Bytes,
-    /// An encoded `Disappearance`; empty: it stays.
-    pub disappears: Bytes,
+    /// An encoded `Disappearance`.
+    pub disappears: Option<Bytes>,
     /// As in `Send.ttl_ms`.
     pub ttl_ms: Option<u64>,
     /// As in `Send.receipts`.
@@ -288,7 +288,7 @@ impl<T> Outbox<T> {
                 },
                 ttl_ms: entry.ttl_ms,
                 receipts: entry.receipts,
-                disappears: &entry.disappears,
+                disappears: entry.disappears.as_deref(),
             };
             if frame.encoded_len() > max_frame_bytes {
                 too_large.push(seq);
@@ -349,7 +349,7 @@ impl<T> Entry<T> {
     /// A new message of the application.
     pub fn new(to: Recipient, content: Bytes, ttl_ms: Option<u64>, receipts: i32, tag: T) -> Self {
         let (state, tag) = (EntryState::Queued, Some(tag));
-        let (change, disappears) = (Bytes::new(), Bytes::new());
+        let (change, disappears) = (Bytes::new(), None);
         Self { to, content, change, disappears, ttl_ms, receipts, tag, maybe_transmitted: false, state, attempts: 0 }
     }
 
@@ -412,7 +412,7 @@ impl<T> Entry<T> {
             to,
             content: Bytes::new(),
             change: Bytes::new(),
-            disappears: Bytes::new(),
+            disappears: None,
             ttl_ms: None,
             receipts: 0,
             tag: None,
