@@ -1,6 +1,6 @@
 //! What the clients saw, in one order: told by their tasks as it happens, kept as JSON lines.
 
-use std::collections::HashSet;
+use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -12,16 +12,40 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-/// A user of the audit; each has one device.
+use crate::verdict;
+
+/// At most so often is looked at whether all is settled.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A user of the audit.
 pub type User = u32;
+
+/// A group of the audit, by its owner.
+pub type Group = User;
+
+/// A device of a user. The first one, 0, is what the user sends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Client {
+    /// Whose.
+    pub user: User,
+    /// Which.
+    pub device: u32,
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (device {})", self.user, self.device)
+    }
+}
 
 /// Something that one client saw or did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Since the beginning of the run.
     pub at_ms: u64,
-    /// Whose client.
-    pub user: User,
+    /// Which.
+    #[serde(flatten)]
+    pub client: Client,
     /// What.
     #[serde(flatten)]
     pub event: Event,
@@ -42,6 +66,22 @@ pub enum Event {
         number: u64,
         /// Its recipient.
         to: User,
+    },
+    /// The same of a message to a group.
+    GivenToGroup {
+        /// Its number.
+        number: u64,
+        /// The group.
+        group: Group,
+    },
+    /// The same of a change of an earlier message; it counts as a message.
+    GivenChange {
+        /// Its number.
+        number: u64,
+        /// Its recipient.
+        to: User,
+        /// The number of the earlier message.
+        of: u64,
     },
     /// The client said that it is sent.
     Accepted {
@@ -91,6 +131,42 @@ pub enum Event {
         /// Its place in the mailbox.
         place: u64,
     },
+    /// The application was shown what this user sent with the first device.
+    Copied {
+        /// Its number.
+        number: u64,
+    },
+    /// The application was told of a change.
+    Changed {
+        /// The change's name: the stream.
+        stream: u64,
+        /// The number in it.
+        seq: u64,
+    },
+    /// The application was shown a message to a group.
+    ShownInGroup {
+        /// The group.
+        group: Group,
+        /// Its place in the group's order.
+        at: u64,
+        /// Its sender.
+        from: User,
+        /// Its number.
+        number: u64,
+        /// Its place in the mailbox.
+        place: u64,
+    },
+    /// The application was told of an event in a group.
+    Membership {
+        /// The group.
+        group: Group,
+        /// Its place in the group's order.
+        at: u64,
+        /// Who is a member from here on.
+        came: Vec<User>,
+        /// Who is none any more, after this.
+        went: Vec<User>,
+    },
     /// The application acknowledged everything that it was shown up to a place in the mailbox.
     Acknowledged {
         /// The place.
@@ -119,16 +195,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     records: Vec<Record>,
-    tally: Tally,
-}
-
-/// What is still awaited.
-#[derive(Debug, Default)]
-struct Tally {
     accepted: u64,
-    unanswered: HashSet<(User, u64)>,
-    accepted_not_shown: HashSet<(User, u64)>,
-    shown_not_accepted: HashSet<(User, u64)>,
 }
 
 impl Default for History {
@@ -139,11 +206,11 @@ impl Default for History {
 
 impl History {
     /// Adds what a client saw.
-    pub fn record(&self, user: User, event: Event) {
+    pub fn record(&self, client: Client, event: Event) {
         let at_ms = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut state = self.0.state.lock();
-        state.tally.count(user, &event);
-        state.records.push(Record { at_ms, user, event });
+        state.accepted += u64::from(matches!(event, Event::Accepted { .. }));
+        state.records.push(Record { at_ms, client, event });
         drop(state);
         self.0.changed.notify_waiters();
     }
@@ -155,19 +222,22 @@ impl History {
 
     /// How many messages were accepted so far.
     pub fn accepted(&self) -> u64 {
-        self.0.state.lock().tally.accepted
+        self.0.state.lock().accepted
     }
 
-    /// Waits until every message that was given has an answer and every accepted one was shown, at most so long; answers
-    /// how many are missing.
-    pub async fn settled(&self, limit: Duration) -> usize {
-        let missing = || {
-            let tally = &self.0.state.lock().tally;
-            tally.unanswered.len() + tally.accepted_not_shown.len()
-        };
-        // What is missing at the limit is for the verdict.
-        let _ = tokio::time::timeout(limit, self.until(|| missing() == 0)).await;
-        missing()
+    /// Waits until every message that was given has an answer and every accepted one was shown to all for whom it is, at most
+    /// so long; answers how many are missing. What that means is for the verdict to say, which takes a look now and then.
+    pub async fn settled(&self, limit: Duration) -> u64 {
+        let begin = tokio::time::Instant::now();
+        loop {
+            let began = Instant::now();
+            let missing = verdict::judge(&self.records()).missing();
+            if missing == 0 || begin.elapsed() >= limit {
+                return missing;
+            }
+            // A long history is looked at less often than it is written.
+            tokio::time::sleep(LOOK_EVERY.max(4 * began.elapsed())).await;
+        }
     }
 
     /// Waits until so many messages were accepted.
@@ -199,38 +269,6 @@ impl History {
     }
 }
 
-impl Tally {
-    fn count(&mut self, user: User, event: &Event) {
-        match event {
-            Event::Given { number, .. } => {
-                self.unanswered.insert((user, *number));
-            }
-            Event::Accepted { number, .. } => {
-                self.accepted += 1;
-                self.unanswered.remove(&(user, *number));
-                // A delivery can overtake the answer.
-                if !self.shown_not_accepted.remove(&(user, *number)) {
-                    self.accepted_not_shown.insert((user, *number));
-                }
-            }
-            Event::Refused { number, .. } | Event::Unknown { number } => {
-                self.unanswered.remove(&(user, *number));
-            }
-            Event::Shown { from, number, .. } => {
-                if !self.accepted_not_shown.remove(&(*from, *number)) {
-                    self.shown_not_accepted.insert((*from, *number));
-                }
-            }
-            Event::Opened
-            | Event::Closed
-            | Event::Failed { .. }
-            | Event::Receipt { .. }
-            | Event::Acknowledged { .. }
-            | Event::Gap { .. } => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,16 +285,20 @@ mod tests {
         Event::Shown { from: 1, number, place: number }
     }
 
+    fn client(user: User) -> Client {
+        Client { user, device: 0 }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn settled_is_answered_and_shown_in_whatever_order() {
         let history = History::default();
         for (user, event) in [(1, given(0)), (2, shown(0)), (1, accepted(0)), (1, given(1)), (1, accepted(1))] {
-            history.record(user, event);
+            history.record(client(user), event);
         }
         assert_eq!(history.settled(Duration::from_secs(1)).await, 1, "the second was not shown");
-        history.record(2, shown(1));
+        history.record(client(2), shown(1));
         assert_eq!(history.settled(Duration::ZERO).await, 0);
-        history.record(1, given(2));
+        history.record(client(1), given(2));
         assert_eq!(history.settled(Duration::ZERO).await, 1, "the third has no answer");
     }
 
@@ -264,13 +306,13 @@ mod tests {
     fn a_kept_history_reads_back() {
         let history = History::default();
         let events = [given(0), accepted(0), shown(0), Event::Opened, Event::Refused { number: 3, code: "X".into() }];
-        events.into_iter().for_each(|event| history.record(1, event));
+        events.into_iter().for_each(|event| history.record(client(1), event));
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("history.jsonl");
         history.keep(&file).unwrap();
         let text = std::fs::read_to_string(file).unwrap();
         let read: Vec<Record> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(read, history.records());
-        assert!(text.contains(r#""user":1,"event":"given","number":0,"to":2}"#), "{text}");
+        assert!(text.contains(r#""user":1,"device":0,"event":"given","number":0,"to":2}"#), "{text}");
     }
 }

@@ -1,39 +1,60 @@
 //! Whether a history keeps the promises (docs/invariants.md 1 to 4). Pure: records in, counts and examples out.
+//!
+//! - [`messages`]: what was given to clients, and how they were answered
+//! - [`direct`]: messages and changes between two users; [`groups`]: messages to groups
 
+mod direct;
+#[cfg(test)]
+mod group_tests;
+mod groups;
+mod messages;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Display;
 
 use serde::Serialize;
 
-use crate::history::{Event, Record, User};
+use crate::history::{Client, Event, Record, User};
+use direct::Direct;
+use groups::Groups;
+use messages::{Answer, Message, Messages};
 
 /// Examples that are kept of what is wrong.
 const EXAMPLES: usize = 20;
 
-/// What became of the messages of a run. All but the first four have to be 0.
+/// What became of the messages of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Verdict {
+    /// Of messages between two users, and of their changes.
+    pub direct: Findings,
+    /// Of messages to groups.
+    pub groups: Findings,
+}
+
+/// Counts of one kind of messages. All but the first four have to be 0.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Findings {
     /// Given to clients.
     pub given: u64,
     /// Told to the sender as sent.
     pub accepted: u64,
     /// Told to the sender as not sent, with a reason.
     pub refused: u64,
-    /// Shown to the recipient, each counted once.
+    /// Shown to somebody for whom it was, each counted once.
     pub delivered: u64,
-    /// Accepted and never shown (promise 1).
+    /// Accepted and not shown on every device for which it was (promise 1).
     pub lost: u64,
-    /// Shown again (promise 2).
+    /// Shown again on one device (promise 2).
     pub doubled: u64,
     /// Shown although the device had acknowledged that place of its mailbox, or a later one (promise 2).
     pub returned: u64,
-    /// Shown after a later one of the same sender to the same recipient (promise 3).
+    /// Shown after a later one of the same sender to the same recipient; in a group: not at the same place for all, or not in
+    /// the order of places (promise 3).
     pub out_of_order: u64,
     /// One client's words against another's: refused and shown; answered twice; a receipt for what was not shown; shown
-    /// and never given (promise 4).
+    /// and never given; shown to who was no member (promise 4).
     pub contradictions: u64,
     /// Without an answer at the end, or with the answer that nobody knows; and gaps in a mailbox (promise 4).
     pub unknown: u64,
@@ -42,6 +63,23 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether every promise was kept, and both kinds were tested at all.
+    pub fn is_clean(&self) -> bool {
+        self.direct.is_clean() && self.groups.is_clean()
+    }
+
+    /// What more time may mend: messages without an answer, and accepted ones that were not shown to all.
+    pub fn missing(&self) -> u64 {
+        [&self.direct, &self.groups].into_iter().map(|findings| findings.lost + findings.unknown).sum()
+    }
+
+    /// What is wrong, for people.
+    pub fn examples(&self) -> impl Iterator<Item = &String> {
+        self.direct.examples.iter().chain(&self.groups.examples)
+    }
+}
+
+impl Findings {
     /// Whether every promise was kept, and anything was tested at all.
     pub fn is_clean(&self) -> bool {
         let wrong = [self.lost, self.doubled, self.returned, self.out_of_order, self.contradictions, self.unknown];
@@ -53,214 +91,138 @@ impl Verdict {
             self.examples.push(text());
         }
     }
-}
-
-/// Judges a complete history: clients had the time to settle everything.
-pub fn judge(records: &[Record]) -> Verdict {
-    let mut case = Case::default();
-    // A message may be shown before its sender's task notes that it was given.
-    for record in records {
-        if let Event::Given { number, to } = record.event {
-            case.given(record.user, number, to);
-        }
-    }
-    for (position, record) in records.iter().enumerate() {
-        case.hear(position, record.user, &record.event);
-    }
-    case.check_receipts();
-    case.check_messages();
-    case.verdict
-}
-
-/// How its sender was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    Accepted { stream: u64, seq: u64 },
-    Refused,
-    Unknown,
-}
-
-#[derive(Debug)]
-struct Message {
-    to: User,
-    answer: Option<Answer>,
-    failed: bool,
-    /// Position in the history of its first showing.
-    shown_at: Option<usize>,
-}
-
-#[derive(Debug)]
-struct Receipt {
-    position: usize,
-    to: User,
-    from: User,
-    stream: u64,
-    up_to: u64,
-}
-
-#[derive(Debug, Default)]
-struct Case {
-    messages: BTreeMap<(User, u64), Message>,
-    /// By recipient and sender: the highest number shown.
-    highest_shown: HashMap<(User, User), u64>,
-    /// By user: the place in the mailbox up to which it acknowledged.
-    acknowledged: HashMap<User, u64>,
-    receipts: Vec<Receipt>,
-    verdict: Verdict,
-}
-
-impl Case {
-    fn given(&mut self, from: User, number: u64, to: User) {
-        let message = Message { to, answer: None, failed: false, shown_at: None };
-        if self.messages.insert((from, number), message).is_some() {
-            self.contradiction(|| format!("{from}'s message {number} was given twice"));
-        }
-    }
-
-    fn hear(&mut self, position: usize, user: User, event: &Event) {
-        match event {
-            Event::Opened | Event::Closed | Event::Given { .. } => {}
-            Event::Accepted { number, stream, seq } => {
-                self.answered(user, *number, Answer::Accepted { stream: *stream, seq: *seq });
-            }
-            Event::Refused { number, .. } => self.answered(user, *number, Answer::Refused),
-            Event::Unknown { number } => self.answered(user, *number, Answer::Unknown),
-            Event::Failed { number, code } => self.failed(user, *number, code),
-            Event::Receipt { from, stream, up_to, .. } => {
-                let (from, stream, up_to) = (*from, *stream, *up_to);
-                self.receipts.push(Receipt { position, to: user, from, stream, up_to });
-            }
-            Event::Shown { from, number, place } => self.shown(position, user, *from, *number, *place),
-            Event::Acknowledged { place } => {
-                let acknowledged = self.acknowledged.entry(user).or_default();
-                *acknowledged = (*acknowledged).max(*place);
-            }
-            Event::Gap { from, to } => {
-                self.verdict.unknown += 1;
-                self.verdict.example(|| format!("{user} was told that entries {from} to {to} may be lost"));
-            }
-        }
-    }
-
-    fn answered(&mut self, from: User, number: u64, answer: Answer) {
-        match self.messages.get_mut(&(from, number)) {
-            Some(message) if message.answer.is_none() => message.answer = Some(answer),
-            Some(_) => self.contradiction(|| format!("{from}'s message {number} was answered twice")),
-            None => self.contradiction(|| format!("{from}'s message {number} was answered and never given")),
-        }
-    }
-
-    fn failed(&mut self, from: User, number: u64, code: &str) {
-        match self.messages.get_mut(&(from, number)) {
-            Some(message) => message.failed = true,
-            None => self.contradiction(|| format!("{from}'s message {number} failed ({code}) and was never given")),
-        }
-    }
-
-    fn shown(&mut self, position: usize, to: User, from: User, number: u64, place: u64) {
-        if self.acknowledged.get(&to).is_some_and(|acknowledged| place <= *acknowledged) {
-            self.verdict.returned += 1;
-            self.verdict.example(|| format!("{to} was shown place {place} ({from}'s {number}) after acknowledging it"));
-        }
-        let Some(message) = self.messages.get_mut(&(from, number)).filter(|message| message.to == to) else {
-            return self.contradiction(|| format!("{to} was shown {from}'s message {number}, which was never given"));
-        };
-        if message.shown_at.is_some() {
-            self.verdict.doubled += 1;
-            return self.verdict.example(|| format!("{to} was shown {from}'s message {number} again"));
-        }
-        message.shown_at = Some(position);
-        let highest = self.highest_shown.entry((to, from)).or_insert(number);
-        if number < *highest {
-            let highest = *highest;
-            self.verdict.out_of_order += 1;
-            self.verdict.example(|| format!("{to} was shown {from}'s message {number} after {highest}"));
-        } else {
-            *highest = number;
-        }
-    }
-
-    /// A receipt speaks for every message of its stream up to its number that went to its sender and did not fail.
-    fn check_receipts(&mut self) {
-        let mut showings = Showings::default();
-        for ((from, _), message) in &self.messages {
-            if let Some(Answer::Accepted { stream, seq }) = message.answer
-                && !message.failed
-            {
-                showings.entry((*from, message.to, stream)).or_default().push((seq, message.shown_at));
-            }
-        }
-        showings.values_mut().for_each(|showings| latest_up_to_each(showings));
-        for receipt in std::mem::take(&mut self.receipts) {
-            let Receipt { position, to, from, stream, up_to } = receipt;
-            let Some(showings) = showings.get(&(to, from, stream)) else { continue };
-            let covered = showings.partition_point(|(seq, _)| *seq <= up_to);
-            let is_true = match covered.checked_sub(1).map(|last| showings[last].1) {
-                None => true,
-                Some(shown) => shown.is_some_and(|latest| latest < position),
-            };
-            if !is_true {
-                self.contradiction(|| format!("{to} had {from}'s receipt up to {stream}.{up_to} before all was shown"));
-            }
-        }
-    }
-
-    fn check_messages(&mut self) {
-        let verdict = &mut self.verdict;
-        verdict.given = self.messages.len() as u64;
-        for ((from, number), message) in &self.messages {
-            let (to, is_shown) = (message.to, message.shown_at.is_some());
-            let mut wrong = String::new();
-            match message.answer {
-                Some(Answer::Accepted { .. }) => {
-                    verdict.accepted += 1;
-                    // Messages of the audit have no end of life: one that fails after it was accepted is lost, with a word.
-                    if !is_shown {
-                        verdict.lost += 1;
-                        let _ = write!(
-                            wrong,
-                            "was accepted and never shown{}",
-                            if message.failed { ": it failed" } else { "" }
-                        );
-                    } else if message.failed {
-                        verdict.contradictions += 1;
-                        wrong.push_str("was shown, and failed");
-                    }
-                }
-                Some(Answer::Refused) => {
-                    verdict.refused += 1;
-                    if is_shown {
-                        verdict.contradictions += 1;
-                        wrong.push_str("was refused and shown");
-                    }
-                }
-                Some(Answer::Unknown) | None => {
-                    verdict.unknown += 1;
-                    wrong.push_str(if is_shown { "was shown and has no answer" } else { "has no answer" });
-                }
-            }
-            verdict.delivered += u64::from(is_shown);
-            if !wrong.is_empty() {
-                verdict.example(|| format!("{from}'s message {number} to {to} {wrong}"));
-            }
-        }
-    }
 
     fn contradiction(&mut self, text: impl FnOnce() -> String) {
-        self.verdict.contradictions += 1;
-        self.verdict.example(text);
+        self.contradictions += 1;
+        self.example(text);
+    }
+
+    fn disorder(&mut self, text: impl FnOnce() -> String) {
+        self.out_of_order += 1;
+        self.example(text);
+    }
+
+    /// Counts a message of which all is known: whether it was shown at all, and one of the devices that it did not reach.
+    fn count(&mut self, name: impl Display, message: &Message, is_shown: bool, missing: Option<Client>) {
+        self.given += 1;
+        self.delivered += u64::from(is_shown);
+        let wrong = match (message.answer, missing) {
+            // Messages of the audit have no end of life: one that fails after it was accepted is lost, with a word.
+            (Some(Answer::Accepted { .. }), Some(client)) => {
+                self.lost += 1;
+                let end = if message.failed { ": it failed" } else { "" };
+                Some(format!("was accepted and never shown to {client}{end}"))
+            }
+            (Some(Answer::Accepted { .. }), None) if message.failed => {
+                self.contradictions += 1;
+                Some("was shown, and failed".to_owned())
+            }
+            (Some(Answer::Refused), _) if is_shown => {
+                self.contradictions += 1;
+                Some("was refused and shown".to_owned())
+            }
+            (Some(Answer::Unknown) | None, _) => {
+                self.unknown += 1;
+                Some(if is_shown { "was shown and has no answer" } else { "has no answer" }.to_owned())
+            }
+            (Some(Answer::Accepted { .. } | Answer::Refused), _) => None,
+        };
+        self.accepted += u64::from(matches!(message.answer, Some(Answer::Accepted { .. })));
+        self.refused += u64::from(message.answer == Some(Answer::Refused));
+        if let Some(wrong) = wrong {
+            self.example(|| format!("{name} {wrong}"));
+        }
     }
 }
 
-/// By sender, recipient and stream: the number of each accepted message, and when it was shown.
-type Showings = HashMap<(User, User, u64), Vec<(u64, Option<usize>)>>;
+/// Judges a complete history: clients had the time to settle everything, and every device was there from the beginning.
+pub fn judge(records: &[Record]) -> Verdict {
+    let mut verdict = Verdict::default();
+    let messages = Messages::of(records, &mut verdict);
+    let clients = Clients::of(records);
+    let (mut direct, mut groups) = (Direct::new(&messages, &clients), Groups::new(&messages, &clients));
+    let mut cursors = Cursors::default();
+    for (position, record) in records.iter().enumerate() {
+        let client = record.client;
+        match &record.event {
+            Event::Shown { from, number, place } => {
+                cursors.check(client, *place, &mut verdict.direct);
+                direct.shown(position, client, (*from, *number), &mut verdict.direct);
+            }
+            Event::Copied { number } => {
+                direct.shown(position, client, (client.user, *number), &mut verdict.direct);
+            }
+            Event::Changed { stream, seq } => direct.changed(position, client, (*stream, *seq), &mut verdict.direct),
+            Event::Receipt { from, stream, up_to, .. } => {
+                direct.receipt(position, client.user, *from, (*stream, *up_to));
+            }
+            Event::ShownInGroup { group, at, from, number, place } => {
+                cursors.check(client, *place, &mut verdict.groups);
+                groups.shown(client, (*group, *at), (*from, *number), &mut verdict.groups);
+            }
+            Event::Membership { group, at, came, went } => {
+                groups.changed(client, (*group, *at), (came, went), &mut verdict.groups);
+            }
+            Event::Acknowledged { place } => cursors.acknowledged(client, *place),
+            Event::Gap { from, to } => {
+                verdict.direct.unknown += 1;
+                verdict.direct.example(|| format!("{client} was told that entries {from} to {to} may be lost"));
+            }
+            Event::Opened
+            | Event::Closed
+            | Event::Given { .. }
+            | Event::GivenToGroup { .. }
+            | Event::GivenChange { .. }
+            | Event::Accepted { .. }
+            | Event::Refused { .. }
+            | Event::Unknown { .. }
+            | Event::Failed { .. } => {}
+        }
+    }
+    direct.conclude(&mut verdict.direct);
+    groups.conclude(&mut verdict.groups);
+    verdict
+}
 
-/// Sorts by number, and puts in the place of each showing the latest of all up to it; none where one is missing.
-fn latest_up_to_each(showings: &mut [(u64, Option<usize>)]) {
-    showings.sort_unstable();
-    let mut latest = Some(0);
-    for (_, shown) in showings {
-        latest = latest.zip(*shown).map(|(latest, shown)| latest.max(shown));
-        *shown = latest;
+/// The devices of each user.
+#[derive(Debug)]
+struct Clients(BTreeMap<User, BTreeSet<Client>>);
+
+impl Clients {
+    fn of(records: &[Record]) -> Self {
+        let mut clients: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for Record { client, .. } in records {
+            clients.entry(client.user).or_default().insert(*client);
+        }
+        Self(clients)
+    }
+
+    fn all(&self) -> impl Iterator<Item = Client> {
+        self.0.values().flatten().copied()
+    }
+
+    /// All of a user's; one of whom nothing was heard has the first, which then shows nothing.
+    fn of_user(&self, user: User) -> impl Iterator<Item = Client> {
+        let known = self.0.get(&user);
+        let unheard = known.is_none().then_some(Client { user, device: 0 });
+        known.into_iter().flatten().copied().chain(unheard)
+    }
+}
+
+/// The places in their mailboxes up to which devices acknowledged.
+#[derive(Debug, Default)]
+struct Cursors(HashMap<Client, u64>);
+
+impl Cursors {
+    fn acknowledged(&mut self, client: Client, place: u64) {
+        let cursor = self.0.entry(client).or_default();
+        *cursor = (*cursor).max(place);
+    }
+
+    fn check(&self, client: Client, place: u64, findings: &mut Findings) {
+        if self.0.get(&client).is_some_and(|cursor| place <= *cursor) {
+            findings.returned += 1;
+            findings.example(|| format!("{client} was shown place {place} after acknowledging it"));
+        }
     }
 }

@@ -1,18 +1,24 @@
-//! Users that write to each other at a rate, through the SDK: half of them on a file store, with spells offline in which
-//! their client is closed and opened again on the same file.
+//! Users that write to each other and to groups at a rate, through the SDK: some with two devices, half of the devices on a
+//! file store, with spells offline in which their client is closed and opened again on the same file.
 
 mod device;
+mod owner;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::history::{History, User};
+use crate::history::{Client, History, User};
 use crate::people::Person;
 use device::Device;
+
+/// One user of so many has a second device.
+const TWO_DEVICES_ONE_OF: u32 = 3;
 
 /// What the clients do.
 #[derive(Debug, Clone)]
@@ -32,6 +38,8 @@ pub struct Workload {
 /// What all devices do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// Come online for the first time: what is sent before a device is known is not for it.
+    Gathering,
     /// Send, and be offline at times.
     Busy,
     /// Send nothing more; be online.
@@ -48,14 +56,40 @@ pub struct Traffic {
     devices: JoinSet<Result<()>>,
 }
 
+/// The devices that were not online yet.
+#[derive(Debug)]
+struct Gathering {
+    absent: AtomicUsize,
+    phase: watch::Sender<Phase>,
+}
+
+impl Gathering {
+    /// A device is online for the first time. With the last one it begins, unless it has ended already.
+    fn arrived(&self) {
+        if self.absent.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.phase.send_if_modified(|phase| {
+                let begins = *phase == Phase::Gathering;
+                if begins {
+                    *phase = Phase::Busy;
+                }
+                begins
+            });
+        }
+    }
+}
+
 impl Workload {
     /// Starts the clients.
     pub fn start(self) -> Traffic {
-        let (history, phase) = (History::default(), watch::Sender::new(Phase::Busy));
-        let mut devices = JoinSet::new();
+        let (history, phase) = (History::default(), watch::Sender::new(Phase::Gathering));
         let users = u32::try_from(self.people.len()).unwrap_or(User::MAX);
-        for user in 0..users {
-            let device = Device::new(&self, user, history.clone());
+        let of_user = |user: User| 0..1 + u32::from(user.is_multiple_of(TWO_DEVICES_ONE_OF));
+        let clients = (0..users).flat_map(|user| of_user(user).map(move |device| Client { user, device }));
+        let clients: Vec<Client> = clients.collect();
+        let gathering = Arc::new(Gathering { absent: AtomicUsize::new(clients.len()), phase: phase.clone() });
+        let mut devices = JoinSet::new();
+        for client in clients {
+            let device = Device::new(&self, client, history.clone(), gathering.clone());
             devices.spawn(device.run(phase.subscribe()));
         }
         Traffic { history, phase, devices }

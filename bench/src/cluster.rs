@@ -4,7 +4,7 @@
 mod failover;
 mod gateway_loss;
 mod growth;
-mod operator;
+pub mod operator;
 mod quorum;
 mod registry;
 mod traffic;
@@ -33,8 +33,6 @@ pub enum Command {
 impl Command {
     /// Measures.
     pub async fn run(self) -> Result<()> {
-        let words: Vec<String> = std::env::args().skip(1).collect();
-        println!("`tidings-bench {}`\n", words.join(" "));
         match self {
             Self::Failover(arguments) => arguments.run().await,
             Self::GatewayLoss(arguments) => arguments.run().await,
@@ -64,6 +62,6 @@ impl Binary {
 }
 
 /// Milliseconds with one digit.
-fn ms(microseconds: u64) -> String {
+pub fn ms(microseconds: u64) -> String {
     format!("{:.1}", microseconds as f64 / 1_000.0)
 }

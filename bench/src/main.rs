@@ -2,10 +2,13 @@
 //! take, what that costs in fsyncs, CPU and bytes, and how long faults and moves are felt. Every message is accounted for at
 //! the end of each run.
 //!
-//! Without a subcommand one node is measured; the subcommands measure a cluster.
+//! Without a subcommand messages between two users through one node are measured; `group` and `history` measure one node too,
+//! the other subcommands a cluster.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // Printing figures is what it is for.
 
 mod cluster;
+mod group;
+mod history;
 mod load;
 mod node;
 mod people;
@@ -25,9 +28,19 @@ use crate::node::Node;
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
-    cluster: Option<cluster::Command>,
+    command: Option<Command>,
     #[command(flatten)]
     one_node: OneNode,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Groups of which half the members are online: how fast a message reaches the last of them, and at what cost.
+    Group(group::Arguments),
+    /// A mailbox with very many messages: how long a page of its history takes.
+    History(history::Arguments),
+    #[command(flatten)]
+    Cluster(cluster::Command),
 }
 
 /// Runs each load in turn, several times over, against a node of its own, and prints a row per run.
@@ -68,9 +81,13 @@ struct OneNode {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    match arguments.cluster {
-        Some(command) => command.run().await,
-        None => arguments.one_node.run().await,
+    let Some(command) = arguments.command else { return arguments.one_node.run().await };
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    println!("`tidings-bench {}`\n", words.join(" "));
+    match command {
+        Command::Group(arguments) => arguments.run().await,
+        Command::History(arguments) => arguments.run().await,
+        Command::Cluster(command) => command.run().await,
     }
 }
 

@@ -105,6 +105,16 @@ impl Node {
         Ok(std::fs::read_to_string(self.data.join("operator.key"))?.trim().to_owned())
     }
 
+    /// Where it keeps its data.
+    pub fn data(&self) -> std::path::PathBuf {
+        self.data.clone()
+    }
+
+    /// Its resident memory in MiB.
+    pub fn resident_mib(&self) -> Result<f64> {
+        process::resident_mib(self.child.id().context("the node has ended")?)
+    }
+
     /// CPU and bytes are the kernel's count of the process; fsyncs are its own.
     async fn used(&self) -> Result<Usage> {
         let id = self.child.id().context("the node has ended")?;

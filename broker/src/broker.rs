@@ -28,6 +28,8 @@ use crate::shards::Shards;
 
 /// The largest message of a gateway.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
+/// What members of groups do, and others are being told at the same time; more is dropped.
+const ACTIVITIES: usize = 256;
 
 /// What a broker is started with.
 pub struct BrokerOptions {
@@ -61,20 +63,22 @@ impl Broker {
         let (shards, metrics) = (Shards::default(), Metrics::new());
         let config = Arc::new(options.config);
         let (tasks, links) = (TaskTracker::new(), Links::default());
+        let member = MemberClient::new(&options.membership);
+        let relay = Relay::new(options.node, shards.clone(), options.map.clone(), member, options.dialer);
         let context = Arc::new(LinkContext {
             node: options.node,
             shards: shards.clone(),
             links: links.clone(),
             map: options.map.clone(),
             groups: options.groups.clone(),
+            relay: relay.clone(),
             config: config.clone(),
             clock: options.clock.clone(),
             metrics: metrics.clone(),
             shutdown: options.shutdown.clone(),
             requests: Arc::new(Semaphore::new(config.requests_in_flight)),
+            activities: Arc::new(Semaphore::new(ACTIVITIES)),
         });
-        let member = MemberClient::new(&options.membership);
-        let relay = Relay::new(options.node, shards.clone(), options.map.clone(), member, options.dialer);
         let placer = Placer {
             node: options.node,
             engine: options.engine,

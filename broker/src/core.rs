@@ -43,12 +43,13 @@ mod properties;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
-pub(crate) mod testing;
+pub mod testing;
 
 use bytes::Bytes;
+use group::append::Speaker;
 use prost::Message as _;
 use tidings_proto::ErrorCode;
-use tidings_proto::mailbox::v1::{Command, ExpandGroups, command};
+use tidings_proto::mailbox::v1::{Command, ExpandGroups, TellGroupReceipts, command};
 use tidings_proto::message::v1::{Conversation, MessageId};
 
 pub use attach::AttachedDevice;
@@ -70,7 +71,7 @@ pub enum Reply {
     Posted { id: MessageId, sent_at_ms: i64, duplicate: bool },
     /// To `MoveCursor`: where the device's cursor stands now. Below what was asked, ask again.
     CursorMoved { cursor: u64 },
-    /// To `MarkRead`.
+    /// To `MarkRead` and `MarkGroupRead`.
     ReadRecorded,
     /// To `UpdateConversation`: as it is now.
     Conversation(Box<Conversation>),
@@ -89,6 +90,8 @@ pub enum Reply {
     GroupStands { revision: u64 },
     /// To `ExpandGroups`: whether there is more to do.
     GroupsExpanded { more: bool },
+    /// To `TellGroupReceipts`: whether there may be more to do.
+    GroupReceiptsTold { more: bool },
 }
 
 /// What the leader's memory has to know of what was applied.
@@ -152,9 +155,11 @@ impl Core {
             command::Command::ChannelDeliver(deliver) => applying.channel_deliver(deliver),
             command::Command::ChannelTrim(trim) => applying.channel_trim(trim),
             command::Command::ExpireDue(due) => applying.expire_due(due.limit),
-            command::Command::AppendToGroup(append) => applying.append_to_group(append),
+            command::Command::AppendToGroup(append) => applying.append_to_group(append, Speaker::Member),
             command::Command::UpdateGroup(update) => applying.update_group(update),
             command::Command::ExpandGroups(ExpandGroups {}) => applying.expand_groups(),
+            command::Command::MarkGroupRead(mark) => applying.mark_group_read(mark),
+            command::Command::TellGroupReceipts(TellGroupReceipts {}) => applying.tell_group_receipts(),
             command::Command::UpdateConversation(update) => applying.update_conversation(update),
             command::Command::PostMessage(post) => applying.post_message(post),
         }

@@ -9,6 +9,7 @@
 //! - [`query`]: what a shard's state answers to its users' questions
 //! - [`relay`]: from shard to shard, in this process or over gRPC
 //! - [`group_feed`]: what the control plane says of groups, into the shards that are their homes
+//! - [`group_activity`]: what a member of a group is doing just now, to the members who are online
 //! - [`broker`]: puts the parts of a node together; [`placer`] opens the shards that the shard map places on it
 //! - [`config`], [`error`], [`metrics`]
 
@@ -16,6 +17,7 @@ pub mod broker;
 pub mod config;
 pub mod core;
 pub mod error;
+pub mod group_activity;
 pub mod group_feed;
 pub mod link;
 pub mod machine;

@@ -28,9 +28,10 @@ use tokio::sync::{Semaphore, watch};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::config::BrokerConfig;
+use crate::group_activity;
 use crate::group_feed::registry::GroupRegistry;
 use crate::metrics::Metrics;
-use crate::relay;
+use crate::relay::{self, Relay};
 use crate::shards::Shards;
 use links::Links;
 use outbox::Outbox;
@@ -43,12 +44,15 @@ pub struct LinkContext {
     pub links: Links,
     pub map: watch::Receiver<ShardMap>,
     pub groups: Option<GroupRegistry>,
+    pub relay: Relay,
     pub config: Arc<BrokerConfig>,
     pub clock: Clock,
     pub metrics: Metrics,
     pub shutdown: Shutdown,
     /// Places of requests that are being answered, of all links together.
     pub requests: Arc<Semaphore>,
+    /// Places of what members of groups do and others are being told.
+    pub activities: Arc<Semaphore>,
 }
 
 /// The service. Cheap to clone.
@@ -105,6 +109,9 @@ impl Broker for BrokerService {
 
     async fn relay(&self, request: Request<RelayRequest>) -> Result<Response<RelayResponse>, Status> {
         let request = request.into_inner();
+        if let Some(told) = request.activity {
+            return Ok(Response::new(group_activity::hand_out(&self.0.shards, self.0.node, request.shard, told).await));
+        }
         let page = request.deliver.ok_or_else(|| ErrorCode::InvalidArgument.status("nothing to deliver"))?;
         Ok(Response::new(relay::take(&self.0.shards, self.0.node, request.shard, page).await))
     }

@@ -228,7 +228,8 @@ impl Placer {
             tasks.spawn(self.tasks.track_future(registrar.run(shutdown.clone())));
         }
         self.opened.shards.insert(core.shard, Open { shutdown, tasks });
-        self.shards.insert(core.shard, ShardHandle { core, group, requests, voters, news, exclude });
+        let talk = Arc::default();
+        self.shards.insert(core.shard, ShardHandle { core, group, requests, voters, news, talk, exclude });
         tracing::info!(shard = core.shard, replicas = placement.replicas.len(), "shard opened");
         Ok(())
     }

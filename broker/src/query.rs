@@ -3,15 +3,22 @@
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_consensus::StateView;
+use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::{
-    Conversations, Device, Devices, GetHistory, HistoryMessage, HistoryPage, ListConversations,
+    Conversations, Device, Devices, GetHistory, GroupReceipts, HistoryMessage, HistoryPage, ListConversations,
 };
-use tidings_proto::mailbox::v1::{ConversationRecord, DevicesRecord, HistoryRecord, MailboxRecord};
+use tidings_proto::group::v1::Permission;
+use tidings_proto::mailbox::v1::{
+    ConversationRecord, DevicesRecord, GroupMemberRecord, GroupRecord, HistoryRecord, MailboxRecord,
+};
 use tidings_proto::message::v1::{Conversation, Message, envelope};
 
 use crate::core::conversation::summary;
+use crate::core::envelope::{Peeked, peek};
+use crate::core::group::permissions;
+use crate::core::limits::GROUP_RECEIPT_MEMBERS;
 use crate::core::records::load;
-use crate::core::{CoreError, MailboxId, entry, keys, records};
+use crate::core::{CoreError, GroupName, MailboxId, entry, keys, records};
 use crate::error::Error;
 
 mod search;
@@ -23,6 +30,8 @@ const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 100;
 /// Bytes of messages in a page, unless one alone has more.
 const PAGE_BYTES: usize = 256 * 1024;
+/// Members whom a message is for, up to which they are named.
+const NAMED_RECEIPTS: u32 = 100;
 /// Messages read from the store at once.
 const READ_AT_ONCE: usize = 16;
 
@@ -37,30 +46,134 @@ pub fn devices(view: &StateView, mailbox: &MailboxId) -> Result<Devices, Error> 
 
 /// A page of a conversation. One that never was has no messages.
 pub fn history(view: &StateView, mailbox: &MailboxId, asked: &GetHistory) -> Result<HistoryPage, Error> {
+    let key = |place| keys::history(mailbox, &asked.with, place);
+    page(view, asked, 0, key, |key, stored| {
+        let place = keys::history_place(key).ok_or(CoreError::Contradiction("a message's key has no place"))?;
+        Ok((place, Some(records::open::<HistoryRecord>("message", stored)?.envelope)))
+    })
+}
+
+/// A page of a group's messages, as far as a member may read them; the code when this user may not.
+pub fn group_history(
+    view: &StateView,
+    group: &GroupName,
+    user: &str,
+    asked: &GetHistory,
+) -> Result<Result<HistoryPage, ErrorCode>, Error> {
+    let (_, member) = match group_and_member(view, group, user)? {
+        Ok(found) => found,
+        Err(code) => return Ok(Err(code)),
+    };
+    let key = |place| keys::group_timeline(group, place);
+    let page = page(view, asked, member.joined_at, key, |key, _| {
+        let place = keys::timeline_place(key).ok_or(CoreError::Contradiction("a message's key has no place"))?;
+        let body = view.get(&keys::group_body(group, place))?;
+        Ok((place, body.map(|body| records::open_bytes("group body", body)).transpose()?))
+    })?;
+    Ok(Ok(page))
+}
+
+/// A group, and a user as a member who receives from it; the code when this user is none.
+fn group_and_member(
+    view: &StateView,
+    group: &GroupName,
+    user: &str,
+) -> Result<Result<(GroupRecord, GroupMemberRecord), ErrorCode>, Error> {
+    let record: GroupRecord = load(view, "group", &keys::group(group))?.unwrap_or_default();
+    let settings = record.settings.unwrap_or_default();
+    let member: Option<GroupMemberRecord> = load(view, "group member", &keys::group_member(group, user))?;
+    Ok(match member {
+        Some(_) if settings.deleted => Err(ErrorCode::NotAMember),
+        Some(member) if !permissions(&member, settings.member_permissions).has(Permission::Receive) => {
+            Err(ErrorCode::PermissionDenied)
+        }
+        Some(member) => Ok((record, member)),
+        None => Err(ErrorCode::NotAMember),
+    })
+}
+
+/// How far a message of this user in a group has come; the code when it is not to be known.
+pub fn group_receipts(
+    view: &StateView,
+    group: &GroupName,
+    user: &str,
+    place: u64,
+) -> Result<Result<GroupReceipts, ErrorCode>, Error> {
+    let (record, _) = match group_and_member(view, group, user)? {
+        Ok(found) => found,
+        Err(code) => return Ok(Err(code)),
+    };
+    if record.members > GROUP_RECEIPT_MEMBERS {
+        return Ok(Err(ErrorCode::FailedPrecondition));
+    }
+    let is_kept = view.get(&keys::group_timeline(group, place))?.is_some();
+    let body = view.get(&keys::group_body(group, place))?.filter(|_| is_kept);
+    let Some(body) = body else { return Ok(Err(ErrorCode::NotFound)) };
+    match peek(&records::open_bytes("group body", body)?)? {
+        Peeked::Message(head) if head.from == user => {}
+        _ => return Ok(Err(ErrorCode::PermissionDenied)),
+    }
+    let of_members = record.settings.unwrap_or_default().member_permissions;
+    let mut receipts = GroupReceipts::default();
+    let (from, to) = keys::group_members(group, "");
+    // As many as the group has, which was looked at above, and a few who joined since.
+    for (key, stored) in view.scan(&from, &to, 2 * usize::try_from(GROUP_RECEIPT_MEMBERS).unwrap_or(usize::MAX))? {
+        let member: GroupMemberRecord = records::open("group member", stored)?;
+        let name = keys::member_user(&key).ok_or(CoreError::Contradiction("a member has no name"))?;
+        let receives = permissions(&member, of_members).has(Permission::Receive);
+        if member.joined_at > place || name == user || !receives {
+            continue;
+        }
+        receipts.members += 1;
+        if member.delivered >= place {
+            receipts.delivered_to.push(name.to_owned());
+        }
+        if member.read >= place {
+            receipts.read_by.push(name.to_owned());
+        }
+    }
+    receipts.delivered = u32::try_from(receipts.delivered_to.len()).unwrap_or(u32::MAX);
+    receipts.read = u32::try_from(receipts.read_by.len()).unwrap_or(u32::MAX);
+    if receipts.members > NAMED_RECEIPTS {
+        (receipts.delivered_to, receipts.read_by) = (Vec::new(), Vec::new());
+    }
+    Ok(Ok(receipts))
+}
+
+/// A page of messages from `lowest` on. `key` names a place; `read` answers the place in a key, and the envelope there
+/// (`None`: it went meanwhile).
+fn page(
+    view: &StateView,
+    asked: &GetHistory,
+    lowest: u64,
+    key: impl Fn(u64) -> Vec<u8>,
+    read: impl Fn(&[u8], Bytes) -> Result<(u64, Option<Bytes>), Error>,
+) -> Result<HistoryPage, Error> {
     let limit = limit_of(asked.limit);
     let backward = asked.after == 0;
-    let before = if asked.before == 0 { u64::MAX } else { asked.before };
-    let (mut first, mut end) = (asked.after.saturating_add(1), before);
+    let mut end = if asked.before == 0 { u64::MAX } else { asked.before };
+    let mut first = asked.after.saturating_add(1).max(lowest);
     let mut page = HistoryPage::default();
     let mut bytes = 0;
     'reading: loop {
-        let (from, to) = (keys::history(mailbox, &asked.with, first), keys::history(mailbox, &asked.with, end));
-        let read = scan(view, &from, &to, backward, READ_AT_ONCE)?;
-        let is_end = read.len() < READ_AT_ONCE;
-        for (key, stored) in read {
-            bytes += stored.len();
+        let stored = scan(view, &key(first), &key(end), backward, READ_AT_ONCE)?;
+        let is_end = stored.len() < READ_AT_ONCE;
+        for (key, stored) in stored {
+            let (place, envelope) = read(&key, stored)?;
+            bytes += envelope.as_ref().map_or(0, Bytes::len);
             let is_full = page.messages.len() >= limit || bytes > PAGE_BYTES;
             if is_full && !page.messages.is_empty() {
                 page.more = true;
                 break 'reading;
             }
-            let message = history_message(&key, stored)?;
             if backward {
-                end = message.place
+                end = place
             } else {
-                first = message.place.saturating_add(1)
+                first = place.saturating_add(1)
             }
-            page.messages.push(message);
+            if let Some(envelope) = envelope {
+                page.messages.push(HistoryMessage { place, message: message_of(&envelope)? });
+            }
         }
         if is_end {
             break;
@@ -72,13 +185,8 @@ pub fn history(view: &StateView, mailbox: &MailboxId, asked: &GetHistory) -> Res
     Ok(page)
 }
 
-fn history_message(key: &[u8], stored: Bytes) -> Result<HistoryMessage, Error> {
-    let place = keys::history_place(key).ok_or(CoreError::Contradiction("a message's key has no place"))?;
-    Ok(HistoryMessage { place, message: message_of(records::open("message", stored)?)? })
-}
-
-fn message_of(record: HistoryRecord) -> Result<Option<Message>, Error> {
-    match entry::decode(&record.envelope)? {
+fn message_of(envelope: &Bytes) -> Result<Option<Message>, Error> {
+    match entry::decode(envelope)? {
         envelope::Event::Message(message) => Ok(Some(message)),
         _ => Ok(None),
     }
@@ -111,7 +219,7 @@ fn conversation(view: &StateView, mailbox: &MailboxId, ordered: &[u8]) -> Result
     let record: ConversationRecord = load(view, "conversation", &keys::conversation(mailbox, &with))?
         .ok_or(CoreError::Contradiction("a conversation that is ordered is not there"))?;
     let last: Option<HistoryRecord> = load(view, "message", &keys::history(mailbox, &with, record.last_place))?;
-    let last_message = last.map(message_of).transpose()?.flatten();
+    let last_message = last.map(|last| message_of(&last.envelope)).transpose()?.flatten();
     Ok(Conversation { last_message, ..summary(&with, &record) })
 }
 

@@ -12,7 +12,7 @@ use tidings_node::membership::MemberClient;
 use tidings_node::{Dialer, dial};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_client::BrokerClient;
-use tidings_proto::broker::v1::{GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse};
+use tidings_proto::broker::v1::{GetMembersRequest, GetMembersResponse, GroupActivity, RelayRequest, RelayResponse};
 use tidings_proto::cluster::v1::ShardMap;
 use tidings_proto::mailbox::v1::{ChannelDeliver, command::Command};
 use tokio::sync::watch;
@@ -21,6 +21,7 @@ use tonic::transport::Channel;
 
 use crate::core::{Reply, encode};
 use crate::error::{Error, code_of};
+use crate::group_activity;
 use crate::shards::Shards;
 
 /// Nodes asked for one answer, at most.
@@ -61,7 +62,7 @@ impl Relay {
                     let answer = if node == self.node {
                         take(&self.shards, self.node, shard, page).await
                     } else {
-                        let request = RelayRequest { shard, deliver: Some(page) };
+                        let request = RelayRequest { shard, deliver: Some(page), activity: None };
                         answered(node, self.client(node)?.relay(request)).await?
                     };
                     Ok((answer.code, answer.leader_node, answer))
@@ -69,6 +70,23 @@ impl Relay {
             })
             .await?;
         Ok(answer.up_to)
+    }
+
+    /// Tells the members of a group in a shard what another member does.
+    pub async fn tell(&self, shard: u32, told: GroupActivity) -> Result<(), Error> {
+        self.ask_leader(shard, |node| {
+            let told = told.clone();
+            Box::pin(async move {
+                let answer = if node == self.node {
+                    group_activity::hand_out(&self.shards, self.node, shard, told).await
+                } else {
+                    let request = RelayRequest { shard, activity: Some(told), deliver: None };
+                    answered(node, self.client(node)?.relay(request)).await?
+                };
+                Ok((answer.code, answer.leader_node, ()))
+            })
+        })
+        .await
     }
 
     /// The members of a shard, as its leader knows them for certain. A member that is to be excluded, because it has lost

@@ -27,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::core::{Core, MailboxId, Reply};
 use crate::error::Error;
+use crate::group_activity::GroupTalk;
 use crate::group_feed::news::GroupNews;
 use crate::link::outbox::Outbox;
 use crate::machine::ShardMachine;
@@ -46,6 +47,8 @@ pub enum Request {
     Acknowledge {
         key: SessionKey,
         cursor: u64,
+        /// Senders to groups are not told that it was delivered.
+        withholds: bool,
     },
     MarkRead {
         key: SessionKey,
@@ -56,6 +59,11 @@ pub enum Request {
     /// Hands an envelope to the sessions that are attached now.
     Transient {
         mailbox: MailboxId,
+        envelope: Bytes,
+    },
+    /// The same to the sessions of several users.
+    GroupTransient {
+        members: Vec<MailboxId>,
         envelope: Bytes,
     },
     /// A gateway wants to know when users come and go.
@@ -87,6 +95,8 @@ pub struct ShardHandle {
     pub voters: Arc<AtomicUsize>,
     /// Groups whose home this is, and that have changed in the registry.
     pub news: Arc<GroupNews>,
+    /// What is told in these groups beside messages.
+    pub talk: Arc<GroupTalk>,
     /// Members that have lost their data: the leader lets them out.
     pub exclude: watch::Sender<BTreeSet<NodeId>>,
 }

@@ -81,12 +81,13 @@ impl Search {
             match ask(replica.peers().messages(address)?).await {
                 Ok(Said { code: 0, answer, .. }) => return Ok(Some(answer)),
                 Ok(Said { code, leader_node, .. }) => {
+                    self.reason = format!("broker {node} does not lead it");
                     match ErrorCode::try_from(code).unwrap_or(ErrorCode::Internal) {
                         ErrorCode::NotLeader => candidates.extend(Some(leader_node).filter(|leader| *leader != 0)),
                         ErrorCode::OutcomeUnknown => self.code = ErrorCode::OutcomeUnknown,
+                        ErrorCode::Unavailable => self.reason = format!("broker {node} cannot take it yet"),
                         code => return Err(refusal(code)),
                     }
-                    self.reason = format!("broker {node} does not lead it");
                 }
                 Err(status) => {
                     if !was_not_sent(&status) && status.code() != Code::Unimplemented {
@@ -110,6 +111,9 @@ fn address_of(nodes: &[Node], id: u64) -> Option<&str> {
 fn refusal(code: ErrorCode) -> Status {
     match code {
         ErrorCode::InboxFull => code.status("the recipient's mailbox holds as much as it may"),
+        ErrorCode::NotAMember => code.status("from: the user is no member of the group"),
+        ErrorCode::PermissionDenied => code.status("from: the user may not send to the group"),
+        ErrorCode::GroupPaused => code.status("the group is paused"),
         ErrorCode::Blocked => code.status("the recipient blocked the sender"),
         ErrorCode::NotFound => code.status("the recipient's mailbox knows no such message"),
         ErrorCode::Overloaded => code.status_after("the recipient's shard has too much to do", RETRY_AFTER),

@@ -111,6 +111,8 @@ impl Attachment {
             window_bytes: config.delivery_window_bytes,
             attached,
             nonce: session.nonce,
+            max_devices: session.policy().effective().max_devices,
+            withholds_delivered: !session.policy().effective().delivered_receipts,
         };
         match link.try_send(gateway_frame::Frame::Attach(attach)) {
             Ok(()) => self.state = State::Asked { id, link, deadline: now + ANSWER_TIMEOUT },

@@ -10,8 +10,9 @@ use serde_json::json;
 use tidings_audit::faults::Class;
 use tidings_audit::people::Person;
 use tidings_audit::run::{Audit, Outcome as ClassOutcome, Report, SETTLE};
+use tidings_audit::verdict::{self, Findings};
 use tidings_audit::workload::Workload;
-use tidings_audit::{Plan, Verdict, isolation, people, schedule, verdict};
+use tidings_audit::{Plan, Verdict, isolation, people, schedule};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::control::ControlOptions;
@@ -164,7 +165,7 @@ impl AuditCommand {
                 self.allow_skip
             }
             ClassOutcome::Ran(report) => {
-                report.trouble.iter().chain(&report.verdict.examples).for_each(|line| eprintln!("  {line}"));
+                report.trouble.iter().chain(report.verdict.examples()).for_each(|line| eprintln!("  {line}"));
                 report.kept.iter().for_each(|folder| eprintln!("  kept in {}", folder.display()));
                 report.is_clean()
             }
@@ -182,7 +183,9 @@ impl AuditCommand {
                     &json!({ "class": class.name(), "faults": faults, "verdict": verdict, "trouble": trouble }),
                 )?;
             }
-            (ClassOutcome::Ran(report), false) => rows.push(row(class.name(), report.faults, &report.verdict)),
+            (ClassOutcome::Ran(report), false) => {
+                rows.extend(two_rows(class.name(), report.faults, &report.verdict));
+            }
         }
         Ok(())
     }
@@ -220,9 +223,9 @@ impl AuditCommand {
         if self.control.json {
             output::json(&json!({ "verdict": verdict }))?;
         } else {
-            output::table(&HEADINGS, &[row("-", 0, &verdict)])?;
+            output::table(&HEADINGS, &two_rows("-", 0, &verdict))?;
         }
-        verdict.examples.iter().for_each(|line| eprintln!("  {line}"));
+        verdict.examples().for_each(|line| eprintln!("  {line}"));
         ended?;
         if verdict.is_clean() { Ok(()) } else { Err(Failure::new(FOUND, "not clean")) }
     }
@@ -238,18 +241,23 @@ async fn interrupted() -> Outcome {
     Ok(())
 }
 
-fn row(class: &str, faults: usize, verdict: &Verdict) -> Vec<String> {
+/// Messages between two users, and messages to groups.
+fn two_rows(class: &str, faults: usize, verdict: &Verdict) -> [Vec<String>; 2] {
+    [row(class, faults, &verdict.direct), row(&format!("{class}, groups"), faults, &verdict.groups)]
+}
+
+fn row(class: &str, faults: usize, findings: &Findings) -> Vec<String> {
     let counts = [
-        verdict.given,
-        verdict.accepted,
-        verdict.delivered,
-        verdict.lost,
-        verdict.doubled,
-        verdict.returned,
-        verdict.out_of_order,
-        verdict.contradictions,
-        verdict.refused,
-        verdict.unknown,
+        findings.given,
+        findings.accepted,
+        findings.delivered,
+        findings.lost,
+        findings.doubled,
+        findings.returned,
+        findings.out_of_order,
+        findings.contradictions,
+        findings.refused,
+        findings.unknown,
     ];
     [class.to_owned(), faults.to_string()].into_iter().chain(counts.map(|count| count.to_string())).collect()
 }

@@ -15,8 +15,11 @@ use super::{duration, output};
 #[command(after_help = EXIT_CODES)]
 pub struct HistoryCommand {
     /// The other user
-    #[arg(long, value_name = "USER")]
-    with: String,
+    #[arg(long, value_name = "USER", required_unless_present = "group")]
+    with: Option<String>,
+    /// A group in the place of a user: its messages, from where you joined
+    #[arg(long, value_name = "GROUP", conflicts_with = "with")]
+    group: Option<String>,
     /// Only messages before this place in the conversation, the newest of them
     #[arg(long, default_value_t = 0, conflicts_with = "after")]
     before: u64,
@@ -41,7 +44,13 @@ impl HistoryCommand {
         let (client, events) = self.gateway.sender()?.connect()?;
         drop(events);
         let query = HistoryQuery { before: self.before, after: self.after, limit: self.limit };
-        let asking = tokio::time::timeout(self.timeout, client.history(&self.with, query));
+        let asking = async {
+            match (&self.group, &self.with) {
+                (Some(group), _) => client.group_history(group, query).await,
+                (None, with) => client.history(with.as_deref().unwrap_or_default(), query).await,
+            }
+        };
+        let asking = tokio::time::timeout(self.timeout, asking);
         let page = asking.await.map_err(|_| Failure::new(Exit::Unreachable, "no answer in time"))??;
         for message in page.messages {
             self.print(message)?;

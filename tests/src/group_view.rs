@@ -101,21 +101,7 @@ impl GroupView {
 
     /// What `user` should have been shown, when this view is whole.
     pub fn seen_by(&self, user: &str) -> Vec<Place> {
-        let (mut is_member, mut seen) = (false, Vec::new());
-        for place in self.places() {
-            let (mut joins, mut leaves) = (false, false);
-            if let What::Happened(kind, users) = &place.what {
-                let is_named = users.iter().any(|named| named == user);
-                joins = is_named && matches!(kind, Kind::Created | Kind::Joined);
-                leaves = is_named && matches!(kind, Kind::Left | Kind::Removed);
-            }
-            is_member |= joins;
-            if is_member {
-                seen.push(place);
-            }
-            is_member &= !leaves;
-        }
-        seen
+        seen_by(&self.places(), user)
     }
 
     /// Each of these was said once.
@@ -126,4 +112,23 @@ impl GroupView {
         let missing: Vec<_> = texts.iter().filter(|text| !once.contains(text)).collect();
         assert!(missing.is_empty(), "accepted and never shown: {missing:?}");
     }
+}
+
+/// What of a whole order `user` is shown.
+pub fn seen_by(whole: &[Place], user: &str) -> Vec<Place> {
+    let (mut is_member, mut seen) = (false, Vec::new());
+    for place in whole {
+        let (mut joins, mut leaves) = (false, false);
+        if let What::Happened(kind, users) = &place.what {
+            let is_named = users.iter().any(|named| named == user);
+            joins = is_named && matches!(kind, Kind::Created | Kind::Joined);
+            leaves = is_named && matches!(kind, Kind::Left | Kind::Removed);
+        }
+        is_member |= joins;
+        if is_member {
+            seen.push(place.clone());
+        }
+        is_member &= !leaves;
+    }
+    seen
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use tidings_proto::client::v1::{Ack, Deliver, Hello, Resume, Send, ServerFrame, Welcome, client_frame, server_frame};
+use tidings_proto::client::v1::{
+    Ack, Deliver, Hello, Response, Resume, Send, ServerFrame, Welcome, client_frame, server_frame,
+};
 use tidings_proto::frame::{SUBPROTOCOL_PROTOBUF, decode_server, encode_client};
 use tidings_proto::message::v1::{Content, Message, envelope};
 use tokio::net::TcpStream;
@@ -119,6 +121,17 @@ impl RawClient {
             match self.next().await {
                 Came::Frame(server_frame::Frame::Accepted(accepted)) => return (accepted.seq, None),
                 Came::Frame(server_frame::Frame::Refused(refused)) => return (refused.seq, Some(refused.code())),
+                Came::Frame(_) => {}
+                other => panic!("no answer but {other:?}"),
+            }
+        }
+    }
+
+    /// The answer to a request.
+    pub async fn response(&mut self, id: u64) -> Response {
+        loop {
+            match self.next().await {
+                Came::Frame(server_frame::Frame::Response(response)) if response.id == id => return response,
                 Came::Frame(_) => {}
                 other => panic!("no answer but {other:?}"),
             }

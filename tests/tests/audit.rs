@@ -7,7 +7,7 @@
 use std::process::{Command, Output, Stdio};
 
 use tidings_audit::isolation;
-use tidings_proto::control::v1::ListUsersRequest;
+use tidings_proto::control::v1::{ListGroupsRequest, ListUsersRequest};
 use tidings_tests::{DEADLINE, Node, binary, seed, within};
 
 /// Seconds of faults in each class.
@@ -56,9 +56,13 @@ async fn a_running_node_is_audited_from_outside() {
     print(&output);
     assert!(output.status.success());
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(answer["verdict"]["delivered"].as_u64().unwrap() > 100, "{answer}");
+    let verdict = &answer["verdict"];
+    assert!(verdict["direct"]["delivered"].as_u64().unwrap() > 100, "{answer}");
+    assert!(verdict["groups"]["delivered"].as_u64().unwrap() > 10, "{answer}");
     let users = node.control().await.users.list_users(ListUsersRequest::default()).await.unwrap().into_inner().users;
     assert!(users.is_empty(), "{users:?}");
+    let groups = node.control().await.groups.list_groups(ListGroupsRequest::default()).await.unwrap().into_inner();
+    assert!(groups.groups.is_empty(), "{groups:?}");
 }
 
 /// The audit can fail: on disks that say that they have synced and have not, a power cut loses what was accepted.

@@ -9,6 +9,7 @@ use tidings_proto::control::v1::{
     CreateApiKeyRequest, CreateAppRequest, GetMessageStatusRequest, MessageStatus, SendMessageRequest, SentMessage,
 };
 use tidings_proto::message::v1::{Content, MessageId, MessageState};
+use tidings_proto::policy::v1::{Audience, Policy};
 use tidings_sdk::AckMode;
 use tidings_tests::{Control, DEADLINE, Node, next_message, within};
 use tonic::Status;
@@ -28,6 +29,10 @@ fn to_bob(request_id: &str) -> SendMessageRequest {
 
 async fn send(control: &Control, request: SendMessageRequest) -> Result<SentMessage, Status> {
     control.messages.clone().send_message(request).await.map(tonic::Response::into_inner)
+}
+
+async fn refusal(control: &Control, request: SendMessageRequest) -> ErrorCode {
+    ErrorCode::of_status(&send(control, request).await.unwrap_err())
 }
 
 async fn state(control: &Control, from: &str, id: &str) -> Result<MessageState, ErrorCode> {
@@ -101,6 +106,72 @@ async fn where_a_message_is() {
     assert_eq!(state(&control, "alice", &never).await, Err(ErrorCode::NotFound));
     assert_eq!(state(&control, "bob", &own).await, Err(ErrorCode::NotFound));
     assert_eq!(state(&control, "alice", "one.two").await, Err(ErrorCode::InvalidArgument));
+}
+
+#[tokio::test]
+async fn to_a_group_as_a_member_and_as_the_system_once_for_each_request() {
+    let mut node = Node::start().await;
+    let control = node.control().await;
+    for user in ["alice", "eve"] {
+        control.user(user).await;
+    }
+    let bob = control.user("bob").await;
+    control.group("team", &["alice", "bob"]).await;
+    let to_team = |from: &str, request_id: &str| SendMessageRequest {
+        from: from.into(),
+        to: String::new(),
+        group: "team".into(),
+        ..to_bob(request_id)
+    };
+    // At once: the home may have yet to hear of the group, and its members.
+    let first = send(&control, to_team("", "1")).await.unwrap();
+    let second = send(&control, to_team("alice", "1")).await.unwrap();
+    node.restart_after_kill9().await;
+    let control = node.control().await;
+    assert_eq!(send(&control, to_team("", "1")).await.unwrap(), SentMessage { repeated: true, ..first.clone() });
+    assert_eq!(refusal(&control, to_team("eve", "1")).await, ErrorCode::NotAMember);
+    let nowhere = SendMessageRequest { group: "none".into(), ..to_team("", "1") };
+    assert_eq!(refusal(&control, nowhere).await, ErrorCode::NotFound);
+    let both = SendMessageRequest { to: "bob".into(), ..to_team("", "1") };
+    assert_eq!(refusal(&control, both).await, ErrorCode::InvalidArgument);
+
+    let (_bob, mut events) = node.client(&bob, "phone").connect().unwrap();
+    for (id, from, place) in [(first.id, "system", 2), (second.id, "alice", 3)] {
+        let message = next_message(&mut events).await;
+        assert_eq!((message.id().to_string(), message.from(), message.group()), (id, from, Some("team")));
+        assert_eq!((message.text(), message.group_seq()), ("hello", place));
+    }
+}
+
+#[tokio::test]
+async fn what_a_user_may_not_send_a_backend_does_not_send_as_that_user() {
+    let node = Node::start().await;
+    let control = node.control().await;
+    for user in ["alice", "bob", "carol"] {
+        control.user(user).await;
+    }
+    control.group("team", &["alice", "bob"]).await;
+    let alice = Policy { id: "alice".into(), max_message_bytes: Some(100), ..Policy::default() };
+    control.create_policy(alice.clone()).await;
+    control.assign_policy("alice", "alice").await;
+    let as_alice = |content: Content| SendMessageRequest { from: "alice".into(), content: Some(content), ..to_bob("") };
+    // 2 bytes say that it is a text of so many bytes.
+    send(&control, as_alice(text(&"x".repeat(98)))).await.unwrap();
+    assert_eq!(refusal(&control, as_alice(text(&"x".repeat(99)))).await, ErrorCode::TooLarge);
+    let to_team = SendMessageRequest { to: String::new(), group: "team".into(), ..as_alice(text("x")) };
+    control.set_policy(Policy { groups: Some(false), ..alice.clone() }, &["groups"]).await;
+    assert_eq!(refusal(&control, to_team).await, ErrorCode::FeatureOff);
+    control.set_policy(Policy { audience: Audience::Nobody.into(), ..alice }, &["audience"]).await;
+    assert_eq!(refusal(&control, as_alice(text("x"))).await, ErrorCode::RefusedByPolicy);
+
+    let small = Policy { id: "small".into(), inbox_entries: Some(2), ..Policy::default() };
+    control.create_policy(small).await;
+    control.assign_policy("carol", "small").await;
+    let to_carol = SendMessageRequest { to: "carol".into(), ..to_bob("") };
+    for _ in 0..2 {
+        send(&control, to_carol.clone()).await.unwrap();
+    }
+    assert_eq!(refusal(&control, to_carol).await, ErrorCode::InboxFull, "two are waiting");
 }
 
 #[tokio::test]

@@ -87,6 +87,17 @@ async fn the_first_chat_of_the_readme() {
     }
     let (code, _) = shell.run(&["listen", "--token", bob, "--count", "2", "--timeout", "1s"]).await;
     assert_eq!(code, 3, "one has come, the second not in time");
+
+    shell.ok(&["group", "create", "team", "alice", "bob"]).await;
+    shell.ok(&["send", "--token", alice, "--group", "team", "hello, both"]).await;
+    let printed = shell.ok(&["listen", "--token", bob, "--count", "2"]).await;
+    assert_eq!(printed, "alice: third\n#team alice: hello, both\n");
+    let history = shell.ok(&["history", "--token", alice, "--with", "bob"]).await;
+    for said in ["hello", "from stdin", "third"] {
+        assert!(history.contains(said), "{history}");
+    }
+    let conversations = shell.ok(&["conversations", "--token", bob]).await;
+    assert!(conversations.contains("alice"), "{conversations}");
 }
 
 #[tokio::test]

@@ -178,6 +178,20 @@ async fn devices_of_a_user() {
 }
 
 #[tokio::test]
+async fn devices_of_a_user_whose_policy_says_how_many() {
+    let (node, token, _) = scene(&[]).await;
+    let control = node.control().await;
+    control.create_policy(Policy { id: "two".into(), max_devices: Some(2), ..Policy::default() }).await;
+    control.assign_policy("alice", "two").await;
+    let mut first = attached(&node, &token, "device 1").await;
+    let _second = attached(&node, &token, "device 2").await;
+    first.write(client_frame::Frame::Ping(Ping { nonce: 1 })).await;
+    assert!(matches!(first.next().await, Came::Frame(server_frame::Frame::Pong(_))), "two are");
+    let _third = attached(&node, &token, "device 3").await;
+    assert_eq!(first.closed().await.1, Some(ErrorCode::SessionSuperseded.close_code()), "the third takes its place");
+}
+
+#[tokio::test]
 async fn requests_of_backends() {
     let (node, _, _) = scene(&[]).await;
     let create = |bytes: usize| {

@@ -123,7 +123,8 @@ async fn activity_cannot_be_sent_in_the_name_of_another_and_a_flood_of_it_is_dro
     let (mut alice, _) = RawClient::attached(node.gateway_address(), &alice, "phone", None).await;
     for number in 0..500u32 {
         let data = Bytes::from(vec![7; 256]);
-        let activity = Activity { from: "carol".into(), to: "bob".into(), kind: number as i32, data };
+        let activity =
+            Activity { from: "carol".into(), to: "bob".into(), kind: number as i32, data, ..Activity::default() };
         alice.write(client_frame::Frame::Activity(activity)).await;
     }
     alice.send(1, 0, "bob", "done").await;

@@ -1,14 +1,24 @@
-//! Right histories come from a model of the service and are clean; each kind of wrong done to one of them is found.
+//! Messages between two users. Right histories come from a model of the service and are clean; each kind of wrong done to one of them is found.
 
 use std::collections::VecDeque;
 
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 
-use super::{Verdict, judge};
-use crate::history::{Event, Record, User};
+use super::Findings;
+use crate::history::{Client, Event, Record, User};
 
 const USERS: User = 3;
 const STREAM: u64 = 4096;
+
+fn first(user: User) -> Client {
+    Client { user, device: 0 }
+}
+
+fn judge(records: &[Record]) -> Findings {
+    let verdict = super::judge(records);
+    assert_eq!(verdict.groups, Findings::default());
+    verdict.direct
+}
 
 /// One step of the model.
 #[derive(Debug, Clone)]
@@ -86,7 +96,7 @@ impl Model {
 
     fn say(&mut self, user: User, event: Event) {
         let at_ms = self.records.len() as u64;
-        self.records.push(Record { at_ms, user, event });
+        self.records.push(Record { at_ms, client: first(user), event });
     }
 }
 
@@ -103,8 +113,8 @@ fn pick(positions: &[usize], draw: usize) -> usize {
     positions[draw % positions.len()]
 }
 
-fn only(verdict: &Verdict) -> Verdict {
-    Verdict { given: 0, accepted: 0, refused: 0, delivered: 0, examples: Vec::new(), ..verdict.clone() }
+fn only(verdict: &Findings) -> Findings {
+    Findings { given: 0, accepted: 0, refused: 0, delivered: 0, examples: Vec::new(), ..verdict.clone() }
 }
 
 proptest! {
@@ -136,7 +146,7 @@ proptest! {
             *place = 1_000_000;
         }
         records.push(again);
-        let expected = Verdict { doubled: 1, returned: u64::from(!place_is_new), ..Verdict::default() };
+        let expected = Findings { doubled: 1, returned: u64::from(!place_is_new), ..Findings::default() };
         prop_assert_eq!(only(&judge(&records)), expected);
     }
 
@@ -152,7 +162,7 @@ proptest! {
                 *number = new_number;
             }
         }
-        prop_assert_eq!(only(&judge(&records)), Verdict { out_of_order: 1, ..Verdict::default() });
+        prop_assert_eq!(only(&judge(&records)), Findings { out_of_order: 1, ..Findings::default() });
     }
 
     #[test]
@@ -166,7 +176,7 @@ proptest! {
         } else {
             records.remove(answer);
         }
-        prop_assert_eq!(only(&judge(&records)), Verdict { unknown: 1, ..Verdict::default() });
+        prop_assert_eq!(only(&judge(&records)), Findings { unknown: 1, ..Findings::default() });
     }
 
     #[test]
@@ -175,24 +185,24 @@ proptest! {
         let accepted = pick(&positions(&records, |event| matches!(event, Event::Accepted { .. })), draw);
         let Event::Accepted { number, .. } = records[accepted].event else { unreachable!() };
         records[accepted].event = Event::Refused { number, code: "UNAVAILABLE".to_owned() };
-        prop_assert_eq!(only(&judge(&records)), Verdict { contradictions: 1, ..Verdict::default() });
+        prop_assert_eq!(only(&judge(&records)), Findings { contradictions: 1, ..Findings::default() });
     }
 
     #[test]
     fn a_receipt_before_the_showing_contradicts_it(steps in steps(), draw in any::<usize>(), beyond in any::<u64>()) {
         let mut records = Model::run(&steps);
         let shown = pick(&positions(&records, is_shown), draw);
-        let Record { user: to, event: Event::Shown { from, number, .. }, at_ms } = records[shown].clone() else {
+        let Record { client, event: Event::Shown { from, number, .. }, at_ms } = records[shown].clone() else {
             unreachable!()
         };
-        let event = Event::Receipt { from: to, read: true, stream: STREAM, up_to: (number + 1).saturating_add(beyond) };
-        records.insert(shown, Record { at_ms, user: from, event });
-        prop_assert_eq!(only(&judge(&records)), Verdict { contradictions: 1, ..Verdict::default() });
+        let event = Event::Receipt { from: client.user, read: true, stream: STREAM, up_to: (number + 1).saturating_add(beyond) };
+        records.insert(shown, Record { at_ms, client: first(from), event });
+        prop_assert_eq!(only(&judge(&records)), Findings { contradictions: 1, ..Findings::default() });
     }
 }
 
 fn history(events: &[(User, Event)]) -> Vec<Record> {
-    events.iter().map(|(user, event)| Record { at_ms: 0, user: *user, event: event.clone() }).collect()
+    events.iter().map(|(user, event)| Record { at_ms: 0, client: first(*user), event: event.clone() }).collect()
 }
 
 /// A message from 1 to 2 that went well.
@@ -229,12 +239,12 @@ fn other_contradictions_are_found() {
 fn a_gap_in_a_mailbox_a_failure_and_a_run_without_messages_are_not_clean() {
     let mut events = one_message();
     events.push((2, Event::Gap { from: 1, to: 4 }));
-    assert_eq!(only(&judge(&history(&events))), Verdict { unknown: 1, ..Verdict::default() });
+    assert_eq!(only(&judge(&history(&events))), Findings { unknown: 1, ..Findings::default() });
 
     let mut events = one_message();
     events.truncate(2);
     events.push((1, Event::Failed { number: 0, code: "EXPIRED".into() }));
-    assert_eq!(only(&judge(&history(&events))), Verdict { lost: 1, ..Verdict::default() });
+    assert_eq!(only(&judge(&history(&events))), Findings { lost: 1, ..Findings::default() });
 
     assert!(!judge(&[]).is_clean());
 }
@@ -247,5 +257,5 @@ fn what_was_acknowledged_may_not_come_again_under_another_name() {
         (1, Event::Accepted { number: 1, stream: STREAM, seq: 2 }),
         (2, Event::Shown { from: 1, number: 1, place: 5 }),
     ]);
-    assert_eq!(only(&judge(&history(&events))), Verdict { returned: 1, ..Verdict::default() });
+    assert_eq!(only(&judge(&history(&events))), Findings { returned: 1, ..Findings::default() });
 }

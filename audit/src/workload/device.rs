@@ -1,6 +1,6 @@
-//! One user's device: sends, records what it is told and shown, goes offline and comes back.
+//! One device of a user: the first one sends; all record what they are told and shown, go offline and come back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,17 +8,19 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
+use tidings_sdk::group_event::Kind as Happened;
 use tidings_sdk::receipt::Kind;
 use tidings_sdk::{
-    AckMode, Client, ConnectionState, Event as Seen, Events, FileStore, Message, MessageId, Outgoing, Receipt,
-    SendError, Sent,
+    AckMode, Change, ChangeEvent, Client, ConnectionState, Event as Seen, Events, FileStore, GroupEvent, Message,
+    MessageId, Outgoing, Receipt, SendError, Sending, Sent,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{Phase, Workload};
-use crate::history::{Event, History, User};
+use super::owner::{self, Owner};
+use super::{Gathering, Phase, Workload};
+use crate::history::{self, Event, Group, History, User};
 use crate::people::Person;
 
 /// The SDK's waits before a reconnect: clients come back soon, so that they are there when the next fault comes.
@@ -28,14 +30,38 @@ const ONLINE_MS: std::ops::Range<u64> = 3_000..12_000;
 const OFFLINE_MS: std::ops::Range<u64> = 200..3_000;
 /// One message of so many is marked as read.
 const READ_ONE_OF: u32 = 8;
+/// One message of so many goes to a group, and one changes an earlier one.
+const TO_GROUP_ONE_OF: u32 = 4;
+const CHANGE_ONE_OF: u32 = 10;
 /// How long a connection that came back is watched for what should not come, after it has caught up.
 const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// How a message ended for the client that it was given to.
-type Answer = (u64, Option<MessageId>, Result<Sent, SendError>);
+struct Answer {
+    number: u64,
+    id: Option<MessageId>,
+    /// Whom it was for, where it is one that may be changed.
+    changeable: Option<User>,
+    result: Result<Sent, SendError>,
+}
+
+/// A message that may be changed.
+#[derive(Debug, Clone, Copy)]
+struct Accepted {
+    number: u64,
+    id: MessageId,
+    to: User,
+}
+
+/// What is given to the client next.
+enum Next {
+    Message { to: User },
+    ToGroup(Group),
+    Change(Accepted),
+}
 
 pub(super) struct Device {
-    user: User,
+    this: history::Client,
     people: Arc<[Person]>,
     users: HashMap<String, User>,
     gateways: Vec<String>,
@@ -50,8 +76,13 @@ pub(super) struct Device {
     accepted: HashMap<MessageId, u64>,
     /// The same of messages that a closed client left in its store: their answers come to the next one.
     left: HashMap<MessageId, u64>,
-    /// Before the first connection messages have no ids: nothing is sent.
-    has_stream: bool,
+    last_accepted: Option<Accepted>,
+    /// Groups that this user was ever in.
+    groups: BTreeSet<Group>,
+    /// None: this user owns no group, or not with this device.
+    owner: Option<Owner>,
+    /// Until it is online for the first time.
+    gathering: Option<Arc<Gathering>>,
     next_send: Instant,
 }
 
@@ -62,29 +93,31 @@ enum Closing {
 }
 
 impl Device {
-    pub(super) fn new(workload: &Workload, user: User, history: History) -> Self {
+    pub(super) fn new(workload: &Workload, this: history::Client, history: History, gathering: Arc<Gathering>) -> Self {
         let people: Arc<[Person]> = workload.people.clone().into();
         let users = (0..).zip(people.iter()).map(|(user, person)| (person.id.clone(), user)).collect();
         let per_user = workload.rate / people.len() as f64;
-        let mut rng = SmallRng::seed_from_u64(workload.seed.wrapping_add(u64::from(user)));
+        let history::Client { user, device } = this;
+        let seed = workload.seed.wrapping_add(u64::from(user) | u64::from(device) << 32);
         let interval = Duration::from_secs_f64(1.0 / per_user.max(0.001));
-        let next_send = Instant::now() + interval.mul_f64(rng.random());
-        let store = user.is_multiple_of(2).then(|| workload.stores.join(format!("user-{user}")));
-        let gateways = workload.gateways.clone();
+        let keeps = (user + device).is_multiple_of(2);
         Self {
-            user,
+            this,
+            owner: (device == 0).then(|| Owner::of(&people, user, seed)).flatten(),
             people,
             users,
-            gateways,
-            store,
+            gateways: workload.gateways.clone(),
+            store: keeps.then(|| workload.stores.join(format!("user-{user}-{device}"))),
             interval,
             history,
-            rng,
+            rng: SmallRng::seed_from_u64(seed),
             given: 0,
             accepted: HashMap::new(),
             left: HashMap::new(),
-            has_stream: false,
-            next_send,
+            last_accepted: None,
+            groups: BTreeSet::new(),
+            gathering: Some(gathering),
+            next_send: Instant::now(),
         }
     }
 
@@ -103,7 +136,7 @@ impl Device {
                     }
                     self.next_send = Instant::now();
                 }
-                (_, Phase::Busy | Phase::Settling) => {}
+                (_, Phase::Gathering | Phase::Busy | Phase::Settling) => {}
                 (_, Phase::Returning) if self.store.is_none() => return Ok(()),
                 (_, Phase::Returning) => return self.come_back().await,
             }
@@ -111,14 +144,15 @@ impl Device {
     }
 
     fn open(&mut self) -> Result<(Client, Events)> {
-        let person = &self.people[self.user as usize];
+        let person = &self.people[self.this.user as usize];
         let (first, others) = self.gateways.split_first().context("there is no gateway")?;
-        let mut builder = Client::builder(first, person.token.as_str()).device("audit").ack_mode(AckMode::Explicit);
+        let device = format!("audit-{}", self.this.device);
+        let mut builder = Client::builder(first, person.token.as_str()).device(device).ack_mode(AckMode::Explicit);
         builder = others.iter().fold(builder, |builder, url| builder.gateway(url)).backoff(BACKOFF.0, BACKOFF.1);
         if let Some(folder) = &self.store {
             builder = builder.store(FileStore::open(folder)?);
         }
-        self.history.record(self.user, Event::Opened);
+        self.history.record(self.this, Event::Opened);
         Ok(builder.connect()?)
     }
 
@@ -136,11 +170,13 @@ impl Device {
             if now == Phase::Returning {
                 break Closing::Phase;
             }
-            let is_busy = now == Phase::Busy && self.has_stream;
+            let is_busy = now == Phase::Busy;
+            let sends = is_busy && self.this.device == 0;
             tokio::select! {
                 event = events.next() => self.saw(client, event.context("the client's events ended")?).await?,
                 Some(answer) = answers.join_next() => self.answered(answer?),
-                () = sleep_until(self.next_send), if is_busy => self.send(client, &mut answers, phase),
+                () = sleep_until(self.next_send), if sends => self.send(client, &mut answers, phase).await,
+                () = owner::turn(&mut self.owner, client), if is_busy => {}
                 () = sleep_until(spell_at), if is_busy && self.store.is_some() => break Closing::Spell,
                 changed = phase.changed() => changed?,
             }
@@ -150,7 +186,7 @@ impl Device {
         while let Some(answer) = answers.join_next().await {
             self.answered(answer?);
         }
-        self.history.record(self.user, Event::Closed);
+        self.history.record(self.this, Event::Closed);
         Ok(closing)
     }
 
@@ -175,37 +211,69 @@ impl Device {
             ended?;
         }
         client.close().await;
-        self.history.record(self.user, Event::Closed);
+        self.history.record(self.this, Event::Closed);
         Ok(())
     }
 
-    /// Gives the client the message that is due. A full outbox skips it: then nothing was given.
-    fn send(&mut self, client: &Client, answers: &mut JoinSet<Answer>, phase: &watch::Receiver<Phase>) {
+    /// Gives the client what is due.
+    async fn send(&mut self, client: &Client, answers: &mut JoinSet<Answer>, phase: &watch::Receiver<Phase>) {
+        let Some((number, next)) = self.draw(phase) else { return };
+        let given = match next {
+            Next::Message { to } => client.try_send(Outgoing::new(&self.people[to as usize].id, number.to_string())),
+            Next::ToGroup(group) => {
+                client.try_send(Outgoing::to_group(owner::group_of(&self.people, group), number.to_string()))
+            }
+            Next::Change(Accepted { number: of, id, to }) => {
+                // A message is known by its number also after it was changed.
+                let change = Change::edit(format!("{of} {number}"));
+                client.change(&self.people[to as usize].id, id, change).await
+            }
+        };
+        let changeable = if let Next::Message { to } = next { Some(to) } else { None };
+        match given {
+            Ok(sending) => _ = answers.spawn(answer(sending, number, changeable)),
+            Err(error) => self.record_answer(number, Err(error)),
+        }
+    }
+
+    /// What is given next, and its number.
+    fn draw(&mut self, phase: &watch::Receiver<Phase>) -> Option<(u64, Next)> {
         // The phase does not change while it is looked at: whoever waits from its end on waits for this message too.
         let now = phase.borrow();
         if *now != Phase::Busy {
-            return;
+            return None;
         }
         self.next_send += self.interval.mul_f64(2.0 * self.rng.random::<f64>());
-        let others = self.people.len() as u32 - 1;
-        // Anybody but oneself.
-        let to = (self.user + 1 + self.rng.random_range(0..others)) % (others + 1);
         let number = self.given;
-        let outgoing = Outgoing::new(self.people[to as usize].id.as_str(), number.to_string());
-        let Ok(sending) = client.try_send(outgoing) else { return };
         self.given += 1;
-        self.history.record(self.user, Event::Given { number, to });
-        answers.spawn(async move {
-            let result = sending.sent().await;
-            (number, sending.id(), result)
-        });
+        let groups = self.groups.len() as u32;
+        let (next, event) = if groups > 0 && self.rng.random_ratio(1, TO_GROUP_ONE_OF) {
+            let any = self.rng.random_range(0..groups) as usize;
+            let group = self.groups.iter().nth(any).copied()?;
+            (Next::ToGroup(group), Event::GivenToGroup { number, group })
+        } else if let Some(last) = self.last_accepted
+            && self.rng.random_ratio(1, CHANGE_ONE_OF)
+        {
+            (Next::Change(last), Event::GivenChange { number, to: last.to, of: last.number })
+        } else {
+            let others = self.people.len() as u32 - 1;
+            // Anybody but oneself.
+            let to = (self.this.user + 1 + self.rng.random_range(0..others)) % (others + 1);
+            (Next::Message { to }, Event::Given { number, to })
+        };
+        self.history.record(self.this, event);
+        Some((number, next))
     }
 
-    fn answered(&mut self, (number, id, result): Answer) {
-        match (id, &result) {
-            (Some(id), Err(SendError::Stopped(_))) => _ = self.left.insert(id, number),
-            _ => self.record_answer(number, result),
+    fn answered(&mut self, Answer { number, id, changeable, result }: Answer) {
+        if let (Some(id), Err(SendError::Stopped(_))) = (id, &result) {
+            self.left.insert(id, number);
+            return;
         }
+        if let (Ok(sent), Some(to)) = (&result, changeable) {
+            self.last_accepted = Some(Accepted { number, id: sent.id, to });
+        }
+        self.record_answer(number, result);
     }
 
     fn record_answer(&mut self, number: u64, result: Result<Sent, SendError>) {
@@ -222,32 +290,43 @@ impl Device {
                 Event::Refused { number, code: "NOT_GIVEN".to_owned() }
             }
         };
-        self.history.record(self.user, event);
+        self.history.record(self.this, event);
     }
 
     async fn saw(&mut self, client: &Client, event: Seen) -> Result<()> {
         match event {
             Seen::Message(message) => self.shown(client, &message).await,
+            Seen::Sent(copy) => {
+                let number = number_in(copy.content.as_ref().map_or("", |content| &content.text));
+                self.history.record(self.this, Event::Copied { number });
+            }
+            Seen::Changed(ChangeEvent { id, .. }) => {
+                let MessageId { stream, seq } = id.unwrap_or_default();
+                self.history.record(self.this, Event::Changed { stream, seq });
+            }
+            Seen::GroupEvent(event) => self.happened(&event),
             Seen::Receipt(receipt) => self.receipt(&receipt),
             Seen::Failure(failure) => {
                 // An id of no message of ours is a contradiction, and is told as one.
                 let number = failure.id.and_then(|id| self.accepted.get(&id).copied()).unwrap_or(u64::MAX);
                 let code = failure.reason().as_str_name().to_owned();
-                self.history.record(self.user, Event::Failed { number, code });
+                self.history.record(self.this, Event::Failed { number, code });
             }
-            Seen::UnknownRange { from, to } => self.history.record(self.user, Event::Gap { from, to }),
+            Seen::UnknownRange { from, to } => self.history.record(self.this, Event::Gap { from, to }),
             Seen::Outcome { id, result, .. } => {
                 // One of this client's own is told through its `Sending`.
                 if let Some(number) = self.left.remove(&id) {
                     self.record_answer(number, result);
                 }
             }
-            Seen::Connection(ConnectionState::Online { .. }) if !self.has_stream => {
-                self.has_stream = true;
-                self.next_send = Instant::now();
+            Seen::Connection(ConnectionState::Online { .. }) => {
+                if let Some(gathering) = self.gathering.take() {
+                    self.next_send = Instant::now() + self.interval.mul_f64(self.rng.random());
+                    gathering.arrived();
+                }
             }
             Seen::Connection(ConnectionState::Stopped(reason)) => {
-                bail!("the client of user {} stopped for good: {reason}", self.user)
+                bail!("the client of {} stopped for good: {reason}", self.this)
             }
             _ => {}
         }
@@ -255,25 +334,60 @@ impl Device {
     }
 
     async fn shown(&mut self, client: &Client, message: &Message) {
-        let (from, number) = (self.user_named(message.from()), message.text().parse().unwrap_or(u64::MAX));
+        let (from, number) = (self.user_named(message.from()), number_in(message.text()));
         let place = message.mailbox_seq();
-        self.history.record(self.user, Event::Shown { from, number, place });
+        let event = match message.group() {
+            None => Event::Shown { from, number, place },
+            Some(group) => {
+                let (group, at) = (self.group_named(group), message.group_seq());
+                Event::ShownInGroup { group, at, from, number, place }
+            }
+        };
+        self.history.record(self.this, event);
         message.ack();
-        self.history.record(self.user, Event::Acknowledged { place });
+        self.history.record(self.this, Event::Acknowledged { place });
         if self.rng.random_ratio(1, READ_ONE_OF) {
             // A client that stopped says so in its events.
             let _ = client.mark_read(message).await;
         }
     }
 
+    fn happened(&mut self, event: &GroupEvent) {
+        let (group, at) = (self.group_named(&event.group), event.group_seq);
+        let users: Vec<User> = event.users.iter().map(|user| self.user_named(user)).collect();
+        let (came, went) = match event.kind() {
+            Happened::Created | Happened::Joined => (users, Vec::new()),
+            Happened::Left | Happened::Removed => (Vec::new(), users),
+            _ => (Vec::new(), Vec::new()),
+        };
+        if came.contains(&self.this.user) {
+            self.groups.insert(group);
+        }
+        self.history.record(self.this, Event::Membership { group, at, came, went });
+    }
+
     fn receipt(&self, receipt: &Receipt) {
         let from = self.user_named(&receipt.from);
         let read = receipt.kind() == Kind::Read;
-        self.history.record(self.user, Event::Receipt { from, read, stream: receipt.stream, up_to: receipt.up_to_seq });
+        self.history.record(self.this, Event::Receipt { from, read, stream: receipt.stream, up_to: receipt.up_to_seq });
+    }
+
+    fn group_named(&self, id: &str) -> Group {
+        self.user_named(owner::owner_of(id))
     }
 
     /// A name that is none of ours is a user that was never given anything: a contradiction.
     fn user_named(&self, id: &str) -> User {
         self.users.get(id).copied().unwrap_or(User::MAX)
     }
+}
+
+async fn answer(sending: Sending, number: u64, changeable: Option<User>) -> Answer {
+    let result = sending.sent().await;
+    Answer { number, id: sending.id(), changeable, result }
+}
+
+/// A message's number, which its text begins with. What has none was never given: a contradiction.
+fn number_in(text: &str) -> u64 {
+    text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! The operator of a cluster under measurement: makes its users, and watches where its shards are.
+//! The operator of what is under measurement: makes its users and groups, and watches where its shards are.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,13 +9,20 @@ use tidings_audit::LocalCluster;
 use tidings_audit::operator::{self, Service};
 use tidings_audit::people::Person;
 use tidings_proto::control::v1::cluster_client::ClusterClient;
+use tidings_proto::control::v1::groups_client::GroupsClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
 use tidings_proto::control::v1::users_client::UsersClient;
-use tidings_proto::control::v1::{ClusterStatus, CreateTokenRequest, CreateUserRequest, GetClusterRequest};
+use tidings_proto::control::v1::{
+    AddMembersRequest, ClusterStatus, CreateGroupRequest, CreateTokenRequest, CreateUserRequest, GetClusterRequest,
+    Group, Member,
+};
+use tidings_proto::group::v1::Role;
 use tokio::time::{Instant, sleep};
 
 /// How long shards may take to settle.
 const LIMIT: Duration = Duration::from_secs(300);
+/// Members of one call.
+const MEMBERS_AT_ONCE: usize = 1_000;
 /// The cluster says where its shards are only when it is asked.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
@@ -24,17 +31,23 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 pub struct Operator {
     users: UsersClient<Service>,
     tokens: TokensClient<Service>,
+    groups: GroupsClient<Service>,
     cluster: ClusterClient<Service>,
 }
 
 impl Operator {
     /// At one of the cluster's control-plane nodes.
     pub async fn of(cluster: &LocalCluster, index: usize) -> Result<Self> {
-        let url = cluster.control_plane(index).control_url();
-        let service = operator::connect(&url, &cluster.operator_key()?).await?;
+        Self::at(&cluster.control_plane(index).control_url(), &cluster.operator_key()?).await
+    }
+
+    /// At a control-plane node's address, with a key.
+    pub async fn at(url: &str, key: &str) -> Result<Self> {
+        let service = operator::connect(url, key).await?;
         Ok(Self {
             users: UsersClient::new(service.clone()),
             tokens: TokensClient::new(service.clone()),
+            groups: GroupsClient::new(service.clone()),
             cluster: ClusterClient::new(service),
         })
     }
@@ -61,6 +74,22 @@ impl Operator {
         let mut calls = calls.buffer_unordered(at_once);
         while let Some(person) = calls.next().await {
             made(person?);
+        }
+        Ok(())
+    }
+
+    /// A group of which all of these are members, the first one its owner.
+    pub async fn group(&self, id: &str, users: &[String]) -> Result<()> {
+        let member = |user: &String| Member { user: user.clone(), ..Member::default() };
+        let mut members = users.iter().map(member);
+        let first = members.next().context("a group has an owner")?;
+        let group = Some(Group { id: id.to_owned(), ..Group::default() });
+        let made = CreateGroupRequest { group, members: vec![Member { role: Role::Owner.into(), ..first }] };
+        self.groups.clone().create_group(made).await.context("making a group")?;
+        let others: Vec<_> = members.collect();
+        for members in others.chunks(MEMBERS_AT_ONCE).map(<[Member]>::to_vec) {
+            let request = AddMembersRequest { group: id.to_owned(), members, ..AddMembersRequest::default() };
+            self.groups.clone().add_members(request).await.context("adding members")?;
         }
         Ok(())
     }

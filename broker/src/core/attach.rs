@@ -7,7 +7,7 @@ use tidings_proto::mailbox::v1::{
 use tidings_proto::shard::stream_id;
 
 use super::keys::{self, MailboxId};
-use super::limits::{DEVICES, EPHEMERAL_SLOTS, FIRST_EPHEMERAL_SLOT};
+use super::limits::{DEFAULT_DEVICES, DEVICES, EPHEMERAL_SLOTS, FIRST_EPHEMERAL_SLOT};
 use super::records::{self, CoreError};
 use super::{Applying, Reply, refused};
 
@@ -28,8 +28,8 @@ pub struct AttachedDevice {
     pub unknown: Option<(u64, u64)>,
     /// Rises with every attachment in the shard: of two sessions of one device the one with the higher number is newer.
     pub attached: u64,
-    /// The slot of the device that lost its place to this one.
-    pub evicted_slot: Option<u32>,
+    /// The slots of devices that lost their places to this one.
+    pub evicted_slots: Vec<u32>,
 }
 
 /// A named device that comes, with what counts of what it brings.
@@ -40,6 +40,9 @@ struct Arrival {
     cursor: Option<u64>,
     attached: u64,
     nonce: u64,
+    /// How many devices the user may have.
+    limit: usize,
+    withholds: bool,
 }
 
 impl Applying<'_> {
@@ -63,7 +66,16 @@ impl Applying<'_> {
             return self.attach_ephemeral(&mailbox, record, stream, shard.count);
         }
         let cursor = attach.cursor.filter(|_| resumes);
-        let arrival = Arrival { device: attach.device, stream, cursor, attached: shard.count, nonce: attach.nonce };
+        let limit = if attach.max_devices == 0 { DEFAULT_DEVICES } else { attach.max_devices.min(DEVICES) } as usize;
+        let arrival = Arrival {
+            device: attach.device,
+            stream,
+            cursor,
+            attached: shard.count,
+            nonce: attach.nonce,
+            limit,
+            withholds: attach.withholds_delivered,
+        };
         self.attach_named(&mailbox, record, arrival)
     }
 
@@ -80,11 +92,11 @@ impl Applying<'_> {
         mut record: MailboxRecord,
         arrival: Arrival,
     ) -> Result<Reply, CoreError> {
-        let Arrival { device, stream, cursor, attached, nonce } = arrival;
+        let Arrival { device, stream, cursor, attached, nonce, limit, withholds } = arrival;
         let mut devices = self.devices(mailbox)?;
         let client_cursor = cursor.map(|cursor| cursor.min(record.last_seq));
         let new_stream = stream_id(attached, self.core.shard);
-        let mut evicted_slot = None;
+        let evicted_slots = make_room(&mut devices, &device, limit);
         let (slot, known_to) = match devices.devices.iter_mut().find(|known| known.device == device) {
             Some(known) => {
                 if known.stream != stream {
@@ -94,7 +106,6 @@ impl Applying<'_> {
                 (known.slot, client_cursor.unwrap_or(known.cursor))
             }
             None => {
-                evicted_slot = make_room(&mut devices);
                 let known_to = client_cursor.unwrap_or(record.trimmed_to);
                 let cursor = record.trimmed_to;
                 let device = DeviceRecord { slot: 0, device, stream: new_stream, cursor, attached, nonce };
@@ -105,7 +116,7 @@ impl Applying<'_> {
         record.devices = u32::try_from(devices.devices.len()).unwrap_or(DEVICES);
         let unknown = unknown_range(&record, known_to);
         let cursor = known_to.max(record.trimmed_to);
-        let recorded_cursor = self.advance(mailbox, &mut record, &mut devices, slot, cursor)?;
+        let recorded_cursor = self.advance(mailbox, &mut record, &mut devices, slot, cursor, withholds)?;
         let stream = device_in(&mut devices, slot)?.stream;
         self.save_devices(mailbox, &devices);
         self.save_mailbox(mailbox, &record);
@@ -118,7 +129,7 @@ impl Applying<'_> {
             tail: record.last_seq,
             unknown,
             attached,
-            evicted_slot,
+            evicted_slots,
         }))
     }
 
@@ -153,18 +164,19 @@ impl Applying<'_> {
             tail: record.last_seq,
             unknown: None,
             attached,
-            evicted_slot: None,
+            evicted_slots: Vec::new(),
         }))
     }
 }
 
-/// Takes the place of the device that attached longest ago, when there is no free one.
-fn make_room(devices: &mut DevicesRecord) -> Option<u32> {
-    if devices.devices.len() < DEVICES as usize {
-        return None;
-    }
-    let (place, _) = devices.devices.iter().enumerate().min_by_key(|(_, device)| device.attached)?;
-    Some(devices.devices.remove(place).slot)
+/// Leaves a place for a device that comes: those that attached longest ago lose theirs, as many as there are too many.
+fn make_room(devices: &mut DevicesRecord, arriving: &str, limit: usize) -> Vec<u32> {
+    let mut others: Vec<_> = devices.devices.iter().filter(|device| device.device != arriving).collect();
+    others.sort_by_key(|device| device.attached);
+    let too_many = (others.len() + 1).saturating_sub(limit);
+    let evicted: Vec<_> = others[..too_many.min(others.len())].iter().map(|device| device.slot).collect();
+    devices.devices.retain(|device| !evicted.contains(&device.slot));
+    evicted
 }
 
 /// Adds a device in a slot that is free.

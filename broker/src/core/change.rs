@@ -12,7 +12,7 @@ use super::channel::Owed;
 use super::entry::{self, Entry};
 use super::history::Kept;
 use super::keys::MailboxId;
-use super::limits::{EMOJI_BYTES, REACTIONS};
+use super::limits::{EMOJI_BYTES, REACTIONS, REACTIONS_OF_ALL};
 use super::records::CoreError;
 
 impl Applying<'_> {
@@ -34,10 +34,14 @@ impl Applying<'_> {
             from: append.from.clone(),
             to: append.to.clone(),
             at_ms: self.context.now_ms,
+            group: String::new(),
+            group_seq: 0,
+            of_group_seq: 0,
             ..change
         };
         let message = message_of(&kept)?;
-        if let Err(code) = may_change(&message, &change, append.change_window_ms) {
+        let rights = Rights { window_ms: append.change_window_ms, manages: false };
+        if let Err(code) = may_change(&message, &change, rights) {
             return Ok(Err(code));
         }
         self.change_kept(mailbox, record, &mut kept, &change)?;
@@ -84,11 +88,21 @@ pub fn is_valid(change: &Change) -> bool {
     names_a_message && says_what
 }
 
+/// What somebody may change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rights {
+    /// How long after a message its sender may edit, recall and wipe it.
+    pub window_ms: u64,
+    /// Messages of others may be recalled and wiped, whenever they were sent.
+    pub manages: bool,
+}
+
 /// Whether a change may be made by whoever makes it, when it does.
-fn may_change(message: &Message, change: &Change, window_ms: u64) -> Result<(), ErrorCode> {
+pub(super) fn may_change(message: &Message, change: &Change, rights: Rights) -> Result<(), ErrorCode> {
     let is_gone = message.recalled_at_ms != 0 || message.wiped_at_ms != 0;
     match change.kind() {
         Kind::Unspecified | Kind::Disappears => Err(ErrorCode::InvalidArgument),
+        Kind::Recall | Kind::Wipe if rights.manages && message.from != change.from => Ok(()),
         Kind::Edit | Kind::Recall | Kind::Wipe => {
             if message.from != change.from {
                 return Err(ErrorCode::PermissionDenied);
@@ -96,14 +110,15 @@ fn may_change(message: &Message, change: &Change, window_ms: u64) -> Result<(), 
             if is_gone && change.kind() == Kind::Edit {
                 return Err(ErrorCode::NotFound);
             }
-            let window_ms = i64::try_from(window_ms).unwrap_or(i64::MAX);
+            let window_ms = i64::try_from(rights.window_ms).unwrap_or(i64::MAX);
             let is_late = change.at_ms > message.sent_at_ms.saturating_add(window_ms);
             if is_late { Err(ErrorCode::TooLate) } else { Ok(()) }
         }
         Kind::React if is_gone && !change.off => Err(ErrorCode::NotFound),
         Kind::React => {
             let own = message.reactions.iter().filter(|reaction| reaction.from == change.from).count();
-            if !change.off && own >= REACTIONS { Err(ErrorCode::FailedPrecondition) } else { Ok(()) }
+            let is_full = own >= REACTIONS || message.reactions.len() >= REACTIONS_OF_ALL;
+            if !change.off && is_full { Err(ErrorCode::FailedPrecondition) } else { Ok(()) }
         }
         Kind::Pin => Ok(()),
     }
@@ -126,6 +141,8 @@ pub fn changed(mut message: Message, change: &Change) -> Message {
             message.content = None;
             message.wiped_at_ms = change.at_ms;
         }
+        // Each side is told of both in its own order: what was taken back has no reactions in either.
+        Kind::React if message.recalled_at_ms != 0 => {}
         Kind::React => {
             let is_it = |other: &Reaction| other.from == change.from && other.emoji == change.emoji;
             if change.off {

@@ -5,8 +5,8 @@
 use bytes::Bytes;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{
-    ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, Copy, GroupItem, MailboxRecord,
-    channel_item,
+    ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, Copy, GroupItem, GroupReceipt,
+    MailboxRecord, channel_item,
 };
 use tidings_proto::message::v1::{Envelope, Failure, Receipt, envelope};
 use tidings_proto::shard::shard_of;
@@ -30,6 +30,7 @@ pub(super) enum Owed {
 enum Arrived {
     Owed(MailboxId, Owed),
     Group(GroupName, GroupItem),
+    GroupReceipts(GroupName, Vec<GroupReceipt>),
 }
 
 impl Applying<'_> {
@@ -125,6 +126,7 @@ impl Applying<'_> {
             match item {
                 Arrived::Owed(mailbox, owed) => self.receive_here(&mailbox, owed)?,
                 Arrived::Group(group, item) => self.take_group_item(&group, item)?,
+                Arrived::GroupReceipts(group, receipts) => self.take_group_receipts(&group, receipts)?,
             }
         }
         came.last_seq = deliver.last_seq;
@@ -140,8 +142,16 @@ impl Applying<'_> {
                 let name = GroupName::new(&item.app, &group.group)?;
                 let put = group.put.iter().map(|member| member.user.as_str());
                 let mut named = put.chain(group.removed.iter().chain(&group.some).map(String::as_str));
-                let is_valid = group.group_seq != 0 && named.all(keys::is_id) && peek(group.body.get(1..)?).is_ok();
+                let peeks = |body: &Bytes| body.get(1..).is_some_and(|body| peek(body).is_ok());
+                let is_whole = peeks(&group.body) && (!group.is_edit || peeks(&group.changed_body));
+                let is_valid = group.group_seq != 0 && named.all(keys::is_id) && is_whole;
                 return (is_valid && shard(&group.group) == source).then_some(Arrived::Group(name, group));
+            }
+            channel_item::Item::GroupReceipts(told) => {
+                let name = GroupName::new(&item.app, &told.group)?;
+                let lives_there = |receipt: &GroupReceipt| keys::is_id(&receipt.user) && shard(&receipt.user) == source;
+                let is_valid = shard(&told.group) == self.core.shard && told.receipts.iter().all(lives_there);
+                return is_valid.then_some(Arrived::GroupReceipts(name, told.receipts));
             }
             channel_item::Item::Receipt(receipt) => Owed::Receipt(receipt),
             channel_item::Item::Failure(failure) => Owed::Failure(failure),

@@ -1,6 +1,8 @@
 //! `MoveCursor`: a device has everything up to a number. The first device to pass an entry makes it delivered, and its
 //! sender is told; an entry goes when every device has passed it, or when it was kept for a lagging device long enough.
 
+use std::collections::BTreeMap;
+
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{DevicesRecord, MailboxRecord, MoveCursor};
 use tidings_proto::message::v1::{Receipt, disappearance::Start, receipt};
@@ -9,7 +11,7 @@ use super::append::wants_delivered;
 use super::attach::device_in;
 use super::channel::Owed;
 use super::envelope::Peeked;
-use super::keys::{self, MailboxId};
+use super::keys::{self, GroupName, MailboxId};
 use super::limits::{PAGE, PASSED_PER_COMMAND, REMOVED_PER_COMMAND, RETAINED_BYTES, RETAINED_ENTRIES, RETAINED_MS};
 use super::mailbox::subtract;
 use super::records::CoreError;
@@ -40,14 +42,15 @@ impl Applying<'_> {
             }
             Some(_) => {}
         }
-        let cursor = self.advance(&mailbox, &mut record, &mut devices, moved.slot, moved.cursor)?;
+        let cursor =
+            self.advance(&mailbox, &mut record, &mut devices, moved.slot, moved.cursor, moved.withholds_delivered)?;
         self.save_devices(&mailbox, &devices);
         self.save_mailbox(&mailbox, &record);
         Ok(Reply::CursorMoved { cursor })
     }
 
     /// Moves a device's cursor forward, up to `to` or as far as one command goes, and does what follows from it. Answers
-    /// where it stands. The caller saves both records.
+    /// where it stands. Where the user `withholds` receipts, senders to groups are not told. The caller saves both records.
     pub(super) fn advance(
         &mut self,
         mailbox: &MailboxId,
@@ -55,6 +58,7 @@ impl Applying<'_> {
         devices: &mut DevicesRecord,
         slot: u32,
         to: u64,
+        withholds: bool,
     ) -> Result<u64, CoreError> {
         let reachable = record.delivered_to.saturating_add(PASSED_PER_COMMAND);
         let to = to.min(record.last_seq).min(reachable);
@@ -62,7 +66,7 @@ impl Applying<'_> {
         device.cursor = device.cursor.max(to);
         let cursor = device.cursor;
         if cursor > record.delivered_to {
-            self.pass(mailbox, record, devices, cursor)?;
+            self.pass(mailbox, record, devices, cursor, withholds)?;
         }
         self.remove_passed(mailbox, record, devices)?;
         Ok(cursor)
@@ -75,12 +79,14 @@ impl Applying<'_> {
         record: &mut MailboxRecord,
         devices: &DevicesRecord,
         cursor: u64,
+        withholds: bool,
     ) -> Result<(), CoreError> {
         let everyone_has = lowest_cursor(devices);
         // Entries that some device still waits for stand before these: then these wait their turn to be removed.
         let nothing_retained = record.retained_entries == 0;
         let mut passed: Vec<Passed> = Vec::new();
         let mut disappearing = Vec::new();
+        let mut in_groups: BTreeMap<String, u64> = BTreeMap::new();
         let mut first = record.delivered_to + 1;
         loop {
             let page = self.entries(mailbox, first, cursor, PAGE)?;
@@ -106,6 +112,13 @@ impl Applying<'_> {
                         }
                     }
                 }
+                if let Peeked::Group(pointer) = peeked
+                    && pointer.wants_receipts
+                    && !withholds
+                {
+                    // Places of a group rise.
+                    in_groups.insert(pointer.group.clone(), pointer.group_seq);
+                }
                 if nothing_retained && *seq <= everyone_has {
                     self.remove_entry(mailbox, *seq, entry)?;
                 } else {
@@ -124,6 +137,11 @@ impl Applying<'_> {
         }
         for (stream, seq) in disappearing {
             self.begin_to_disappear(mailbox, record, stream, seq)?;
+        }
+        for (group, group_seq) in in_groups {
+            let group = GroupName::new(mailbox.app(), &group);
+            let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
+            self.note_group_receipt(&group, mailbox.user(), group_seq, 0)?;
         }
         for one in passed {
             let receipt = Receipt {

@@ -125,7 +125,7 @@ fn open_pointer<P: prost::Message + Default>(stored: &Bytes) -> Result<P, CoreEr
 pub fn resolve(pointer: EntryPointer, record: HistoryRecord) -> Result<Bytes, CoreError> {
     match decode(&pointer.head)? {
         envelope::Event::Change(change) => {
-            let content = content_of(&record)?;
+            let content = content_of(&record.envelope)?;
             let event = envelope::Event::Change(Change { content, ..change });
             Ok(Envelope { event: Some(event) }.encode_to_vec().into())
         }
@@ -133,8 +133,28 @@ pub fn resolve(pointer: EntryPointer, record: HistoryRecord) -> Result<Bytes, Co
     }
 }
 
-fn content_of(record: &HistoryRecord) -> Result<Option<Content>, CoreError> {
-    match decode(&record.envelope)? {
+/// The envelope of what stands at a place of a group, of an edit with the content that its message has now. `read` answers
+/// a body as it is stored; `None` when the message is gone.
+pub fn resolve_in_group<E: From<CoreError>>(
+    envelope: Bytes,
+    read: impl FnOnce(u64) -> Result<Option<Bytes>, E>,
+) -> Result<Option<Bytes>, E> {
+    if !matches!(peek(&envelope)?, Peeked::Change { .. }) {
+        return Ok(Some(envelope));
+    }
+    match decode(&envelope)? {
+        envelope::Event::Change(change) if change.kind() == change::Kind::Edit => {
+            let Some(of) = read(change.of_group_seq)? else { return Ok(None) };
+            let content = content_of(&records::open_bytes("group body", of)?)?;
+            let event = envelope::Event::Change(Change { content, ..change });
+            Ok(Some(Envelope { event: Some(event) }.encode_to_vec().into()))
+        }
+        _ => Ok(Some(envelope)),
+    }
+}
+
+fn content_of(envelope: &Bytes) -> Result<Option<Content>, CoreError> {
+    match decode(envelope)? {
         envelope::Event::Message(message) => Ok(message.content),
         _ => Ok(None),
     }
@@ -155,7 +175,14 @@ mod tests {
     #[test]
     fn golden_pointers() {
         let group = "team".to_owned();
-        let pointer = GroupPointer { group, group_seq: 300, at_ms: 4, expires_at_ms: 5, is_message: true };
+        let pointer = GroupPointer {
+            group,
+            group_seq: 300,
+            at_ms: 4,
+            expires_at_ms: 5,
+            is_message: true,
+            ..GroupPointer::default()
+        };
         let entry = Entry::of_group(&pointer, Bytes::from_static(b"body"));
         assert_eq!(&entry.stored[..], b"\x03\x0a\x04team\x10\xac\x02\x18\x04\x20\x05\x28\x01");
         assert_eq!(Stored::open(entry.stored), Ok((Stored::Group(pointer), 16)));

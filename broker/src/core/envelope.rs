@@ -140,6 +140,10 @@ pub enum Peeked<'a> {
     Message(MessageHead<'a>),
     /// An entry that points to a place of a group's order.
     Group(&'a GroupPointer),
+    /// Of an earlier message.
+    Change {
+        at_ms: i64,
+    },
     /// Anything else, also what a newer version puts here.
     Event {
         at_ms: i64,
@@ -152,7 +156,7 @@ impl Peeked<'_> {
         match self {
             Self::Message(head) => head.expires_at_ms,
             Self::Group(pointer) => pointer.expires_at_ms,
-            Self::Event { .. } => 0,
+            Self::Change { .. } | Self::Event { .. } => 0,
         }
     }
 
@@ -161,7 +165,7 @@ impl Peeked<'_> {
         match self {
             Self::Message(head) => head.sent_at_ms,
             Self::Group(pointer) => pointer.at_ms,
-            Self::Event { at_ms } => *at_ms,
+            Self::Change { at_ms } | Self::Event { at_ms } => *at_ms,
         }
     }
 }
@@ -176,7 +180,9 @@ fn peek_envelope(mut envelope: &[u8]) -> Option<Peeked<'_>> {
         (field::ENVELOPE_MESSAGE, Value::Bytes(message)) => peek_message(message).map(Peeked::Message),
         (field::ENVELOPE_RECEIPT, Value::Bytes(receipt)) => peek_event(receipt, field::RECEIPT_AT_MS),
         (field::ENVELOPE_FAILURE, Value::Bytes(failure)) => peek_event(failure, field::FAILURE_AT_MS),
-        (field::ENVELOPE_CHANGE, Value::Bytes(change)) => peek_event(change, field::CHANGE_AT_MS),
+        (field::ENVELOPE_CHANGE, Value::Bytes(change)) => {
+            Some(Peeked::Change { at_ms: peek_at(change, field::CHANGE_AT_MS)? })
+        }
         (field::ENVELOPE_GROUP_EVENT, Value::Bytes(event)) => peek_event(event, field::GROUP_EVENT_AT_MS),
         (field::ENVELOPE_CONVERSATION_UPDATE, Value::Bytes(update)) => {
             peek_event(update, field::CONVERSATION_UPDATE_AT_MS)
@@ -186,7 +192,11 @@ fn peek_envelope(mut envelope: &[u8]) -> Option<Peeked<'_>> {
     }
 }
 
-fn peek_event(mut event: &[u8], at_field: u32) -> Option<Peeked<'_>> {
+fn peek_event(event: &[u8], at_field: u32) -> Option<Peeked<'_>> {
+    Some(Peeked::Event { at_ms: peek_at(event, at_field)? })
+}
+
+fn peek_at(mut event: &[u8], at_field: u32) -> Option<i64> {
     let mut at_ms = 0;
     while !event.is_empty() {
         match next_field(&mut event)? {
@@ -194,7 +204,7 @@ fn peek_event(mut event: &[u8], at_field: u32) -> Option<Peeked<'_>> {
             _ => {}
         }
     }
-    Some(Peeked::Event { at_ms })
+    Some(at_ms)
 }
 
 fn peek_message(mut message: &[u8]) -> Option<MessageHead<'_>> {
@@ -322,7 +332,7 @@ mod tests {
 
     #[test]
     fn events_are_told_from_messages() {
-        let peeked = |event| peek_at(&Envelope { event: Some(event) }.encode_to_vec());
+        let peeked = |event| at_of(&Envelope { event: Some(event) }.encode_to_vec());
         let receipt = Receipt { up_to_seq: 3, at_ms: 4, ..Receipt::default() };
         assert_eq!(peeked(envelope::Event::Receipt(receipt)), 4);
         let failure = Failure { at_ms: 5, to: "bob".to_owned(), ..Failure::default() };
@@ -336,9 +346,9 @@ mod tests {
         assert!(peek(&[]).is_err());
     }
 
-    fn peek_at(envelope: &[u8]) -> i64 {
+    fn at_of(envelope: &[u8]) -> i64 {
         match peek(envelope).unwrap() {
-            Peeked::Event { at_ms } => at_ms,
+            Peeked::Change { at_ms } | Peeked::Event { at_ms } => at_ms,
             other => panic!("{other:?}"),
         }
     }

@@ -8,30 +8,42 @@
 //! - [`fan_out`]: from the home to the shards of the members
 //! - [`expansion`]: from a shard to the mailboxes of the members in it
 //! - [`bodies`]: stored once, for as long as something refers to them
+//! - [`receipts`]: who has a message, and who read it
+//! - [`timeline`]: what the home keeps of messages, and changes of them
 
 pub mod append;
 pub mod bodies;
 pub mod expansion;
 pub mod fan_out;
 pub mod membership;
+pub mod receipts;
+pub mod timeline;
 
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod receipts_tests;
+#[cfg(test)]
 mod scenarios;
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
+mod timeline_tests;
 
 use tidings_proto::Permissions;
 use tidings_proto::group::v1::{Group, Member};
 use tidings_proto::mailbox::v1::{GroupMember, GroupMemberRecord};
 
 /// What a member may do, where the group lets plain members do this.
-fn permissions(member: &GroupMemberRecord, of_members: u32) -> Permissions {
+pub fn permissions(member: &GroupMemberRecord, of_members: u32) -> Permissions {
     let group = Group { member_permissions: Some(of_members), ..Group::default() };
     let role = i32::try_from(member.role).unwrap_or(0);
     let member = Member { role, allow: member.allow, deny: member.deny, ..Member::default() };
     Permissions::of_member(&group, &member)
 }
 
-fn record_of(member: &GroupMember) -> GroupMemberRecord {
-    GroupMemberRecord { role: member.role, allow: member.allow, deny: member.deny }
+/// A member as it is stored: of a known one it stays where it joined.
+fn record_of(member: &GroupMember, known: Option<GroupMemberRecord>, place: u64) -> GroupMemberRecord {
+    let known = known.unwrap_or(GroupMemberRecord { joined_at: place, ..GroupMemberRecord::default() });
+    GroupMemberRecord { role: member.role, allow: member.allow, deny: member.deny, ..known }
 }

@@ -10,6 +10,7 @@ use tidings_proto::message::v1::{
     Block, Change, Content, Conversation, Message, MessageId, MessageState, change::Kind, envelope,
 };
 
+use super::change::changed;
 use super::limits::{REACTIONS, RETENTION_PAUSE_MS};
 use super::locate::locate;
 use super::scenarios::users_of_two_shards;
@@ -254,6 +255,16 @@ fn changes_have_a_window_and_an_author() {
     accepted(shard.append(change("bob", &alice, "alice", 3, 1, Kind::Pin)));
     assert!(shard.history("bob", "alice")[0].pinned);
     assert_eq!(shard.append(change("bob", &alice, "alice", 4, 99, Kind::Edit)), Reply::Refused(ErrorCode::NotFound));
+}
+
+#[test]
+fn a_message_that_was_taken_back_has_no_reactions_whichever_came_first() {
+    let of_kind = |kind: Kind| Change { kind: kind.into(), emoji: "+".to_owned(), at_ms: 1, ..Change::default() };
+    let (recall, react) = (of_kind(Kind::Recall), of_kind(Kind::React));
+    let either_way = [[&recall, &react], [&react, &recall]]
+        .map(|[first, second]| changed(changed(Message::default(), first), second));
+    assert_eq!(either_way[0], either_way[1]);
+    assert!(either_way[0].reactions.is_empty() && either_way[0].recalled_at_ms == 1);
 }
 
 #[test]

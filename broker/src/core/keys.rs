@@ -1,11 +1,17 @@
 //! Every kind of key in a shard's state: one byte each, ordered by it, numbers big-endian, never used again for something
 //! else. Texts end with a zero byte, which no id contains, so that no key is the beginning of another of its kind.
 
+mod receipts;
+mod timeline;
+
 use bytes::Bytes;
 use tidings_proto::ids::MAX_ID_BYTES;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::limits::WORD_BYTES;
+
+pub use receipts::{all_group_receipts, group_receipt, group_receipt_of};
+pub use timeline::{due_group_message, group_due, group_due_before, group_place, group_timeline, timeline_place};
 
 const SHARD: u8 = 0x01;
 const MAILBOX: u8 = 0x02;
@@ -35,7 +41,12 @@ const LOCAL_GROUP: u8 = 0x26;
 const LOCAL_MEMBER: u8 = 0x27;
 const LOCAL_ITEM: u8 = 0x28;
 const EXPANDING: u8 = 0x29;
+const GROUP_TIMELINE: u8 = 0x2a;
+const GROUP_PLACE: u8 = 0x2b;
+const GROUP_DUE: u8 = 0x2c;
+const GROUP_RECEIPT: u8 = 0x2d;
 const POSTED: u8 = 0x40;
+const GROUP_POSTED: u8 = 0x41;
 
 /// The longest key: that by which a message of the longest ids is found.
 pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + WORD_BYTES + 1 + 8 + MAX_ID_BYTES + 1 + 8;
@@ -480,6 +491,11 @@ fn users_after(kind: u8, group: &GroupName, after: &str) -> (Vec<u8>, Vec<u8>) {
 /// What backends sent to a mailbox last.
 pub fn posted(mailbox: &MailboxId) -> Vec<u8> {
     key(POSTED, &[&mailbox.0])
+}
+
+/// What backends sent to a group last.
+pub fn group_posted(group: &GroupName) -> Vec<u8> {
+    key(GROUP_POSTED, &[group.bytes()])
 }
 
 /// Times before 1970 sort as 1970.

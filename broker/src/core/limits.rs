@@ -15,8 +15,10 @@ pub const RETAINED_BYTES: u64 = 256 * 1024 * 1024;
 /// How long entries are kept for devices that lag: 30 days.
 pub const RETAINED_MS: i64 = 30 * 24 * 3600 * 1000;
 
-/// Named devices of a user; their slots are 0 to 7.
-pub const DEVICES: u32 = 8;
+/// Named devices of a user when the command names no limit.
+pub const DEFAULT_DEVICES: u32 = 8;
+/// Named devices of a user, at most; their slots are 0 to 63.
+pub const DEVICES: u32 = 64;
 /// The first slot of sessions that only send.
 pub const FIRST_EPHEMERAL_SLOT: u32 = 64;
 /// Slots of sessions that only send, given out in a ring: 64 to 127.
@@ -66,5 +68,15 @@ pub const USERS_PER_UPDATE: usize = 1000;
 /// What may wait in the channel to a shard, or for the members in one, before messages to a group with members there are
 /// refused with OVERLOADED.
 pub const GROUP_BACKLOG: u64 = 100_000;
+/// Bytes of messages in a group's history; beyond it messages are delivered and not kept.
+pub const GROUP_HISTORY_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+/// Reactions to one message, of all users together; one more is refused.
+pub const REACTIONS_OF_ALL: usize = 256;
+/// Members of a group up to which it is known who has a message, and who read it.
+pub const GROUP_RECEIPT_MEMBERS: u64 = 1_000;
+/// Members whose receipts one command tells to the homes of groups; the rest takes further commands.
+pub const GROUP_RECEIPTS_PER_COMMAND: usize = 1024;
+/// Members of a group up to which they are told what the others do.
+pub const GROUP_ACTIVITY_MEMBERS: u64 = 1_000;
 /// Members of a hunt group that are looked at to find whose turn it is.
 pub const HUNTED_PER_COMMAND: usize = 256;

@@ -1,14 +1,15 @@
-//! `PostMessage`: a backend's message enters a mailbox, once for each request (promise 2). Under each name that backends
-//! send in, the mailbox gives them a stream and counts in it: such a message is named, ordered and read like any other.
+//! `PostMessage`: a backend's message enters a mailbox, or a group's order, once for each request (promise 2). Under each name
+//! that backends send in, the recipient gives them a stream and counts in it: such a message is named, ordered and read like any
+//! other.
 
-use bytes::Bytes;
 use tidings_proto::ErrorCode;
 use tidings_proto::ids::MAX_ID_BYTES;
 use tidings_proto::mailbox::v1::{AppendMessage, PostMessage, Posted, PostedRecord, ShardRecord};
 use tidings_proto::message::v1::{MessageId, ReceiptRequest};
 use tidings_proto::shard::stream_id;
 
-use super::keys::{self, MailboxId};
+use super::group::append::Speaker;
+use super::keys::{self, GroupName, MailboxId};
 use super::limits::{BACKEND_SLOT, POSTED};
 use super::records::{self, CoreError};
 use super::{Applying, Reply, refused};
@@ -18,15 +19,13 @@ const _: () = assert!(SLOT as u32 == BACKEND_SLOT, "the slot is one byte");
 
 impl Applying<'_> {
     pub(super) fn post_message(&mut self, post: PostMessage) -> Result<Reply, CoreError> {
-        let PostMessage { message, request_id } = post;
+        let PostMessage { message, request_id, to_group, by_system } = post;
         let Some(message) = message else { return refused(ErrorCode::InvalidArgument) };
-        let Some(mailbox) = MailboxId::new(&message.app, &message.to) else {
-            return refused(ErrorCode::InvalidArgument);
-        };
+        let Some(to) = Recipient::new(&message, to_group) else { return refused(ErrorCode::InvalidArgument) };
         if !keys::is_id(&message.from) || request_id.len() > MAX_ID_BYTES {
             return refused(ErrorCode::InvalidArgument);
         }
-        let mut record = self.posted(&mailbox)?;
+        let mut record = self.posted(&to.posted())?;
         let same = |known: &&Posted| known.from == message.from && known.request_id == request_id;
         if !request_id.is_empty()
             && let Some(known) = record.posted.iter().find(same)
@@ -37,7 +36,7 @@ impl Applying<'_> {
 
         let (from, mut shard): (_, ShardRecord) =
             (message.from.clone(), self.load("shard", &keys::shard())?.unwrap_or_default());
-        let id = match self.sender(&keys::sender(&mailbox, &from, SLOT))? {
+        let id = match self.sender(&to.sender(&from))? {
             Some(sender) => MessageId { stream: sender.stream, seq: sender.highest + 1 },
             None => {
                 shard.count += 1;
@@ -53,39 +52,72 @@ impl Applying<'_> {
             receipts: ReceiptRequest::ReceiptsNone.into(),
             ..message
         };
-        let sent_at_ms = match self.append_message(append)? {
+        let appended = match &to {
+            Recipient::User(_) => self.append_message(append)?,
+            Recipient::Group(_) if by_system => self.append_to_group(append, Speaker::System)?,
+            Recipient::Group(_) => self.append_to_group(append, Speaker::Member)?,
+        };
+        let sent_at_ms = match appended {
             Reply::Appended { sent_at_ms, .. } => sent_at_ms,
             refused => return Ok(refused),
         };
         if id.seq == 1 {
             self.store.put(keys::shard(), records::seal(&shard));
         }
-        let entry = self.mailbox(&mailbox)?.map_or(0, |mailbox| mailbox.last_seq);
+        let entry = match &to {
+            Recipient::User(mailbox) => self.mailbox(mailbox)?.map_or(0, |mailbox| mailbox.last_seq),
+            Recipient::Group(_) => 0,
+        };
         let MessageId { stream, seq } = id;
         record.posted.push(Posted { from, request_id, stream, seq, entry, sent_at_ms, expired: false });
         let too_many = record.posted.len().saturating_sub(POSTED);
         record.posted.drain(..too_many);
-        self.save_posted(&mailbox, &record);
+        self.store.put(to.posted(), records::seal(&record));
         Ok(Reply::Posted { id, sent_at_ms, duplicate: false })
     }
 
     /// An entry of a backend went undelivered.
     pub(super) fn note_expired(&mut self, mailbox: &MailboxId, entry: u64) -> Result<(), CoreError> {
-        let mut record = self.posted(mailbox)?;
+        let key = keys::posted(mailbox);
+        let mut record = self.posted(&key)?;
         if let Some(posted) = record.posted.iter_mut().find(|posted| posted.entry == entry) {
             posted.expired = true;
-            self.save_posted(mailbox, &record);
+            self.store.put(key, records::seal(&record));
         }
         Ok(())
     }
 
-    fn posted(&self, mailbox: &MailboxId) -> Result<PostedRecord, CoreError> {
-        Ok(self.load("posted", &keys::posted(mailbox))?.unwrap_or_default())
+    fn posted(&self, key: &[u8]) -> Result<PostedRecord, CoreError> {
+        Ok(self.load("posted", key)?.unwrap_or_default())
+    }
+}
+
+/// Who counts what backends send.
+enum Recipient {
+    User(MailboxId),
+    Group(GroupName),
+}
+
+impl Recipient {
+    fn new(message: &AppendMessage, is_group: bool) -> Option<Self> {
+        match is_group {
+            true => GroupName::new(&message.app, &message.to).map(Self::Group),
+            false => MailboxId::new(&message.app, &message.to).map(Self::User),
+        }
     }
 
-    fn save_posted(&mut self, mailbox: &MailboxId, record: &PostedRecord) {
-        let stored: Bytes = records::seal(record);
-        self.store.put(keys::posted(mailbox), stored);
+    fn posted(&self) -> Vec<u8> {
+        match self {
+            Self::User(mailbox) => keys::posted(mailbox),
+            Self::Group(group) => keys::group_posted(group),
+        }
+    }
+
+    fn sender(&self, from: &str) -> Vec<u8> {
+        match self {
+            Self::User(mailbox) => keys::sender(mailbox, from, SLOT),
+            Self::Group(group) => keys::group_sender(group, from, SLOT),
+        }
     }
 }
 

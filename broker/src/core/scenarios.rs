@@ -7,7 +7,7 @@ use tidings_proto::message::v1::ReceiptRequest;
 use tidings_proto::message::v1::receipt::Kind;
 use tidings_proto::shard::{shard_of, shard_of_stream};
 
-use super::limits::{DEVICES, FIRST_EPHEMERAL_SLOT, PASSED_PER_COMMAND, RETAINED_MS};
+use super::limits::{DEFAULT_DEVICES, FIRST_EPHEMERAL_SLOT, PASSED_PER_COMMAND, RETAINED_MS};
 use super::testing::{APP, Shard, mailbox_of, message};
 use super::{AttachedDevice, Core, CoreError, Effect, Reply, encode, keys};
 use tidings_consensus::{ApplyContext, MemoryStore, StateStore};
@@ -193,11 +193,11 @@ fn what_a_lagging_device_still_has_here_is_delivered_again_without_a_gap() {
 #[test]
 fn the_ninth_device_takes_the_place_of_the_one_away_longest() {
     let mut shard = Shard::alone();
-    let mut devices: Vec<_> = (0..DEVICES).map(|n| shard.attach("bob", &format!("device-{n}"), None)).collect();
+    let mut devices: Vec<_> = (0..DEFAULT_DEVICES).map(|n| shard.attach("bob", &format!("device-{n}"), None)).collect();
     let alice = shard.attach("alice", "phone", None);
     devices[0] = shard.attach("bob", "device-0", resume(&devices[0], 0));
     let ninth = shard.attach("bob", "device-8", None);
-    assert_eq!((ninth.slot, ninth.evicted_slot), (1, Some(1)));
+    assert_eq!((ninth.slot, &ninth.evicted_slots[..]), (1, &[1][..]));
     assert_eq!(shard.ack("bob", &devices[1], 0), Reply::Refused(ErrorCode::StreamSuperseded));
 
     // The evicted one's place among the cursors is free: what all the others have goes.
@@ -211,6 +211,26 @@ fn the_ninth_device_takes_the_place_of_the_one_away_longest() {
     assert!(back.stream > devices[1].stream);
     assert_eq!(back.unknown, Some((1, 1)));
     shard.check(&["alice", "bob"]);
+}
+
+#[test]
+fn a_policy_says_how_many_devices_there_are_also_when_it_says_fewer_than_before() {
+    let mut shard = Shard::alone();
+    let evicted = |shard: &mut Shard, number: u32, max_devices| {
+        let attached = shard.attach_of("bob", &format!("device-{number}"), max_devices);
+        (attached.slot, attached.evicted_slots)
+    };
+    for number in 0..64 {
+        assert_eq!(evicted(&mut shard, number, 64), (number, vec![]));
+    }
+    assert_eq!(evicted(&mut shard, 64, u32::MAX), (0, vec![0]), "there are no more slots, whatever is asked for");
+    // Now three: one that is known stays, with the two that came last.
+    let (slot, gone) = evicted(&mut shard, 5, 3);
+    assert_eq!((slot, gone.len()), (5, 61));
+    assert_eq!(evicted(&mut shard, 63, 3), (63, vec![]));
+    assert_eq!(evicted(&mut shard, 70, 3), (0, vec![0]));
+    shard.check(&["bob"]);
+    assert_eq!(shard.replay().dump(), shard.store.dump());
 }
 
 #[test]

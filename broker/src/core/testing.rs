@@ -56,7 +56,7 @@ pub fn post(from: &str, request_id: &str) -> PostMessage {
         content: Bytes::from_static(b"\x1a\x02hi"),
         ..AppendMessage::default()
     };
-    PostMessage { message: Some(message), request_id: request_id.to_owned() }
+    PostMessage { message: Some(message), request_id: request_id.to_owned(), ..PostMessage::default() }
 }
 
 impl Shard {
@@ -124,13 +124,23 @@ impl Shard {
         }
     }
 
+    /// A new device of a user who may have so many.
+    pub fn attach_of(&mut self, user: &str, device: &str, max_devices: u32) -> AttachedDevice {
+        let (app, user, device) = (APP.to_owned(), user.to_owned(), device.to_owned());
+        match self.apply(Command::AttachDevice(AttachDevice { app, user, device, max_devices, ..Default::default() })) {
+            Reply::Attached(attached) => attached,
+            other => panic!("attach was answered {other:?}"),
+        }
+    }
+
     pub fn append(&mut self, message: AppendMessage) -> Reply {
         self.apply(Command::AppendMessage(message))
     }
 
     pub fn ack(&mut self, user: &str, device: &AttachedDevice, cursor: u64) -> Reply {
         let (slot, stream) = (device.slot, device.stream);
-        self.apply(Command::MoveCursor(MoveCursor { app: APP.to_owned(), user: user.to_owned(), slot, cursor, stream }))
+        let (app, user) = (APP.to_owned(), user.to_owned());
+        self.apply(Command::MoveCursor(MoveCursor { app, user, slot, cursor, stream, ..MoveCursor::default() }))
     }
 
     pub fn read(&mut self, user: &str, from: &str, stream: u64, up_to_seq: u64) -> Reply {
@@ -177,8 +187,11 @@ impl Shard {
                     entry::resolve(pointer, records::open("message", self.store.get(&at).unwrap()).unwrap()).unwrap()
                 }
                 Stored::Group(pointer) => {
-                    let at = keys::group_body(&GroupName::new(APP, &pointer.group).unwrap(), pointer.group_seq);
-                    records::open_bytes("group body", self.store.get(&at).expect("a body that is referred to")).unwrap()
+                    let group = GroupName::new(APP, &pointer.group).unwrap();
+                    let body = |seq| self.store.get(&keys::group_body(&group, seq));
+                    let stored = body(pointer.group_seq).expect("a body that is referred to");
+                    let envelope = records::open_bytes("group body", stored).unwrap();
+                    entry::resolve_in_group(envelope, |seq| Ok::<_, CoreError>(body(seq))).unwrap().unwrap()
                 }
             };
             (keys::entry_seq(&key).unwrap(), Envelope::decode(envelope).unwrap())

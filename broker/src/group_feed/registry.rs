@@ -1,6 +1,7 @@
 //! What a broker asks the control plane about groups.
 
 use tidings_node::control_plane::ControlPlaneNodes;
+use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::directory_client::DirectoryClient;
 use tidings_proto::cluster::v1::groups_client::GroupsClient;
 use tidings_proto::cluster::v1::{
@@ -8,6 +9,9 @@ use tidings_proto::cluster::v1::{
     ListGroupsOfShardResponse, WatchRequest, WatchResponse,
 };
 use tonic::{Status, Streaming};
+
+use super::news::GroupNews;
+use crate::core::GroupName;
 
 /// A shard map of 4,096 shards fits.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -43,8 +47,18 @@ impl GroupRegistry {
         self.0.ask(|channel| async move { GroupsClient::new(channel).list_groups_of_shard(request).await }).await
     }
 
-    /// A group, and one user as a member of it.
-    pub async fn group(&self, request: GetGroupRequest) -> Result<GetGroupResponse, Status> {
-        self.0.ask(|channel| async move { GroupsClient::new(channel).get_group(request).await }).await
+    /// What is told to a user of whom a group's home does not know that it is a member. It may have joined a moment ago: the
+    /// registry knows, and the home will in a moment. Whoever was told of joining is not told otherwise by a home that lags,
+    /// but asked to try again (UNAVAILABLE). Without the control plane the home's word stands.
+    pub async fn code_for_stranger(&self, news: &GroupNews, group: GroupName, user: String) -> ErrorCode {
+        let request = GetGroupRequest { app: group.app().to_owned(), group: group.group().to_owned(), user };
+        let call = |channel| async move { GroupsClient::new(channel).get_group(request).await };
+        match self.0.ask(call).await {
+            Ok(GetGroupResponse { group: Some(known), member: Some(_) }) => {
+                news.mark(group, known.revision);
+                ErrorCode::Unavailable
+            }
+            Ok(_) | Err(_) => ErrorCode::NotAMember,
+        }
     }
 }

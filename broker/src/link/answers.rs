@@ -11,7 +11,6 @@ use tidings_consensus::ProposeError;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{Submitted, broker_frame};
 use tidings_proto::client::v1::Durability;
-use tidings_proto::cluster::v1::{GetGroupRequest, GetGroupResponse};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::outbox::Outbox;
@@ -121,24 +120,15 @@ impl Answers {
         }
     }
 
-    /// Somebody who is no member here may have joined a moment ago: the registry knows, and the home will in a moment. A
-    /// sender who was told of joining is not told otherwise by a home that lags, but asked to try again. Beside the other
-    /// answers; `false` where so many are being asked for that the home's word has to do.
+    /// Somebody who is no member here may have joined a moment ago. Beside the other answers; `false` where so many are being
+    /// asked for that the home's word has to do.
     fn asks_the_registry(&self, session: u64, seq: u64, group: GroupName, user: String) -> bool {
         let (Some(registry), Ok(place)) = (self.groups.clone(), self.questions.clone().try_acquire_owned()) else {
             return false;
         };
         let (shard, outbox, metrics) = (self.shard.clone(), self.outbox.clone(), self.metrics.clone());
         tokio::spawn(async move {
-            let (app, id) = (group.app().to_owned(), group.group().to_owned());
-            let code = match registry.group(GetGroupRequest { app, group: id, user }).await {
-                Ok(GetGroupResponse { group: Some(known), member: Some(_) }) => {
-                    shard.news.mark(group, known.revision);
-                    ErrorCode::Unavailable
-                }
-                // Without the control plane the home's word stands.
-                Ok(_) | Err(_) => ErrorCode::NotAMember,
-            };
+            let code = registry.code_for_stranger(&shard.news, group, user).await;
             metrics.refused(code);
             outbox.push(broker_frame::Frame::Submitted(refusal(session, seq, code, 0, 0)));
             drop(place);

@@ -26,6 +26,7 @@ use super::requests::{self, Refusal};
 use crate::core::entry::Entry;
 use crate::core::envelope::MessageHead;
 use crate::core::{GroupName, MailboxId, encode};
+use crate::group_activity;
 use crate::shard::actor::not_watched;
 use crate::shard::session::SessionKey;
 use crate::shard::{Request, ShardHandle, WatchedMailbox};
@@ -175,7 +176,10 @@ impl Reader {
         let key = self.key(ack.session);
         if let Some(shard) = self.context.shards.get(ack.shard) {
             // As above; the client brings its cursor along when it attaches elsewhere.
-            let _ = shard.requests.send(Request::Acknowledge { key, cursor: ack.cursor }).await;
+            let _ = shard
+                .requests
+                .send(Request::Acknowledge { key, cursor: ack.cursor, withholds: ack.withholds_delivered })
+                .await;
         }
     }
 
@@ -203,7 +207,14 @@ impl Reader {
 
     fn ask(&mut self, asked: UserRequest) {
         let (session, id) = (asked.session, asked.request.as_ref().map_or(0, |request| request.id));
-        let mailbox = self.mailbox(asked.shard, &asked.app, &asked.user);
+        let mailbox = match asked.request.as_ref().and_then(requests::group_of) {
+            None => self.mailbox(asked.shard, &asked.app, &asked.user),
+            Some(group) => {
+                let user = MailboxId::new(&asked.app, &asked.user).filter(|_| UserId::new(&asked.user).is_ok());
+                let home = self.mailbox(asked.shard, &asked.app, group);
+                home.and_then(|_| user.ok_or(ErrorCode::InvalidArgument))
+            }
+        };
         let place = self.context.requests.clone().try_acquire_owned();
         let refused = match (mailbox, place) {
             (Ok(mailbox), Ok(place)) => {
@@ -244,8 +255,19 @@ impl Reader {
     /// At most once: what cannot be handed on is dropped.
     fn tell_activity(&self, told: TellActivity) {
         let Some(activity) = told.activity.filter(|activity| activity.data.len() <= MAX_ACTIVITY_BYTES) else { return };
-        let Ok(mailbox) = self.mailbox(told.shard, &told.app, &activity.to) else { return };
+        let to = if activity.group.is_empty() { &activity.to } else { &activity.group };
+        let Ok(mailbox) = self.mailbox(told.shard, &told.app, to) else { return };
         let Some(handle) = self.context.shards.get(told.shard) else { return };
+        if !activity.group.is_empty() {
+            let place = self.context.activities.clone().try_acquire_owned();
+            let (Ok(place), Some(group)) = (place, GroupName::new(&told.app, &activity.group)) else { return };
+            let relay = self.context.relay.clone();
+            tokio::spawn(async move {
+                group_activity::tell(relay, handle, group, activity).await;
+                drop(place);
+            });
+            return;
+        }
         let envelope = Envelope { event: Some(envelope::Event::Activity(activity)) }.encode_to_vec().into();
         // Fails when the shard has more to do than it can, or is closing.
         let _ = handle.requests.try_send(Request::Transient { mailbox, envelope });

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use tidings_consensus::{ProposeError, StateView};
 use tidings_proto::broker::v1::{Request, Response, broker_frame};
-use tidings_proto::client::v1::{self as client, request, response};
+use tidings_proto::client::v1::{self as client, GetGroupReceipts, GetHistory, GroupReadMarked, request, response};
 use tidings_proto::mailbox::v1::{self as mailbox, command::Command};
 use tidings_proto::{ErrorCode, UserId};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::LinkContext;
 use super::outbox::Outbox;
-use crate::core::{MailboxId, Reply, encode};
+use crate::core::{GroupName, MailboxId, Reply, encode};
 use crate::error::{Error, code_of};
 use crate::query;
 use crate::shard::ShardHandle;
@@ -51,7 +51,7 @@ impl Asked {
             (None, _) => Err(Refusal::from(ErrorCode::NotLeader)),
             // Of a newer gateway.
             (_, None) => Err(ErrorCode::InvalidArgument.into()),
-            (Some(shard), Some(request)) => ask(&shard, self.mailbox, request).await,
+            (Some(shard), Some(request)) => ask(&self.context, &shard, self.mailbox, request).await,
         };
         if let Err(refusal) = &outcome {
             self.context.metrics.refused(refusal.code);
@@ -63,6 +63,7 @@ impl Asked {
 
 /// Asks a shard, for the user of a mailbox.
 async fn ask(
+    context: &LinkContext,
     shard: &ShardHandle,
     mailbox: MailboxId,
     request: request::Request,
@@ -70,6 +71,13 @@ async fn ask(
     match request {
         request::Request::ListDevices(_) => {
             read(shard, move |view| query::devices(view, &mailbox)).await.map(response::Response::Devices)
+        }
+        request::Request::GetHistory(asked) if !asked.group.is_empty() => {
+            is_about_one(&asked)?;
+            let group = asked.group.clone();
+            let look =
+                move |view: &StateView, group: &GroupName, user: &str| query::group_history(view, group, user, &asked);
+            ask_home(context, shard, mailbox, &group, look).await.map(response::Response::History)
         }
         request::Request::GetHistory(asked) => {
             is_id(&asked.with)?;
@@ -94,12 +102,56 @@ async fn ask(
                 _ => Err(ErrorCode::Internal.into()),
             }
         }
+        request::Request::GetGroupReceipts(GetGroupReceipts { group, group_seq }) => {
+            let look = move |view: &StateView, group: &GroupName, user: &str| {
+                query::group_receipts(view, group, user, group_seq)
+            };
+            ask_home(context, shard, mailbox, &group, look).await.map(response::Response::GroupReceipts)
+        }
+        request::Request::MarkGroupRead(client::MarkGroupRead { group, group_seq }) => {
+            let (app, user) = (mailbox.app().to_owned(), mailbox.user().to_owned());
+            set(shard, Command::MarkGroupRead(mailbox::MarkGroupRead { app, user, group, group_seq })).await?;
+            Ok(response::Response::GroupReadMarked(GroupReadMarked {}))
+        }
         // Gateways answer it, or the control plane does.
         request::Request::WatchPresence(_)
         | request::Request::ActOnGroup(_)
         | request::Request::GetGroup(_)
         | request::Request::ListMembers(_)
         | request::Request::ListMyGroups(_) => Err(ErrorCode::InvalidArgument.into()),
+    }
+}
+
+/// The group whose home answers a request; none: the shard of the user who asks does.
+pub fn group_of(request: &client::Request) -> Option<&str> {
+    match request.request.as_ref()? {
+        request::Request::GetHistory(asked) => Some(asked.group.as_str()).filter(|group| !group.is_empty()),
+        request::Request::GetGroupReceipts(asked) => Some(&asked.group),
+        _ => None,
+    }
+}
+
+/// A page is of a conversation or of a group.
+fn is_about_one(asked: &GetHistory) -> Result<(), Refusal> {
+    if asked.with.is_empty() { Ok(()) } else { Err(ErrorCode::InvalidArgument.into()) }
+}
+
+/// Reads at the home of a group, for one of its members.
+async fn ask_home<T: Send + 'static>(
+    context: &LinkContext,
+    shard: &ShardHandle,
+    mailbox: MailboxId,
+    group: &str,
+    look: impl FnOnce(&StateView, &GroupName, &str) -> Result<Result<T, ErrorCode>, Error> + Send + 'static,
+) -> Result<T, Refusal> {
+    let group = GroupName::new(mailbox.app(), group).ok_or(ErrorCode::InvalidArgument)?;
+    let (name, user) = (group.clone(), mailbox.user().to_owned());
+    let answer = read(shard, move |view| look(view, &name, mailbox.user())).await?;
+    match (answer, &context.groups) {
+        (Err(ErrorCode::NotAMember), Some(registry)) => {
+            Err(registry.code_for_stranger(&shard.news, group, user).await.into())
+        }
+        (answer, _) => answer.map_err(Refusal::from),
     }
 }
 

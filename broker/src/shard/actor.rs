@@ -89,6 +89,7 @@ pub struct ShardActor {
     running: FuturesUnordered<Pin<Box<dyn Future<Output = Done> + Send>>>,
     reads: Arc<Semaphore>,
     is_expiring: bool,
+    is_telling_receipts: bool,
     is_expanding: bool,
     /// Something more came while that was under way.
     expands_again: bool,
@@ -107,6 +108,7 @@ enum Done {
     LinkHasRoom { outbox: Arc<Outbox> },
     Expired { answer: Option<Result<Reply, ProposeError>> },
     Expanded { answer: Option<Result<Reply, ProposeError>> },
+    ReceiptsTold { answer: Option<Result<Reply, ProposeError>> },
     ReadMarked,
     LastCursorMoved,
 }
@@ -152,6 +154,7 @@ impl ShardActor {
             blocked: HashMap::new(),
             running: FuturesUnordered::new(),
             is_expiring: false,
+            is_telling_receipts: false,
             is_expanding: false,
             expands_again: false,
             lagging: 0,
@@ -245,9 +248,12 @@ impl ShardActor {
         match request {
             Request::Attach { key, outbox, mailbox, attach } => self.attach(key, outbox, mailbox, *attach),
             Request::Detach { key } => self.detach(key),
-            Request::Acknowledge { key, cursor } => self.acknowledge(key, cursor),
+            Request::Acknowledge { key, cursor, withholds } => self.acknowledge(key, cursor, withholds),
             Request::MarkRead { key, outbox, from, id } => self.mark_read(key, outbox, from, id),
             Request::Transient { mailbox, envelope } => self.transient(&mailbox, &envelope),
+            Request::GroupTransient { members, envelope } => {
+                members.iter().for_each(|mailbox| self.transient(mailbox, &envelope));
+            }
             Request::Watch { outbox, users, lease } => self.watch(&outbox, users, lease),
             Request::LinkEnded { link } => self.link_ended(link),
         }
@@ -273,6 +279,7 @@ impl ShardActor {
             }
             Done::Expired { answer } => self.expired(answer),
             Done::Expanded { answer } => self.expanded(answer),
+            Done::ReceiptsTold { answer } => self.group_receipts_told(answer),
             Done::ReadMarked | Done::LastCursorMoved => {}
         }
     }

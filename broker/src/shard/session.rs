@@ -69,6 +69,8 @@ pub struct Session {
     is_recording: bool,
     /// Of what was read last, for a guess at how many entries fit into the window.
     mean_bytes: usize,
+    /// Senders to groups are not told what was delivered.
+    pub withholds: bool,
 }
 
 impl Session {
@@ -105,6 +107,7 @@ impl Session {
             recorded,
             is_recording: false,
             mean_bytes: 512,
+            withholds: false,
         }
     }
 

@@ -129,6 +129,7 @@ impl Gateway {
             window_bytes: 0,
             attached,
             nonce,
+            ..Attach::default()
         };
         self.send([gateway_frame::Frame::Attach(attach)]).await;
         let attached = self
@@ -197,7 +198,7 @@ impl Gateway {
 
     pub async fn ack(&self, session: &Session, cursor: u64) {
         let (session, shard) = (session.number, session.shard);
-        self.send([gateway_frame::Frame::Ack(Ack { session, shard, cursor })]).await;
+        self.send([gateway_frame::Frame::Ack(Ack { session, shard, cursor, ..Ack::default() })]).await;
     }
 
     pub async fn detach(&self, session: &Session) {

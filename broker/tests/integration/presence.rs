@@ -117,7 +117,7 @@ async fn activity_reaches_each_device_that_is_online_and_oversized_is_dropped() 
     let devices = [gateway.attach("bob", "phone", None).await, gateway.attach("bob", "laptop", None).await];
     let tell = |kind: activity::Kind, bytes: usize| {
         let (from, to) = ("alice".to_owned(), "bob".to_owned());
-        let activity = Activity { from, to, kind: kind.into(), data: vec![7; bytes].into() };
+        let activity = Activity { from, to, kind: kind.into(), data: vec![7; bytes].into(), ..Activity::default() };
         let told = TellActivity { shard: 0, app: APP.to_owned(), activity: Some(activity) };
         gateway_frame::Frame::Presence(Presence { presence: Some(presence::Presence::Activity(told)) })
     };

@@ -2,20 +2,22 @@
 
 use prost::Message as _;
 use tidings_node::secret::random_text;
-use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{LocateRequest, PostRequest};
 use tidings_proto::control::v1::messages_server::Messages;
 use tidings_proto::control::v1::{GetMessageStatusRequest, MessageStatus, SendMessageRequest, SentMessage};
 use tidings_proto::mailbox::v1::{AppendMessage, PostMessage};
 use tidings_proto::message::v1::MessageId;
+use tidings_proto::policy::v1::Audience;
+use tidings_proto::registry::v1::GroupRecord;
 use tidings_proto::shard::shard_of;
+use tidings_proto::{EffectivePolicy, ErrorCode};
 use tonic::{Request, Response, Status};
 
 use super::auth::Scope;
 use super::{answer, door, messages};
 use crate::brokers::{self, Said};
 use crate::registry::refusal::Refusal;
-use crate::registry::{cluster, users};
+use crate::registry::{cluster, groups, policies, users};
 use crate::replica::Replica;
 
 /// Bytes of a content, encoded, at most.
@@ -37,25 +39,57 @@ impl MessagesService {
         Self { replica }
     }
 
-    /// Looks for a user here, and for one who is not here yet, at the leader.
-    async fn exists(&self, app: &str, user: &str) -> Result<bool, Status> {
-        let is_known = users::find(&self.replica.recent()?, app, user)?.is_some();
-        Ok(is_known || users::find(&self.replica.current().await?, app, user)?.is_some())
+    /// What a user goes by. Looks for the user here, and for one who is not here yet, at the leader; none: there is none.
+    async fn policy_of(&self, app: &str, user: &str) -> Result<Option<EffectivePolicy>, Status> {
+        let recent = self.replica.recent()?;
+        let found = match users::find(&recent, app, user)? {
+            Some(found) => Some(found),
+            None => users::find(&self.replica.current().await?, app, user)?,
+        };
+        let Some(found) = found else { return Ok(None) };
+        let policy = policies::get_or_default(&self.replica.view(), app, &found.policy)?;
+        Ok(Some(EffectivePolicy::from(&policy)))
     }
 
-    /// The shard of a recipient, who has to be there.
-    async fn shard(&self, app: &str, user: &str) -> Result<u32, Status> {
-        if !self.exists(app, user).await? {
-            return Err(ErrorCode::RecipientUnknown.status(format!("to: there is no user {user:?} in app {app:?}")));
+    /// What the recipient goes by, who has to be there.
+    async fn recipient(&self, app: &str, user: &str) -> Result<EffectivePolicy, Status> {
+        let unknown = || ErrorCode::RecipientUnknown.status(format!("to: there is no user {user:?} in app {app:?}"));
+        self.policy_of(app, user).await?.ok_or_else(unknown)
+    }
+
+    /// The group has to be there.
+    async fn check_group(&self, app: &str, group: &str) -> Result<(), Status> {
+        let is_there = |found: Option<GroupRecord>| found.is_some_and(|record| !record.deleting);
+        if is_there(groups::stored(&self.replica.recent()?, app, group)?)
+            || is_there(groups::stored(&self.replica.current().await?, app, group)?)
+        {
+            return Ok(());
         }
+        Err(Refusal::not_found(format!("group {group:?} in app {app:?}")).into())
+    }
+
+    /// Where a user or a group is at home.
+    fn shard(&self, app: &str, id: &str) -> Result<u32, Status> {
         let settings = cluster::settings(&self.replica.view())?;
         let settings = settings.ok_or_else(|| ErrorCode::Unavailable.status("the cluster is being founded"))?;
-        Ok(shard_of(app, user, settings.shards))
+        Ok(shard_of(app, id, settings.shards))
+    }
+
+    /// A group's home may have yet to hear what the registry has: then it is asked again.
+    fn is_behind(&self, said: ErrorCode, append: &AppendMessage, by_system: bool) -> bool {
+        let view = self.replica.view();
+        let is_member = || matches!(groups::member(&view, &append.app, &append.to, &append.from), Ok(Some(_)));
+        said == ErrorCode::NotAMember && (by_system || is_member())
     }
 
     async fn send(&self, app: String, request: SendMessageRequest) -> Result<SentMessage, Status> {
-        let SendMessageRequest { from, to, content, ttl_ms, request_id, .. } = request;
-        door::user_id("to", &to)?;
+        let SendMessageRequest { from, to, group, content, ttl_ms, request_id, .. } = request;
+        let to_group = !group.is_empty();
+        match to_group {
+            true if !to.is_empty() => return Err(Refusal::invalid("group", "is one recipient, and to another").into()),
+            true => door::groups::group_id("group", &group)?,
+            false => door::user_id("to", &to)?,
+        }
         door::label("request_id", &request_id)?;
         if ttl_ms == Some(0) {
             return Err(Refusal::invalid("ttl_ms", "must be 1 or more").into());
@@ -65,23 +99,40 @@ impl MessagesService {
             let message = format!("content: has {} bytes, more than {MAX_CONTENT_BYTES}", content.len());
             return Err(ErrorCode::TooLarge.status(message));
         }
-        let shard = self.shard(&app, &to).await?;
-        if !from.is_empty() {
+        let inbox_limit = if to_group {
+            self.check_group(&app, &group).await?;
+            0
+        } else {
+            self.recipient(&app, &to).await?.inbox_entries
+        };
+        let by_system = from.is_empty();
+        if !by_system {
             door::user_id("from", &from)?;
-            if !self.exists(&app, &from).await? {
-                return Err(Refusal::not_found(format!("user {from:?} in app {app:?}")).into());
-            }
+            let policy = self.policy_of(&app, &from).await?;
+            let policy = policy.ok_or_else(|| Refusal::not_found(format!("user {from:?} in app {app:?}")))?;
+            permit(&policy, to_group, content.len())?;
         }
-        let append =
-            AppendMessage { app, to, from: sender(from), ttl_ms, content: content.into(), ..AppendMessage::default() };
+        let (to, from, content) = (if to_group { group } else { to }, sender(from), content.into());
+        let append = AppendMessage { app, to, from, ttl_ms, content, inbox_limit, ..AppendMessage::default() };
+        self.post(PostMessage { message: Some(append), request_id, to_group, by_system }).await
+    }
+
+    async fn post(&self, mut post: PostMessage) -> Result<SentMessage, Status> {
         // A request without a name gets one, so that it can be repeated here.
-        let request_id = if request_id.is_empty() { random_text() } else { request_id };
-        let post = PostRequest { shard, post: Some(PostMessage { message: Some(append), request_id }) };
+        if post.request_id.is_empty() {
+            post.request_id = random_text();
+        }
+        let append = post.message.clone().unwrap_or_default();
+        let by_system = post.by_system;
+        let shard = self.shard(&append.app, &append.to)?;
+        let post = PostRequest { shard, post: Some(post) };
         let posted = brokers::ask_leader(&self.replica, shard, |mut broker| {
-            let post = post.clone();
+            let (post, append) = (post.clone(), &append);
             async move {
                 let answer = broker.post(post).await?.into_inner();
-                Ok(Said { code: answer.code, leader_node: answer.leader_node, answer })
+                let is_behind = self.is_behind(answer.code(), append, by_system);
+                let code = if is_behind { ErrorCode::Unavailable.into() } else { answer.code };
+                Ok(Said { code, leader_node: answer.leader_node, answer })
             }
         });
         let posted = posted.await?;
@@ -96,7 +147,8 @@ impl MessagesService {
         if !from.is_empty() {
             door::user_id("from", &from)?;
         }
-        let shard = self.shard(&app, &to).await?;
+        self.recipient(&app, &to).await?;
+        let shard = self.shard(&app, &to)?;
         let locate = LocateRequest { shard, app, to, from: sender(from), id: Some(parsed) };
         let located = brokers::ask_leader(&self.replica, shard, |mut broker| {
             let locate = locate.clone();
@@ -107,6 +159,21 @@ impl MessagesService {
         });
         Ok(MessageStatus { id, state: located.await?.state })
     }
+}
+
+/// Whether whoever goes by `policy` may send this.
+fn permit(policy: &EffectivePolicy, to_group: bool, content_bytes: usize) -> Result<(), Status> {
+    let (code, message) = if !policy.messages || (to_group && !policy.groups) {
+        (ErrorCode::FeatureOff, "from: this is switched off for the user".to_owned())
+    } else if policy.audience == Audience::Nobody {
+        (ErrorCode::RefusedByPolicy, "from: the user may send to nobody".to_owned())
+    } else if content_bytes > policy.max_message_bytes as usize {
+        let most = policy.max_message_bytes;
+        (ErrorCode::TooLarge, format!("content: has {content_bytes} bytes, more than the user's {most}"))
+    } else {
+        return Ok(());
+    };
+    Err(code.status(message))
 }
 
 fn sender(from: String) -> String {

@@ -271,7 +271,8 @@ impl<S: Transport> Connection<S> {
         // Without an attachment the next one says it.
         let (Some(link), Some(id)) = (self.attachment.link().cloned(), self.attachment.id()) else { return Ok(()) };
         self.place.ack_told = ack.cursor;
-        let ack = BrokerAck { session: id, shard: self.attachment.shard(), cursor: ack.cursor };
+        let withholds_delivered = !self.session().policy().effective().delivered_receipts;
+        let ack = BrokerAck { session: id, shard: self.attachment.shard(), cursor: ack.cursor, withholds_delivered };
         self.queue(link, gateway_frame::Frame::Ack(ack), None, Instant::now());
         Ok(())
     }

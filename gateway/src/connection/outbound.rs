@@ -143,7 +143,9 @@ impl<S: Transport> Connection<S> {
         if self.place.acked <= self.place.ack_told {
             return;
         }
-        let ack = broker::Ack { session, shard: self.attachment.shard(), cursor: self.place.acked };
+        let withholds_delivered = !self.session().policy().effective().delivered_receipts;
+        let (shard, cursor) = (self.attachment.shard(), self.place.acked);
+        let ack = broker::Ack { session, shard, cursor, withholds_delivered };
         self.place.ack_told = self.place.acked;
         if let Err(NotQueued::Full(ack)) = link.try_send(gateway_frame::Frame::Ack(ack)) {
             let link = link.clone();

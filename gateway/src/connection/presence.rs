@@ -9,7 +9,7 @@ use tidings_proto::client::v1::{
 use tidings_proto::frame::{MAX_ACTIVITY_BYTES, MAX_WATCHED_USERS};
 use tidings_proto::message::v1::Activity;
 use tidings_proto::policy::v1::Audience;
-use tidings_proto::{ErrorCode, UserId};
+use tidings_proto::{ErrorCode, GroupId, UserId};
 use tokio::time::Instant;
 
 use super::Connection;
@@ -57,12 +57,18 @@ impl<S: Transport> Connection<S> {
 
     /// Not answered: what is too much, of a user who may not send messages, or finds no way, is dropped.
     pub(super) fn on_activity(&mut self, activity: Activity, now: Instant) -> Result<(), Close> {
-        if UserId::new(&activity.to).is_err() || activity.data.len() > MAX_ACTIVITY_BYTES {
-            let message = format!("Activity.to is a user, and Activity.data has at most {MAX_ACTIVITY_BYTES} bytes");
+        let is_for_one = match activity.group.is_empty() {
+            true => UserId::new(&activity.to).is_ok(),
+            false => activity.to.is_empty() && GroupId::new(&activity.group).is_ok(),
+        };
+        if !is_for_one || activity.data.len() > MAX_ACTIVITY_BYTES {
+            let message =
+                format!("Activity is for a user or a group, and Activity.data has at most {MAX_ACTIVITY_BYTES} bytes");
             return Err(Close::new(ErrorCode::FrameMalformed, message));
         }
         let policy = self.session().policy().effective();
-        let may_tell = policy.messages && policy.audience != Audience::Nobody;
+        let may_tell =
+            policy.messages && policy.audience != Audience::Nobody && (activity.group.is_empty() || policy.groups);
         let is_allowed = may_tell && self.activity.take(&self.core.activity_rate, self.core.uptime(now)).is_ok();
         if !(is_allowed && self.hand_on(activity)) {
             self.core.metrics.activities_dropped.increment(1);
@@ -72,7 +78,8 @@ impl<S: Transport> Connection<S> {
 
     fn hand_on(&self, activity: Activity) -> bool {
         let user = &self.session().token.user;
-        let Some(shard) = self.core.router.shard(user.app(), &activity.to) else { return false };
+        let to = if activity.group.is_empty() { &activity.to } else { &activity.group };
+        let Some(shard) = self.core.router.shard(user.app(), to) else { return false };
         let Some(link) = self.core.router.route(shard) else { return false };
         let activity = Some(Activity { from: user.user().to_owned(), ..activity });
         let told = broker::TellActivity { shard, app: user.app().to_owned(), activity };

@@ -2,7 +2,7 @@
 
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{self as broker, gateway_frame};
-use tidings_proto::client::v1::{Request, Response, request, server_frame};
+use tidings_proto::client::v1::{GroupReadMarked, Request, Response, request, response, server_frame};
 use tidings_proto::error::Next;
 use tokio::time::Instant;
 
@@ -15,6 +15,33 @@ use crate::socket::Transport;
 
 /// The first level of a broker that answers requests, and takes messages to groups and changes of messages.
 pub(super) const LEVEL: u32 = 1;
+
+/// Who answers what the gateway does not.
+enum Answerer<'a> {
+    /// What is about the user's mailbox.
+    OwnShard,
+    /// The home of a group.
+    Home(&'a str),
+    ControlPlane,
+}
+
+fn who_answers(kind: &request::Request) -> Answerer<'_> {
+    match kind {
+        request::Request::GetHistory(asked) if !asked.group.is_empty() => Answerer::Home(&asked.group),
+        request::Request::GetGroupReceipts(asked) => Answerer::Home(&asked.group),
+        request::Request::MarkGroupRead(_)
+        | request::Request::ListDevices(_)
+        | request::Request::GetHistory(_)
+        | request::Request::ListConversations(_)
+        | request::Request::UpdateConversation(_)
+        | request::Request::Search(_)
+        | request::Request::WatchPresence(_) => Answerer::OwnShard,
+        request::Request::ActOnGroup(_)
+        | request::Request::GetGroup(_)
+        | request::Request::ListMembers(_)
+        | request::Request::ListMyGroups(_) => Answerer::ControlPlane,
+    }
+}
 
 /// Of a request that no shard answers.
 const NO_SHARD: u32 = u32::MAX;
@@ -36,12 +63,28 @@ impl<S: Transport> Connection<S> {
         if let request::Request::WatchPresence(watch) = kind {
             return self.on_watch_presence(id, watch, now);
         }
-        let Some(shard) = self.shard_of_request(kind) else {
-            if !self.session().policy().effective().groups {
-                return self.refuse_request(id, ErrorCode::FeatureOff, "groups are switched off for this user");
+        if let request::Request::MarkGroupRead(_) = kind
+            && !self.session().policy().effective().read_receipts
+        {
+            // Nobody is to be told.
+            let response = Some(response::Response::GroupReadMarked(GroupReadMarked {}));
+            return self.respond(Response { id, response, ..Response::default() });
+        }
+        let who = who_answers(kind);
+        let is_about_groups = !matches!(who, Answerer::OwnShard);
+        if is_about_groups && !self.session().policy().effective().groups {
+            return self.refuse_request(id, ErrorCode::FeatureOff, "groups are switched off for this user");
+        }
+        let shard = match who {
+            Answerer::OwnShard => Some(self.attachment.shard()),
+            Answerer::Home(group) => self.core.router.shard(self.session().token.user.app(), group),
+            Answerer::ControlPlane => {
+                self.ask_groups(request, now);
+                return Ok(());
             }
-            self.ask_groups(request, now);
-            return Ok(());
+        };
+        let Some(shard) = shard else {
+            return self.refuse_request(id, ErrorCode::Unavailable, "no shard map is known");
         };
         let link = self.core.router.route(shard).filter(|link| link.level >= LEVEL);
         let Some(link) = link else {
@@ -60,23 +103,6 @@ impl<S: Transport> Connection<S> {
         }
         self.requests.asked(id, shard, link.id, now);
         Ok(())
-    }
-
-    /// Who can answer what neither the gateway nor the control plane answers: what is about this user's mailbox, its own
-    /// shard.
-    fn shard_of_request(&self, kind: &request::Request) -> Option<u32> {
-        match kind {
-            request::Request::ListDevices(_)
-            | request::Request::GetHistory(_)
-            | request::Request::ListConversations(_)
-            | request::Request::UpdateConversation(_)
-            | request::Request::Search(_)
-            | request::Request::WatchPresence(_) => Some(self.attachment.shard()),
-            request::Request::ActOnGroup(_)
-            | request::Request::GetGroup(_)
-            | request::Request::ListMembers(_)
-            | request::Request::ListMyGroups(_) => None,
-        }
     }
 
     /// The control plane answers into the session's inbox.

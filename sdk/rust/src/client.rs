@@ -11,7 +11,7 @@ use tidings_proto::{GroupId, UserId};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::connection::{Answer, Entry};
-use crate::error::{SendError, StopReason};
+use crate::error::{RequestError, SendError, StopReason};
 use crate::events::{AckQueue, ConnectionState, Message};
 use crate::recipient::Recipient;
 use crate::sending::{Sending, Slot};
@@ -203,9 +203,25 @@ impl Client {
     /// and ends as they do.
     pub async fn change(&self, to: impl Into<String>, of: MessageId, change: Change) -> Result<Sending, SendError> {
         let to = UserId::new(&to.into())?;
+        self.enqueue_change(to.into(), of, change).await
+    }
+
+    /// As [`Self::change`], of an earlier message of a group. Whoever may manage the group may recall and wipe those of
+    /// others too.
+    pub async fn change_in_group(
+        &self,
+        group: impl Into<String>,
+        of: MessageId,
+        change: Change,
+    ) -> Result<Sending, SendError> {
+        let group = GroupId::new(&group.into())?;
+        self.enqueue_change(Recipient::Group(group), of, change).await
+    }
+
+    async fn enqueue_change(&self, to: Recipient, of: MessageId, change: Change) -> Result<Sending, SendError> {
         let change = v1::Change { of: Some(of), ..change.0 };
         let slot = Slot::new();
-        let entry = Entry::of_change(to.into(), change.encode_to_vec().into(), slot.clone());
+        let entry = Entry::of_change(to, change.encode_to_vec().into(), slot.clone());
         self.enqueue(entry, slot).await
     }
 
@@ -240,10 +256,14 @@ impl Client {
     }
 
     /// Tells the sender that this message, and everything before it in its stream, was read. Kept in memory until the
-    /// server has recorded it. Of a group's message nobody is told so far.
+    /// server has recorded it. Of a group's message: that this and everything before it in the group was read, and the
+    /// call waits until that is recorded; of a group that the user has left nobody is told.
     pub async fn mark_read(&self, message: &Message) -> Result<(), StopReason> {
-        if message.group().is_some() {
-            return Ok(());
+        if let Some(group) = message.group() {
+            return match self.mark_group_read(group, message.group_seq()).await {
+                Err(RequestError::Stopped(reason)) => Err(reason),
+                Ok(()) | Err(_) => Ok(()),
+            };
         }
         let Ok(from) = UserId::new(message.from()) else {
             return Ok(());

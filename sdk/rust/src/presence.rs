@@ -1,10 +1,10 @@
 //! Who is online, and what they are doing just now.
 
 use bytes::Bytes;
-use tidings_proto::UserId;
 use tidings_proto::client::v1::{WatchPresence, request, response};
 use tidings_proto::frame::MAX_ACTIVITY_BYTES;
 use tidings_proto::message::v1::{Activity, activity};
+use tidings_proto::{GroupId, UserId};
 
 use crate::client::{Client, Command};
 use crate::error::{RequestError, SendError};
@@ -30,12 +30,26 @@ impl Client {
         kind: activity::Kind,
         data: impl Into<Bytes>,
     ) -> Result<(), SendError> {
-        let (to, data) = (UserId::new(to.as_ref())?, data.into());
-        if data.len() > MAX_ACTIVITY_BYTES {
+        let to = UserId::new(to.as_ref())?.to_string();
+        self.tell(Activity { to, kind: kind.into(), data: data.into(), ..Activity::default() }).await
+    }
+
+    /// As [`Self::activity`], to the members of a group who are online; in groups of at most 1,000 members.
+    pub async fn activity_in_group(
+        &self,
+        group: impl AsRef<str>,
+        kind: activity::Kind,
+        data: impl Into<Bytes>,
+    ) -> Result<(), SendError> {
+        let group = GroupId::new(group.as_ref())?.to_string();
+        self.tell(Activity { group, kind: kind.into(), data: data.into(), ..Activity::default() }).await
+    }
+
+    async fn tell(&self, activity: Activity) -> Result<(), SendError> {
+        if activity.data.len() > MAX_ACTIVITY_BYTES {
             let message = format!("an activity has at most {MAX_ACTIVITY_BYTES} bytes");
             return Err(SendError::Refused { code: tidings_proto::ErrorCode::TooLarge, message });
         }
-        let activity = Activity { from: String::new(), to: to.to_string(), kind: kind.into(), data };
         self.commands.send(Command::Activity(activity)).await.map_err(|_| SendError::Stopped(self.stop_reason()))
     }
 }

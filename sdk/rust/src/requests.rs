@@ -1,8 +1,8 @@
 //! What an application can ask: each method is one request to the server, repeated until it is answered.
 
 use tidings_proto::client::v1::{
-    Conversations, Devices, Found, GetHistory, HistoryPage, ListConversations, ListDevices, Search, UpdateConversation,
-    request, response,
+    Conversations, Devices, Found, GetGroupReceipts, GetHistory, GroupReadMarked, GroupReceipts, HistoryPage,
+    ListConversations, ListDevices, MarkGroupRead, Search, UpdateConversation, request, response,
 };
 use tidings_proto::message::v1::Conversation;
 use tokio::sync::oneshot;
@@ -39,7 +39,35 @@ impl Client {
     /// A page of the conversation with a user, in the order of places.
     pub async fn history(&self, with: impl Into<String>, query: HistoryQuery) -> Result<HistoryPage, RequestError> {
         let HistoryQuery { before, after, limit } = query;
-        ask!(self, GetHistory(GetHistory { with: with.into(), before, after, limit }) -> History)
+        let asked = GetHistory { with: with.into(), before, after, limit, ..GetHistory::default() };
+        ask!(self, GetHistory(asked) -> History)
+    }
+
+    /// A page of the messages of a group that this user is a member of, from where it joined. Places are those of the
+    /// group's order ([`crate::Message::group_seq`]).
+    pub async fn group_history(
+        &self,
+        group: impl Into<String>,
+        query: HistoryQuery,
+    ) -> Result<HistoryPage, RequestError> {
+        let HistoryQuery { before, after, limit } = query;
+        let asked = GetHistory { group: group.into(), before, after, limit, ..GetHistory::default() };
+        ask!(self, GetHistory(asked) -> History)
+    }
+
+    /// How far a message has come that this user sent to a group of at most 1,000 members, and that is kept.
+    pub async fn group_receipts(
+        &self,
+        group: impl Into<String>,
+        group_seq: u64,
+    ) -> Result<GroupReceipts, RequestError> {
+        ask!(self, GetGroupReceipts(GetGroupReceipts { group: group.into(), group_seq }) -> GroupReceipts)
+    }
+
+    /// This user read a group up to a place of its order.
+    pub(crate) async fn mark_group_read(&self, group: &str, group_seq: u64) -> Result<(), RequestError> {
+        let mark = MarkGroupRead { group: group.to_owned(), group_seq };
+        ask!(self, MarkGroupRead(mark) -> GroupReadMarked).map(|GroupReadMarked {}| ())
     }
 
     /// A page of the messages in this user's history that have all words of `text`, each as the beginning of a word, the newest

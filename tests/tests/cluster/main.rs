@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod backend_messages;
+mod company;
 mod control_plane;
 mod damage;
 mod erasure;

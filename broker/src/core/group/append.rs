@@ -4,22 +4,41 @@
 use tidings_proto::ErrorCode;
 use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{AppendMessage, GroupMemberRecord, GroupRecord, GroupTargetsRecord};
+use tidings_proto::message::v1::{Change, ReceiptRequest};
 
 use super::fan_out::Publication;
 use super::permissions;
 use crate::core::append::{Numbered, expires_at_ms, valid_slot};
+use crate::core::change;
 use crate::core::entry::Entry;
 use crate::core::envelope::MessageHead;
 use crate::core::keys::{self, GroupName};
-use crate::core::limits::{GROUP_BACKLOG, HUNTED_PER_COMMAND};
+use crate::core::limits::{GROUP_BACKLOG, GROUP_RECEIPT_MEMBERS, HUNTED_PER_COMMAND};
 use crate::core::records::{self, CoreError};
 use crate::core::{Applying, Reply, refused};
 
+/// Who speaks in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum Speaker {
+    /// Who is one, may.
+    Member,
+    /// Always may, while there is a group.
+    System,
+}
+
 impl Applying<'_> {
-    pub(in crate::core) fn append_to_group(&mut self, append: AppendMessage) -> Result<Reply, CoreError> {
+    pub(in crate::core) fn append_to_group(
+        &mut self,
+        mut append: AppendMessage,
+        speaker: Speaker,
+    ) -> Result<Reply, CoreError> {
         let (Some(group), Some(slot)) = (GroupName::new(&append.app, &append.to), valid_slot(&append)) else {
             return refused(ErrorCode::InvalidArgument);
         };
+        let change = append.change.take();
+        if !change.as_ref().is_none_or(change::is_valid) {
+            return refused(ErrorCode::InvalidArgument);
+        }
         // First: what was accepted once is answered so, whatever became of the group or the sender since.
         let sender_key = keys::group_sender(&group, &append.from, slot);
         let sender = match self.numbered(&sender_key, &append)? {
@@ -27,24 +46,37 @@ impl Applying<'_> {
             Numbered::Answered(reply) => return Ok(reply),
         };
         let mut record = self.group(&group)?.unwrap_or_default();
-        if let Some(code) = self.refusal(&group, &record, &append.from)? {
-            return refused(code);
-        }
+        let member = match self.who_sends(&group, &record, speaker, &append.from)? {
+            Ok(member) => member,
+            Err(code) => return refused(code),
+        };
         let targets = self.targets(&group)?;
         if self.is_overloaded(&group, &targets)? {
             return refused(ErrorCode::Overloaded);
         }
-        let settings = record.settings.unwrap_or_default();
-        let mut publication = Publication::new(&record);
-        if settings.hunt {
-            let Some(chosen) = self.hunt(&group, &record, &append.from)? else {
-                return refused(ErrorCode::RecipientUnknown);
-            };
-            record.hunted.clone_from(&chosen);
-            publication.some = Some(vec![chosen, append.from.clone()]);
-        }
-
+        let publishing = match change {
+            None => self.message_in_group(&group, &mut record, speaker, &append)?,
+            Some(change) => self.change_of_group(&group, &mut record, &member, &append, change)?,
+        };
+        let (entry, publication) = match publishing {
+            Ok(publishing) => publishing,
+            Err(code) => return refused(code),
+        };
         record.last_seq += 1;
+        self.publish(&group, record.last_seq, &entry, &targets, &publication)?;
+        self.save_group(&group, &record);
+        self.accept_number(sender_key, sender, &append);
+        Ok(Reply::Appended { sent_at_ms: self.context.now_ms, duplicate: false })
+    }
+
+    /// A message that stands behind the last place, kept for its time.
+    fn message_in_group(
+        &mut self,
+        group: &GroupName,
+        record: &mut GroupRecord,
+        speaker: Speaker,
+        append: &AppendMessage,
+    ) -> Result<Result<(Entry, Publication), ErrorCode>, CoreError> {
         let now_ms = self.context.now_ms;
         let head = MessageHead {
             stream: append.stream,
@@ -52,32 +84,66 @@ impl Applying<'_> {
             from: &append.from,
             to: "",
             sent_at_ms: now_ms,
-            expires_at_ms: expires_at_ms(&append, now_ms),
+            expires_at_ms: expires_at_ms(append, now_ms),
             receipts: append.receipts,
             from_slot: append.from_slot,
             group: group.group(),
-            group_seq: record.last_seq,
+            group_seq: record.last_seq + 1,
             ..MessageHead::default()
         };
         let entry = Entry::of_message(&head, &append.content);
-        self.publish(&group, record.last_seq, &entry, &targets, &publication)?;
-        self.save_group(&group, &record);
-        self.accept_number(sender_key, sender, &append);
-        Ok(Reply::Appended { sent_at_ms: now_ms, duplicate: false })
+        // To the members of a large group nobody is told of each.
+        let is_small = record.members <= GROUP_RECEIPT_MEMBERS;
+        let wants_receipts = is_small && append.receipts != ReceiptRequest::ReceiptsNone as i32;
+        let mut publication = Publication { wants_receipts, ..Publication::new(record) };
+        if record.settings.unwrap_or_default().hunt {
+            let Some(chosen) = self.hunt(group, record, &append.from)? else {
+                return Ok(Err(ErrorCode::RecipientUnknown));
+            };
+            record.hunted.clone_from(&chosen);
+            let echo = (speaker == Speaker::Member).then(|| append.from.clone());
+            publication.some = Some([chosen].into_iter().chain(echo).collect());
+        } else {
+            // What is for one member alone is in no history of all.
+            self.keep_in_group(group, record, &head, &entry.stored, append.retention_ms)?;
+        }
+        Ok(Ok((entry, publication)))
     }
 
-    /// Why this user may not send to the group now. Whether a group exists is told to its members alone.
-    fn refusal(&self, group: &GroupName, record: &GroupRecord, from: &str) -> Result<Option<ErrorCode>, CoreError> {
+    fn change_of_group(
+        &mut self,
+        group: &GroupName,
+        record: &mut GroupRecord,
+        member: &GroupMemberRecord,
+        append: &AppendMessage,
+        change: Change,
+    ) -> Result<Result<(Entry, Publication), ErrorCode>, CoreError> {
+        let changing = self.change_in_group(group, record, member, append, change)?;
+        Ok(changing.map(|(entry, change)| (entry, Publication { change, ..Publication::new(record) })))
+    }
+
+    /// The member who sends, or why this user may not send now. Whether a group exists is told to its members alone.
+    fn who_sends(
+        &self,
+        group: &GroupName,
+        record: &GroupRecord,
+        speaker: Speaker,
+        from: &str,
+    ) -> Result<Result<GroupMemberRecord, ErrorCode>, CoreError> {
         let settings = record.settings.unwrap_or_default();
+        if speaker == Speaker::System {
+            let is_there = record.settings.is_some() && !settings.deleted;
+            return Ok(if is_there { Ok(GroupMemberRecord::default()) } else { Err(ErrorCode::NotAMember) });
+        }
         let member: Option<GroupMemberRecord> = self.load("group member", &keys::group_member(group, from))?;
         Ok(match member {
-            None => Some(ErrorCode::NotAMember),
-            Some(_) if settings.deleted => Some(ErrorCode::NotAMember),
+            None => Err(ErrorCode::NotAMember),
+            Some(_) if settings.deleted => Err(ErrorCode::NotAMember),
             Some(member) if !permissions(&member, settings.member_permissions).has(Permission::Send) => {
-                Some(ErrorCode::PermissionDenied)
+                Err(ErrorCode::PermissionDenied)
             }
-            Some(_) if settings.paused => Some(ErrorCode::GroupPaused),
-            Some(_) => None,
+            Some(_) if settings.paused => Err(ErrorCode::GroupPaused),
+            Some(member) => Ok(member),
         })
     }
 

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{GroupItem, GroupMemberRecord, GroupPointer, LocalGroupRecord};
 
+use super::bodies::Body;
 use super::{permissions, record_of};
-use crate::core::entry::Entry;
+use crate::core::entry::{self, Entry};
 use crate::core::envelope::{Peeked, peek};
 use crate::core::keys::{self, GroupName, MailboxId};
 use crate::core::records::{self, CoreError};
@@ -24,16 +25,19 @@ struct Gift<'a> {
 }
 
 impl<'a> Gift<'a> {
-    fn new(group: &'a GroupName, group_seq: u64, body: &Bytes) -> Result<Self, CoreError> {
-        let envelope = records::open_bytes("group body", body.clone())?;
+    fn new(group: &'a GroupName, item: &GroupItem, body: &Body) -> Result<Self, CoreError> {
+        let envelope = records::open_bytes("group body", body.stored.clone())?;
+        let envelope = entry::resolve_in_group(envelope, |_| Ok::<_, CoreError>(Some(body.of_stored.clone())))?;
+        let envelope = envelope.ok_or(CoreError::Contradiction("an edit has lost its message"))?;
         let peeked = peek(&envelope)?;
         let expires_at_ms = peeked.expires_at_ms();
         let pointer = GroupPointer {
             group: group.group().to_owned(),
-            group_seq,
+            group_seq: item.group_seq,
             at_ms: peeked.at_ms(),
             expires_at_ms,
             is_message: matches!(peeked, Peeked::Message(_)),
+            wants_receipts: item.wants_receipts,
         };
         Ok(Self { group, entry: Entry::of_group(&pointer, envelope), expires_at_ms })
     }
@@ -47,13 +51,14 @@ impl Applying<'_> {
             return Ok(());
         }
         local.taken = item.group_seq;
-        let body = item.body.clone();
+        self.take_change(group, &item)?;
+        let body = Body::of_item(&item);
         let is_done = !local.is_expanding && self.expand(group, &mut local, &item, &body)?;
         if is_done {
             local.expanded = item.group_seq;
         } else {
             self.use_body(group, item.group_seq, &body, 1)?;
-            let item = GroupItem { body: Bytes::new(), ..item };
+            let item = GroupItem { body: Bytes::new(), changed_body: Bytes::new(), ..item };
             self.store.put(keys::local_item(group, item.group_seq), records::seal(&item));
             if !local.is_expanding {
                 local.is_expanding = true;
@@ -87,7 +92,9 @@ impl Applying<'_> {
                 break;
             };
             let item: GroupItem = records::open("group item", stored)?;
-            let body = self.body(group, item.group_seq)?;
+            let (stored, of) = (self.body(group, item.group_seq)?, if item.is_edit { item.changes } else { 0 });
+            let of_stored = if of == 0 { Bytes::new() } else { self.body(group, of)? };
+            let body = Body { stored, of, of_stored };
             if !self.expand(group, &mut local, &item, &body)? {
                 break;
             }
@@ -105,17 +112,19 @@ impl Applying<'_> {
         group: &GroupName,
         local: &mut LocalGroupRecord,
         item: &GroupItem,
-        body: &Bytes,
+        body: &Body,
     ) -> Result<bool, CoreError> {
         if self.places == 0 {
             return Ok(false);
         }
         if local.expanding_after.is_empty() {
             for member in &item.put {
-                self.store.put(keys::local_member(group, &member.user), records::seal(&record_of(member)));
+                let key = keys::local_member(group, &member.user);
+                let known = self.load("group member", &key)?;
+                self.store.put(key, records::seal(&record_of(member, known, item.group_seq)));
             }
         }
-        let gift = Gift::new(group, item.group_seq, body)?;
+        let gift = Gift::new(group, item, body)?;
         let (given, is_done) = if item.for_some {
             (self.give_to_some(item, &gift)?, true)
         } else {
@@ -157,7 +166,10 @@ impl Applying<'_> {
         for (key, stored) in &members {
             let member: GroupMemberRecord = records::open("group member", stored.clone())?;
             let user = keys::member_user(key).ok_or(CoreError::Contradiction("a member has no name"))?;
-            if item.is_event || permissions(&member, item.member_permissions).has(Permission::Receive) {
+            // To those who came after a message it was never said, and what becomes of it is not for them either.
+            let is_for = item.changes == 0 || member.joined_at <= item.changes;
+            let receives = item.is_event || permissions(&member, item.member_permissions).has(Permission::Receive);
+            if is_for && receives {
                 given += usize::from(self.give(user, gift)?);
             }
             if !is_end {

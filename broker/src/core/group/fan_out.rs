@@ -7,6 +7,7 @@ use tidings_proto::mailbox::v1::{
 };
 use tidings_proto::shard::shard_of;
 
+use super::bodies::Body;
 use crate::core::Applying;
 use crate::core::entry::Entry;
 use crate::core::keys::{self, GroupName};
@@ -24,6 +25,18 @@ pub(super) struct Publication {
     pub is_event: bool,
     /// As in the group's settings.
     pub member_permissions: u32,
+    pub change: ChangeOf,
+    pub wants_receipts: bool,
+}
+
+/// The message that an entry of a group's order changes.
+#[derive(Debug, Default)]
+pub(super) struct ChangeOf {
+    /// Its place; 0: none.
+    pub place: u64,
+    pub is_edit: bool,
+    /// Of an edit: the message as it is stored now.
+    pub body: Bytes,
 }
 
 impl Publication {
@@ -51,6 +64,10 @@ where
         let name = GroupName::new(app, &item.group).ok_or(CoreError::Contradiction("an item is of no group"))?;
         let body = read(&name, item.group_seq)?;
         item.body = body.ok_or(CoreError::Contradiction("the body of an item is gone"))?;
+        if item.is_edit {
+            let body = read(&name, item.changes)?;
+            item.changed_body = body.ok_or(CoreError::Contradiction("the body of an edited message is gone"))?;
+        }
         bytes += item.encoded_len();
         if bytes >= limit_bytes {
             page.last_seq = *seq;
@@ -90,9 +107,11 @@ impl Applying<'_> {
             )?;
             remote += 1;
         }
-        self.use_body(group, seq, &entry.stored, remote)?;
+        let (body, changed_body) = (entry.stored.clone(), publication.change.body.clone());
+        let of = if publication.change.is_edit { publication.change.place } else { 0 };
+        self.use_body(group, seq, &Body { stored: body.clone(), of, of_stored: changed_body.clone() }, remote)?;
         match local {
-            Some(item) => self.take_group_item(group, GroupItem { body: entry.stored.clone(), ..item }),
+            Some(item) => self.take_group_item(group, GroupItem { body, changed_body, ..item }),
             None => Ok(()),
         }
     }
@@ -109,6 +128,9 @@ impl Applying<'_> {
             some: publication.some.as_deref().map(of_target).unwrap_or_default(),
             is_event: publication.is_event,
             member_permissions: publication.member_permissions,
+            changes: publication.change.place,
+            is_edit: publication.change.is_edit,
+            wants_receipts: publication.wants_receipts,
             ..GroupItem::default()
         }
     }

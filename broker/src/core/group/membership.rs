@@ -82,8 +82,9 @@ impl Applying<'_> {
         let (mut joined, mut changed) = (Vec::new(), Vec::new());
         for member in members {
             let key = keys::group_member(&changing.name, &member.user);
-            let record = record_of(&member);
-            match self.load::<GroupMemberRecord>("group member", &key)? {
+            let known: Option<GroupMemberRecord> = self.load("group member", &key)?;
+            let record = record_of(&member, known, changing.record.last_seq + 1);
+            match known {
                 Some(known) if known == record => continue,
                 Some(_) => changed.push(member),
                 None => {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use prop::sample::Index;
 use proptest::prelude::*;
 use prost::Message as _;
@@ -11,7 +12,7 @@ use tidings_proto::mailbox::v1::{
     AppendMessage, ChannelDeliver, ChannelItem, ChannelTrim, ExpandGroups, GroupBodyRecord, GroupChange, GroupMember,
     GroupSettings, UpdateGroup, channel_item,
 };
-use tidings_proto::message::v1::{Envelope, envelope};
+use tidings_proto::message::v1::{Change, Content, Envelope, MessageId, change::Kind, envelope};
 use tidings_proto::shard::shard_of;
 
 use crate::core::entry::Stored;
@@ -22,6 +23,7 @@ use tidings_consensus::StateStore as _;
 const SHARDS: u32 = 3;
 const USERS: usize = 8;
 const GROUP: &str = "team";
+const RETENTION_MS: i64 = 1_000_000;
 /// Bits of permissions.
 const SEND: u32 = 1 << 1;
 const RECEIVE: u32 = 1 << 2;
@@ -33,14 +35,42 @@ fn member(user: &str, allow: u32) -> GroupMember {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Put { users: Vec<Index>, permissions: u32 },
-    Remove { users: Vec<Index> },
+    Put {
+        users: Vec<Index>,
+        permissions: u32,
+    },
+    Remove {
+        users: Vec<Index>,
+    },
     Pause,
-    Send { user: usize, back: u64 },
-    Page { source: u32, target: u32, size: usize },
-    Arrive { which: Index, trims: bool },
-    Expand { shard: usize },
-    Ack { user: usize },
+    Send {
+        user: usize,
+        back: u64,
+        keeps: bool,
+    },
+    /// Of one of the messages that were sent.
+    Change {
+        user: usize,
+        of: Index,
+        kind: Kind,
+    },
+    /// Retention ends.
+    Forget,
+    Page {
+        source: u32,
+        target: u32,
+        size: usize,
+    },
+    Arrive {
+        which: Index,
+        trims: bool,
+    },
+    Expand {
+        shard: usize,
+    },
+    Ack {
+        user: usize,
+    },
     Stale,
 }
 
@@ -50,7 +80,11 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (users(), 0..4u32).prop_map(|(users, permissions)| Step::Put { users, permissions: permissions << 1 }),
         2 => users().prop_map(|users| Step::Remove { users }),
         1 => Just(Step::Pause),
-        8 => (0..USERS, prop_oneof![3 => Just(0), 1 => 0..3u64]).prop_map(|(user, back)| Step::Send { user, back }),
+        8 => (0..USERS, prop_oneof![3 => Just(0), 1 => 0..3u64], any::<bool>())
+            .prop_map(|(user, back, keeps)| Step::Send { user, back, keeps }),
+        6 => (0..USERS, any::<Index>(), prop::sample::select(vec![Kind::Edit, Kind::Recall, Kind::React]))
+            .prop_map(|(user, of, kind)| Step::Change { user, of, kind }),
+        1 => Just(Step::Forget),
         4 => (0..SHARDS, 0..SHARDS, 1..4usize)
             .prop_map(|(source, target, size)| Step::Page { source, target, size }),
         6 => (any::<Index>(), any::<bool>()).prop_map(|(which, trims)| Step::Arrive { which, trims }),
@@ -70,6 +104,15 @@ struct User {
     /// What it should be given.
     expected: Vec<u64>,
     permissions: Option<u32>,
+    joined_at: u64,
+}
+
+/// A message that is kept.
+struct Kept {
+    id: MessageId,
+    from: usize,
+    place: u64,
+    is_gone: bool,
 }
 
 struct World {
@@ -79,6 +122,7 @@ struct World {
     /// Unset until the registry has told it.
     paused: Option<bool>,
     last_seq: u64,
+    kept: Vec<Kept>,
     on_the_way: Vec<(u32, u32, ChannelDeliver)>,
     came: BTreeMap<(u32, u32), u64>,
 }
@@ -90,11 +134,20 @@ impl World {
         let users = (0..USERS).map(|number| {
             let name = format!("user-{number}");
             let device = shards[home_of(&name)].attach(&name, "phone", None);
-            User { name, device, sent: 0, accepted: BTreeSet::new(), got: vec![], expected: vec![], permissions: None }
+            User {
+                name,
+                device,
+                sent: 0,
+                accepted: BTreeSet::new(),
+                got: vec![],
+                expected: vec![],
+                permissions: None,
+                joined_at: 0,
+            }
         });
         let users = users.collect();
         let (on_the_way, came) = (Vec::new(), BTreeMap::new());
-        Self { shards, users, revision: 0, paused: None, last_seq: 0, on_the_way, came }
+        Self { shards, users, revision: 0, paused: None, last_seq: 0, kept: Vec::new(), on_the_way, came }
     }
 
     fn apply(&mut self, shard: usize, command: Command) -> Reply {
@@ -104,6 +157,12 @@ impl World {
             let group_seq = match Envelope::decode(envelope.clone()).unwrap().event {
                 Some(envelope::Event::Message(message)) => message.group_seq,
                 Some(envelope::Event::GroupEvent(event)) => event.group_seq,
+                Some(envelope::Event::Change(change)) => {
+                    // It had one when it was made; it has none when it was taken back since.
+                    let content = change.content.as_ref().map(|content| content.text.as_str());
+                    assert!(content.is_none() || content == Some("edited") && change.kind() == Kind::Edit);
+                    change.group_seq
+                }
                 other => panic!("{other:?}"),
             };
             let user = self.users.iter_mut().find(|user| user.name == mailbox.user()).unwrap();
@@ -161,7 +220,15 @@ impl World {
                 let settings = GroupSettings { paused, ..GroupSettings::default() };
                 self.update(GroupChange { settings: Some(settings), ..GroupChange::default() });
             }
-            Step::Send { user, back } => self.send(user, back),
+            Step::Send { user, back, keeps } => self.send(user, back, keeps),
+            Step::Change { .. } if self.kept.is_empty() => {}
+            Step::Change { user, of, kind } => self.change(user, of.index(self.kept.len()), kind),
+            Step::Forget => {
+                let home = &mut self.shards[home_of(GROUP)];
+                home.now_ms += RETENTION_MS + 1;
+                home.expire();
+                self.kept.clear();
+            }
             Step::Page { source, target, size } => {
                 let after = self.came.get(&(source, target)).copied().unwrap_or(0);
                 let page = self.shards[source as usize].page(target, after, size);
@@ -196,7 +263,12 @@ impl World {
         let changed: Vec<_> =
             known.into_iter().filter(|user| self.users[*user].permissions != Some(permissions)).collect();
         for group in [new, changed] {
-            group.iter().for_each(|user| self.users[*user].permissions = Some(permissions));
+            for user in &group {
+                let user = &mut self.users[*user];
+                if user.permissions.replace(permissions).is_none() {
+                    user.joined_at = self.last_seq + 1;
+                }
+            }
             if !group.is_empty() {
                 self.expect(true);
             }
@@ -205,11 +277,13 @@ impl World {
         self.update(GroupChange { put, ..GroupChange::default() });
     }
 
-    fn send(&mut self, user: usize, back: u64) {
+    fn send(&mut self, user: usize, back: u64, keeps: bool) {
         let sender = &mut self.users[user];
         let seq = if back == 0 { sender.sent + 1 } else { sender.sent.saturating_sub(back - 1).max(1) };
         sender.sent = sender.sent.max(seq);
-        let append: AppendMessage = message(GROUP, &sender.device, &sender.name, seq);
+        let retention_ms = if keeps { RETENTION_MS.cast_unsigned() } else { 0 };
+        let append = AppendMessage { retention_ms, ..message(GROUP, &sender.device, &sender.name, seq) };
+        let id = MessageId { stream: sender.device.stream, seq };
         let expected = if sender.accepted.contains(&seq) {
             Ok(true)
         } else {
@@ -223,6 +297,9 @@ impl World {
         if expected == Ok(false) {
             sender.accepted.insert(seq);
             self.expect(false);
+            if keeps {
+                self.kept.push(Kept { id, from: user, place: self.last_seq, is_gone: false });
+            }
         }
         let answer = match self.apply(home_of(GROUP), Command::AppendToGroup(append)) {
             Reply::Appended { duplicate, .. } => Ok(duplicate),
@@ -230,6 +307,47 @@ impl World {
             other => panic!("{other:?}"),
         };
         assert_eq!(answer, expected, "{seq} of {user}");
+    }
+
+    /// A change of a message by somebody, which the model judges too.
+    fn change(&mut self, user: usize, of: usize, kind: Kind) {
+        let (sender, kept) = (&mut self.users[user], &mut self.kept[of]);
+        sender.sent += 1;
+        let content = (kind == Kind::Edit).then(|| Content { text: "edited".to_owned(), ..Content::default() });
+        let change =
+            Change { of: Some(kept.id), kind: kind.into(), content, emoji: "+".to_owned(), ..Change::default() };
+        let append = AppendMessage {
+            content: Bytes::new(),
+            change: Some(change),
+            change_window_ms: u64::MAX,
+            ..message(GROUP, &sender.device, &sender.name, sender.sent)
+        };
+        let expected = match sender.permissions {
+            None => Err(ErrorCode::NotAMember),
+            Some(bits) if bits & SEND == 0 => Err(ErrorCode::PermissionDenied),
+            Some(_) if self.paused == Some(true) => Err(ErrorCode::GroupPaused),
+            Some(_) if sender.joined_at > kept.place => Err(ErrorCode::NotFound),
+            Some(_) if kind != Kind::React && kept.from != user => Err(ErrorCode::PermissionDenied),
+            Some(_) if kind != Kind::Recall && kept.is_gone => Err(ErrorCode::NotFound),
+            Some(_) => Ok(false),
+        };
+        if expected.is_ok() {
+            sender.accepted.insert(sender.sent);
+            kept.is_gone |= kind == Kind::Recall;
+            let place = kept.place;
+            self.last_seq += 1;
+            for user in &mut self.users {
+                if user.permissions.is_some_and(|bits| bits & RECEIVE != 0) && user.joined_at <= place {
+                    user.expected.push(self.last_seq);
+                }
+            }
+        }
+        let answer = match self.apply(home_of(GROUP), Command::AppendToGroup(append)) {
+            Reply::Appended { duplicate, .. } => Ok(duplicate),
+            Reply::Refused(code) => Err(code),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(answer, expected, "{kind:?} of {user}");
     }
 
     fn arrive(&mut self, source: u32, target: u32, page: ChannelDeliver, trims: bool) {
@@ -277,11 +395,11 @@ impl World {
                         Some(channel_item::Item::Group(item)) => Some(item.group_seq),
                         _ => None,
                     },
-                    0x28 => Some(u64::from_be_bytes(*key.last_chunk().unwrap())),
+                    0x28 | 0x2a => Some(u64::from_be_bytes(*key.last_chunk().unwrap())),
                     0x25 => {
                         let record: GroupBodyRecord = records::open("body", stored.clone()).unwrap();
                         counted.insert(key.to_vec(), record.uses);
-                        None
+                        Some(record.of).filter(|of| *of != 0)
                     }
                     _ => None,
                 };
@@ -325,10 +443,11 @@ proptest! {
             state.check(&here);
             prop_assert_eq!(state.replay().dump(), state.store.dump(), "the same log makes the same state");
         }
-        // Once all have acknowledged, nothing of any body is left.
+        // Once all have acknowledged, and nothing is kept any more, nothing of any body is left.
         for user in 0..USERS {
             world.run(Step::Ack { user });
         }
+        world.run(Step::Forget);
         let bodies = world.shards.iter().flat_map(|shard| shard.store.dump()).filter(|(key, _)| key[0] == 0x24);
         prop_assert_eq!(bodies.count(), 0);
     }

@@ -2,7 +2,9 @@
 
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::command::Command;
-use tidings_proto::mailbox::v1::{ExpandGroups, GroupChange, GroupMember, GroupSettings, UpdateGroup};
+use tidings_proto::mailbox::v1::{
+    AppendMessage, ExpandGroups, GroupChange, GroupMember, GroupSettings, PostMessage, UpdateGroup,
+};
 use tidings_proto::message::v1::group_event::Kind;
 use tidings_proto::message::v1::{GroupEvent, envelope};
 
@@ -96,6 +98,27 @@ fn who_is_removed_is_told_so_last_and_a_retry_is_still_answered() {
     assert_eq!((last.kind(), last.users), (Kind::Removed, vec!["bob".to_owned()]));
     assert_eq!(shard.messages("bob").len(), 1);
     assert_eq!(shard.messages("alice").len(), 2);
+}
+
+#[test]
+fn backends_speak_as_members_and_as_the_system_once_for_each_request() {
+    let mut shard = shard_with(&[member("alice", ALL), member("bob", RECEIVE)]);
+    let post = |from: &str, request: &str, by_system| {
+        let (app, to, from) = (APP.to_owned(), "team".to_owned(), from.to_owned());
+        let message = Some(AppendMessage { app, to, from, ..AppendMessage::default() });
+        Command::PostMessage(PostMessage { message, request_id: request.to_owned(), to_group: true, by_system })
+    };
+    let Reply::Posted { id, duplicate: false, .. } = shard.apply(post("system", "1", true)) else { panic!() };
+    let Reply::Posted { id: again, duplicate: true, .. } = shard.apply(post("system", "1", true)) else { panic!() };
+    assert_eq!(id, again);
+    assert!(matches!(shard.apply(post("alice", "1", false)), Reply::Posted { duplicate: false, .. }));
+    assert_eq!(shard.apply(post("bob", "1", false)), Reply::Refused(ErrorCode::PermissionDenied));
+    assert_eq!(shard.apply(post("system", "2", false)), Reply::Refused(ErrorCode::NotAMember));
+    let seen: Vec<_> = shard.messages("bob").iter().map(|message| (message.from.clone(), message.group_seq)).collect();
+    assert_eq!(seen, [("system".to_owned(), 2), ("alice".to_owned(), 3)]);
+    update(&mut shard, (5, 6), vec![settings(GroupSettings { deleted: true, ..GroupSettings::default() })]);
+    assert_eq!(shard.apply(post("system", "3", true)), Reply::Refused(ErrorCode::NotAMember));
+    assert_eq!(shard.replay().dump(), shard.store.dump());
 }
 
 #[test]

@@ -66,7 +66,17 @@ fn golden_keys_of_groups() {
     assert_eq!(local_group(&team), [&[0x26], &name[..]].concat());
     assert_eq!(local_member(&team, "bob"), [&[0x27], &name[..], b"bob\0"].concat());
     assert_eq!(local_item(&team, 258), [&[0x28], &name[..], &seq].concat());
+    assert_eq!(group_posted(&team), [&[0x41], &name[..]].concat());
     assert_eq!(expanding(&team), [&[0x29], &name[..]].concat());
+    assert_eq!(group_timeline(&team, 258), [&[0x2a], &name[..], &seq].concat());
+    assert_eq!(group_place(&team, 258, 258), [&[0x2b], &name[..], &seq, &seq].concat());
+    assert_eq!(group_due(258, &team, 258), [&[0x2c], &seq[..], &name[..], &seq].concat());
+    assert_eq!(group_receipt(&team, "bob"), [&[0x2d], &name[..], b"bob\0"].concat());
+    assert_eq!(group_receipt_of(&group_receipt(&team, "bob")), Some((team.clone(), "bob".to_owned())));
+    assert_eq!(group_receipt_of(&local_member(&team, "bob")), None);
+    assert_eq!(timeline_place(&group_timeline(&team, 258)), Some(258));
+    assert_eq!(due_group_message(&group_due(9, &team, 258)), Some((team.clone(), 258)));
+    assert_eq!((timeline_place(&expanding(&team)), due_group_message(&expanding(&team))), (None, None));
     assert_eq!(expanding_group(&expanding(&team)), Some(team.clone()));
     assert_eq!(member_user(&local_member(&team, "bob")), Some("bob"));
     assert_eq!(member_user(&expanding(&team)), None);

@@ -39,6 +39,8 @@ impl ShardActor {
             cursor: Some(resume.cursor),
             attached: attach.attached,
             nonce: attach.nonce,
+            max_devices: attach.max_devices,
+            withholds_delivered: attach.withholds_delivered,
         }));
         let window = self.window(attach.window_entries, attach.window_bytes);
         let request = Attaching { key, outbox, mailbox, device: attach.device, window, reign };
@@ -121,7 +123,7 @@ impl ShardActor {
         self.record_cursor(key);
     }
 
-    /// Ends the older sessions of the device, and the one of the device that lost its slot. `false` when there is a newer
+    /// Ends the older sessions of the device, and those of devices that lost their slots. `false` when there is a newer
     /// session already.
     pub(super) fn supersede(&mut self, request: &Attaching, device: &AttachedDevice) -> bool {
         let Some(others) = self.mailboxes.get(&request.mailbox) else { return true };
@@ -129,7 +131,7 @@ impl ShardActor {
         if others.iter().filter(same).any(|other| other.attached > device.attached) {
             return false;
         }
-        let evicted = |other: &&Session| device.evicted_slot == Some(other.slot) && other.attached < device.attached;
+        let evicted = |other: &&Session| device.evicted_slots.contains(&other.slot) && other.attached < device.attached;
         let ended: Vec<_> =
             others.iter().filter(|other| same(other) || evicted(other)).map(|other| other.key).collect();
         for key in ended {

@@ -167,8 +167,13 @@ fn read_entry(view: &StateView, mailbox: &MailboxId, key: &[u8], stored: Bytes) 
         Stored::Group(pointer) => {
             let group = GroupName::new(mailbox.app(), &pointer.group);
             let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
-            match view.get(&keys::group_body(&group, pointer.group_seq))? {
-                Some(body) => records::open_bytes("group body", body)?,
+            let read = |seq| Ok::<_, Error>(view.get(&keys::group_body(&group, seq))?);
+            let envelope = match read(pointer.group_seq)? {
+                Some(body) => entry::resolve_in_group(records::open_bytes("group body", body)?, read)?,
+                None => None,
+            };
+            match envelope {
+                Some(envelope) => envelope,
                 None if view.get(key)?.is_none() => return Ok(None),
                 None => return Err(CoreError::Contradiction("an entry points to a body that is gone").into()),
             }

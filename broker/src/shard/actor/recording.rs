@@ -17,8 +17,9 @@ use crate::link::outbox::Outbox;
 use crate::shard::session::{Session, SessionKey};
 
 impl ShardActor {
-    pub(super) fn acknowledge(&mut self, key: SessionKey, cursor: u64) {
+    pub(super) fn acknowledge(&mut self, key: SessionKey, cursor: u64, withholds: bool) {
         let Some(session) = self.session(key) else { return };
+        session.withholds = withholds;
         session.acknowledge(cursor);
         if session.lags() {
             self.read_page(key);
@@ -122,5 +123,6 @@ fn move_cursor(mailbox: &MailboxId, session: &Session, cursor: u64) -> Bytes {
         slot: session.slot,
         cursor,
         stream: session.stream,
+        withholds_delivered: session.withholds,
     }))
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use tidings_consensus::ProposeError;
-use tidings_proto::mailbox::v1::{ExpandGroups, ExpireDue, command::Command};
+use tidings_proto::mailbox::v1::{ExpandGroups, ExpireDue, TellGroupReceipts, command::Command};
 
 use super::{Done, EXPIRED_AT_ONCE, ShardActor};
 use crate::core::{Reply, encode, keys};
@@ -19,6 +19,7 @@ impl ShardActor {
         self.count_voters();
         self.expire();
         self.expand_groups();
+        self.tell_group_receipts();
     }
 
     /// Goes on bringing what stands in groups to their members here, one command at a time.
@@ -60,6 +61,40 @@ impl ShardActor {
         }
     }
 
+    /// Tells the homes of groups what members here have and read: of a second together.
+    fn tell_group_receipts(&mut self) {
+        if self.reign.is_none() || self.is_telling_receipts {
+            return;
+        }
+        self.is_telling_receipts = true;
+        let group = self.group.clone();
+        self.running.push(Box::pin(async move {
+            let view = group.view();
+            let waits = tokio::task::spawn_blocking(move || {
+                let (from, to) = keys::all_group_receipts();
+                Ok::<_, Error>(!view.scan(&from, &to, 1)?.is_empty())
+            });
+            match waits.await {
+                Ok(Ok(true)) => {
+                    let command = encode(Command::TellGroupReceipts(TellGroupReceipts {}));
+                    Done::ReceiptsTold { answer: Some(group.propose_when_ready(command).await) }
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "receipts of groups could not be read");
+                    Done::ReceiptsTold { answer: None }
+                }
+                Ok(Ok(false)) | Err(_) => Done::ReceiptsTold { answer: None },
+            }
+        }));
+    }
+
+    pub(super) fn group_receipts_told(&mut self, answer: Option<Result<Reply, ProposeError>>) {
+        self.is_telling_receipts = false;
+        if matches!(answer, Some(Ok(Reply::GroupReceiptsTold { more: true }))) {
+            self.tell_group_receipts();
+        }
+    }
+
     pub(super) fn count_voters(&self) {
         let voters = self.group.status().members.values().filter(|member| member.is_voter).count();
         self.voters.store(voters, Ordering::Relaxed);
@@ -77,7 +112,8 @@ impl ShardActor {
                 let (from, to) = keys::expiring_before(now_ms);
                 let (upkeep_from, upkeep_to) = keys::upkeep_before(now_ms.saturating_add(1));
                 let (history_from, history_to) = keys::history_due_before(now_ms);
-                let ranges = [(from, to), (upkeep_from, upkeep_to), (history_from, history_to)];
+                let groups = keys::group_due_before(now_ms);
+                let ranges = [(from, to), (upkeep_from, upkeep_to), (history_from, history_to), groups];
                 for (from, to) in ranges {
                     if !view.scan(&from, &to, 1)?.is_empty() {
                         return Ok(true);

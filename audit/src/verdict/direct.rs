@@ -1,0 +1,146 @@
+//! Messages and changes between two users: each device of the recipient is shown them, and so is each other device of the
+//! sender, in the order of sending; receipts say nothing that is not so.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::messages::{Address, Answer, Message, Messages, Name};
+use super::{Clients, Findings};
+use crate::history::{Client, User};
+
+#[derive(Debug)]
+pub(super) struct Direct<'a> {
+    messages: &'a Messages,
+    clients: &'a Clients,
+    /// On which devices each was shown, and at which position in the history.
+    shown: HashMap<Name, BTreeMap<Client, usize>>,
+    /// The highest number of each sender to each recipient that a device was shown.
+    highest: HashMap<(Client, User, User), u64>,
+    receipts: Vec<Receipt>,
+}
+
+#[derive(Debug)]
+struct Receipt {
+    position: usize,
+    to: User,
+    from: User,
+    stream: u64,
+    up_to: u64,
+}
+
+impl<'a> Direct<'a> {
+    pub(super) fn new(messages: &'a Messages, clients: &'a Clients) -> Self {
+        let (shown, highest, receipts) = (HashMap::new(), HashMap::new(), Vec::new());
+        Self { messages, clients, shown, highest, receipts }
+    }
+
+    /// A message to a user, for one of its sides.
+    fn find(&self, client: Client, (from, number): Name) -> Option<(&'a Message, User)> {
+        let message = self.messages.get((from, number))?;
+        match message.to {
+            Address::User(to) if client.user == to || is_copied_to(client, from) => Some((message, to)),
+            Address::User(_) | Address::Group(_) => None,
+        }
+    }
+
+    pub(super) fn shown(&mut self, position: usize, client: Client, name: Name, findings: &mut Findings) {
+        let (from, number) = name;
+        let Some((_, to)) = self.find(client, name) else {
+            return findings.contradiction(|| {
+                format!("{client} was shown {from}'s message {number}, which was never given, or not for it")
+            });
+        };
+        let devices = self.shown.entry(name).or_default();
+        if devices.contains_key(&client) {
+            findings.doubled += 1;
+            return findings.example(|| format!("{client} was shown {from}'s message {number} again"));
+        }
+        devices.insert(client, position);
+        let highest = self.highest.entry((client, from, to)).or_insert(number);
+        if number < *highest {
+            findings.disorder(|| format!("{client} was shown {from}'s message {number} after {highest}"));
+        } else {
+            *highest = number;
+        }
+    }
+
+    /// A change comes in its sender's order, after what it changes.
+    pub(super) fn changed(&mut self, position: usize, client: Client, id: (u64, u64), findings: &mut Findings) {
+        let found = self.messages.accepted(id).and_then(|name| Some((name, self.find(client, name)?.0.of?)));
+        let Some(((from, number), of)) = found else {
+            let (stream, seq) = id;
+            return findings
+                .contradiction(|| format!("{client} was told of {stream}.{seq}, no change that was accepted"));
+        };
+        let is_known = self.shown.get(&(from, of)).is_some_and(|devices| devices.contains_key(&client));
+        if !is_known {
+            findings.disorder(|| format!("{client} was told of {from}'s change {number} before the message {of}"));
+        }
+        self.shown(position, client, (from, number), findings);
+    }
+
+    pub(super) fn receipt(&mut self, position: usize, to: User, from: User, (stream, up_to): (u64, u64)) {
+        self.receipts.push(Receipt { position, to, from, stream, up_to });
+    }
+
+    pub(super) fn conclude(mut self, findings: &mut Findings) {
+        self.check_receipts(findings);
+        for (name, message) in self.messages.iter() {
+            let Address::User(to) = message.to else { continue };
+            let (from, number) = name;
+            let shown = self.shown.get(&name);
+            let is_on = |client: &Client| shown.is_some_and(|devices| devices.contains_key(client));
+            let copies = self.clients.of_user(from).filter(|client| is_copied_to(*client, from));
+            let missing = self.clients.of_user(to).chain(copies).find(|client| !is_on(client));
+            let is_shown = shown.is_some_and(|devices| devices.keys().any(|client| client.user == to));
+            findings.count(format_args!("{from}'s message {number} to {to}"), message, is_shown, missing);
+        }
+    }
+
+    /// A receipt speaks for every message of its stream up to its number that went to its sender and did not fail: one of
+    /// the devices there was shown it before. Changes have none.
+    fn check_receipts(&mut self, findings: &mut Findings) {
+        let mut showings = Showings::default();
+        for (name, message) in self.messages.iter() {
+            if let (Some(Answer::Accepted { stream, seq }), Address::User(to)) = (message.answer, message.to)
+                && !message.failed
+                && message.of.is_none()
+            {
+                let devices = self.shown.get(&name).into_iter().flatten();
+                let first = devices.filter(|(client, _)| client.user == to).map(|(_, position)| *position).min();
+                showings.entry((name.0, to, stream)).or_default().push((seq, first));
+            }
+        }
+        showings.values_mut().for_each(|showings| latest_up_to_each(showings));
+        for receipt in std::mem::take(&mut self.receipts) {
+            let Receipt { position, to, from, stream, up_to } = receipt;
+            let Some(showings) = showings.get(&(to, from, stream)) else { continue };
+            let covered = showings.partition_point(|(seq, _)| *seq <= up_to);
+            let is_true = match covered.checked_sub(1).map(|last| showings[last].1) {
+                None => true,
+                Some(shown) => shown.is_some_and(|latest| latest < position),
+            };
+            if !is_true {
+                findings
+                    .contradiction(|| format!("{to} had {from}'s receipt up to {stream}.{up_to} before all was shown"));
+            }
+        }
+    }
+}
+
+/// Whether a device is given what its own user sends: all but the one that sends.
+fn is_copied_to(client: Client, from: User) -> bool {
+    client.user == from && client.device != 0
+}
+
+/// By sender, recipient and stream: the number of each accepted message, and when it was shown.
+type Showings = HashMap<(User, User, u64), Vec<(u64, Option<usize>)>>;
+
+/// Sorts by number, and puts in the place of each showing the latest of all up to it; none where one is missing.
+fn latest_up_to_each(showings: &mut [(u64, Option<usize>)]) {
+    showings.sort_unstable();
+    let mut latest = Some(0);
+    for (_, shown) in showings {
+        latest = latest.zip(*shown).map(|(latest, shown)| latest.max(shown));
+        *shown = latest;
+    }
+}

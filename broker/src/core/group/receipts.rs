@@ -1,0 +1,96 @@
+//! Who of a group has a message, and who read it: for each member a watermark of places in the group's order, at home. Where a
+//! member lives it is noted first, so that what is acknowledged within a second travels together, once per shard and group.
+
+use tidings_proto::ErrorCode;
+use tidings_proto::mailbox::v1::{
+    ChannelItem, GroupMemberRecord, GroupReceipt, GroupReceipts, MarkGroupRead, channel_item,
+};
+use tidings_proto::shard::shard_of;
+
+use crate::core::keys::{self, GroupName};
+use crate::core::limits::GROUP_RECEIPTS_PER_COMMAND;
+use crate::core::records::{self, CoreError};
+use crate::core::{Applying, Reply, refused};
+
+impl Applying<'_> {
+    /// A member who lives here read what stands in a group up to a place.
+    pub(in crate::core) fn mark_group_read(&mut self, mark: MarkGroupRead) -> Result<Reply, CoreError> {
+        let Some(group) = GroupName::new(&mark.app, &mark.group).filter(|_| keys::is_id(&mark.user)) else {
+            return refused(ErrorCode::InvalidArgument);
+        };
+        if self.store.get(&keys::local_member(&group, &mark.user)).is_none() {
+            return refused(ErrorCode::NotAMember);
+        }
+        // Such a place never came: nobody is told that it was read.
+        if mark.group_seq == 0 || mark.group_seq > self.local_group(&group)?.taken {
+            return refused(ErrorCode::InvalidArgument);
+        }
+        // Who read it has it.
+        self.note_group_receipt(&group, &mark.user, mark.group_seq, mark.group_seq)?;
+        Ok(Reply::ReadRecorded)
+    }
+
+    /// A member who lives here has a group up to one place, and read it up to another. Of who left nobody is told.
+    pub(in crate::core) fn note_group_receipt(
+        &mut self,
+        group: &GroupName,
+        user: &str,
+        delivered: u64,
+        read: u64,
+    ) -> Result<(), CoreError> {
+        if self.store.get(&keys::local_member(group, user)).is_none() {
+            return Ok(());
+        }
+        let key = keys::group_receipt(group, user);
+        let noted: GroupReceipt = self.load("group receipt", &key)?.unwrap_or_default();
+        let (delivered, read) = (noted.delivered.max(delivered), noted.read.max(read));
+        self.store.put(key, records::seal(&GroupReceipt { user: String::new(), delivered, read }));
+        Ok(())
+    }
+
+    /// Tells the homes what was noted, so many at a time.
+    pub(in crate::core) fn tell_group_receipts(&mut self) -> Result<Reply, CoreError> {
+        let (from, to) = keys::all_group_receipts();
+        let noted = self.store.scan(&from, &to, GROUP_RECEIPTS_PER_COMMAND);
+        let more = noted.len() == GROUP_RECEIPTS_PER_COMMAND;
+        let mut by_group: Vec<(GroupName, Vec<GroupReceipt>)> = Vec::new();
+        for (key, stored) in noted {
+            let (group, user) =
+                keys::group_receipt_of(&key).ok_or(CoreError::Contradiction("a receipt of a group has no name"))?;
+            let receipt = GroupReceipt { user, ..records::open("group receipt", stored)? };
+            match by_group.last_mut() {
+                Some((last, receipts)) if *last == group => receipts.push(receipt),
+                _ => by_group.push((group, vec![receipt])),
+            }
+            self.store.delete(&key);
+        }
+        for (group, receipts) in by_group {
+            let home = shard_of(group.app(), group.group(), self.core.shards);
+            if home == self.core.shard {
+                self.take_group_receipts(&group, receipts)?;
+                continue;
+            }
+            let (app, group) = (group.app().to_owned(), group.group().to_owned());
+            let item = Some(channel_item::Item::GroupReceipts(GroupReceipts { group, receipts }));
+            self.push_item(home, &ChannelItem { app, item, ..ChannelItem::default() })?;
+        }
+        Ok(Reply::GroupReceiptsTold { more })
+    }
+
+    /// At home: members have and read more than before.
+    pub(in crate::core) fn take_group_receipts(
+        &mut self,
+        group: &GroupName,
+        receipts: Vec<GroupReceipt>,
+    ) -> Result<(), CoreError> {
+        let last_seq = self.group(group)?.map_or(0, |record| record.last_seq);
+        for receipt in receipts {
+            let key = keys::group_member(group, &receipt.user);
+            let Some(known) = self.load::<GroupMemberRecord>("group member", &key)? else { continue };
+            let reached = |known: u64, told: u64| known.max(told.min(last_seq));
+            let (delivered, read) = (reached(known.delivered, receipt.delivered), reached(known.read, receipt.read));
+            self.store.put(key, records::seal(&GroupMemberRecord { delivered, read, ..known }));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! Groups in memory for the tests of what their homes keep.
+
+use prost::Message as _;
+use tidings_proto::mailbox::v1::command::Command;
+use tidings_proto::mailbox::v1::{AppendMessage, ChannelTrim, GroupChange, GroupMember, GroupSettings, UpdateGroup};
+use tidings_proto::message::v1::Content;
+use tidings_proto::shard::shard_of;
+
+use crate::core::testing::{APP, Shard, message};
+use crate::core::{AttachedDevice, GroupName, Reply};
+
+pub const SEND: u32 = 1 << 1;
+pub const RECEIVE: u32 = 1 << 2;
+pub const MANAGE: u32 = 1 << 6;
+pub const ALL: u32 = SEND | RECEIVE;
+pub const DAY_MS: u64 = 24 * 3600 * 1000;
+pub const WINDOW_MS: u64 = 3600 * 1000;
+
+pub fn member(user: &str, allow: u32) -> GroupMember {
+    GroupMember { user: user.to_owned(), allow, ..GroupMember::default() }
+}
+
+pub fn group(name: &str) -> GroupName {
+    GroupName::new(APP, name).unwrap()
+}
+
+pub fn kept(group: &str, from: &AttachedDevice, user: &str, seq: u64, text: &str) -> AppendMessage {
+    let content = Content { text: text.to_owned(), ..Content::default() }.encode_to_vec().into();
+    AppendMessage { retention_ms: DAY_MS, change_window_ms: WINDOW_MS, content, ..message(group, from, user, seq) }
+}
+
+impl Shard {
+    pub fn update_group(&mut self, name: &str, revision: u64, changes: Vec<GroupChange>) {
+        let (app, group) = (APP.to_owned(), name.to_owned());
+        let (from_revision, to_revision) = (revision - 1, revision);
+        let update = UpdateGroup { app, group, from_revision, to_revision, changes };
+        assert_eq!(self.apply(Command::UpdateGroup(update)), Reply::GroupStands { revision });
+    }
+
+    pub fn form(&mut self, name: &str, members: &[GroupMember]) {
+        let settings = GroupChange { settings: Some(GroupSettings::default()), ..GroupChange::default() };
+        self.update_group(name, 1, vec![settings, GroupChange { put: members.to_vec(), ..GroupChange::default() }]);
+    }
+
+    pub fn say_in(&mut self, append: AppendMessage) -> Reply {
+        self.apply(Command::AppendToGroup(append))
+    }
+}
+
+pub fn is_accepted(reply: &Reply) -> bool {
+    matches!(reply, Reply::Appended { duplicate: false, .. })
+}
+
+/// A group at home in the first of two shards, and a member in each.
+pub fn two_shards() -> ([Shard; 2], String, [String; 2]) {
+    let in_shard = |prefix: &str, shard| {
+        (0..).map(|n| format!("{prefix}-{n}")).find(|name| shard_of(APP, name, 2) == shard).unwrap()
+    };
+    let users = [in_shard("user", 0), in_shard("user", 1)];
+    let mut shards = [Shard::new(0, 2), Shard::new(1, 2)];
+    let name = in_shard("group", 0);
+    shards[0].form(&name, &[member(&users[0], ALL), member(&users[1], ALL)]);
+    (shards, name, users)
+}
+
+/// Brings what the home owes to the other shard, and has it forgotten at home.
+pub fn bring(shards: &mut [Shard; 2], after: &mut u64) {
+    while let Some(page) = shards[0].page(1, *after, 1) {
+        *after = shards[1].deliver(page);
+        shards[0].apply(Command::ChannelTrim(ChannelTrim { target_shard: 1, up_to: *after }));
+    }
+}

@@ -1,0 +1,230 @@
+//! A day of a small company's chat: 20 people, 5 groups, several devices each; they write, edit, take back and react, join and
+//! leave, and are away for a while. In the evening all come back, and every device has to have seen what the servers hold.
+//!
+//! - [`device`]: a device of somebody, with what it was shown
+
+pub mod device;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+
+use rand::rngs::SmallRng;
+use rand::seq::{IndexedMutRandom as _, IndexedRandom as _};
+use rand::{Rng as _, SeedableRng as _};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::group_view::{Place, What, seen_by};
+use crate::{Control, DEADLINE, within};
+use device::Device;
+
+const PEOPLE: usize = 20;
+const GROUPS: [&str; 5] = ["all-hands", "kitchen", "sales", "tower", "weekend"];
+/// What one of the people does in an hour.
+const DEEDS: usize = 8;
+/// Who owns all groups, is in them from the beginning to the end, and is never away.
+const SECRETARY: usize = 0;
+
+/// The company on this day.
+#[derive(Debug)]
+pub struct Company {
+    rng: SmallRng,
+    people: Vec<Person>,
+    /// As the secretary wants it, apart from who left by themselves.
+    members: BTreeMap<&'static str, BTreeSet<String>>,
+    /// What was told to groups, and accepted.
+    said: Vec<(&'static str, String)>,
+    _stores: TempDir,
+}
+
+#[derive(Debug)]
+struct Person {
+    name: String,
+    /// The first is the phone.
+    devices: Vec<Device>,
+}
+
+impl Company {
+    /// In the morning everybody's devices come online, and the secretary makes the groups.
+    pub async fn open(control: &Control, gateways: &[String], seed: u64) -> Self {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let stores = tempfile::tempdir().unwrap();
+        let mut people = Vec::new();
+        for number in 0..PEOPLE {
+            let name = format!("person-{number:02}");
+            let token = control.user(&name).await;
+            let mut devices = Vec::new();
+            for device in ["phone", "laptop", "tablet"].into_iter().take(1 + number % 3) {
+                let mut device = Device::new(&name, device, &token, gateways, stores.path());
+                device.come_online().await;
+                devices.push(device);
+            }
+            people.push(Person { name, devices });
+        }
+        let mut members = BTreeMap::new();
+        for group in GROUPS {
+            let others: Vec<_> = people[1..].iter().map(|person| person.name.clone()).collect();
+            let chosen: BTreeSet<_> = others.choose_multiple(&mut rng, 8).cloned().collect();
+            people[SECRETARY].phone().client().create_group(group, group, chosen.clone()).await.unwrap();
+            members.insert(group, chosen);
+        }
+        Self { rng, people, members, said: Vec::new(), _stores: stores }
+    }
+
+    /// People come and go, groups change, and everybody who is there is busy, all at once.
+    pub async fn hour(&mut self) {
+        self.come_and_go().await;
+        let changes = self.change_groups();
+        let names: Vec<_> = self.people.iter().map(|person| person.name.clone()).collect();
+        let mut busy = JoinSet::new();
+        for mut person in std::mem::take(&mut self.people) {
+            let (names, rng) = (names.clone(), SmallRng::seed_from_u64(self.rng.random()));
+            busy.spawn(async move {
+                let said = person.work(&names, rng).await;
+                (person, said)
+            });
+        }
+        while let Some(done) = busy.join_next().await {
+            let (person, said) = done.unwrap();
+            self.people.push(person);
+            self.said.extend(said);
+        }
+        self.people.sort_by(|a, b| a.name.cmp(&b.name));
+        within(DEADLINE, "the groups are as wanted", changes).await;
+    }
+
+    /// Somebody goes with all devices, some close only their laptops, and some of those who are away come back.
+    async fn come_and_go(&mut self) {
+        for person in &mut self.people[SECRETARY + 1..] {
+            if self.rng.random_ratio(1, 4) {
+                person.set_online(!person.is_online()).await;
+            } else if let [_, laptop, ..] = &mut person.devices[..]
+                && self.rng.random_ratio(1, 3)
+            {
+                laptop.set_online(!laptop.is_online()).await;
+            }
+        }
+    }
+
+    /// In each of three groups somebody joins, is removed, or leaves.
+    fn change_groups(&mut self) -> impl Future<Output = ()> + use<> {
+        let secretary = self.people[SECRETARY].phone().client().clone();
+        let mut changes = Vec::new();
+        for group in GROUPS.choose_multiple(&mut self.rng, 3) {
+            let person = self.people[SECRETARY + 1..].choose(&mut self.rng).unwrap();
+            let members = self.members.get_mut(group).unwrap();
+            let was_member = members.remove(&person.name);
+            if !was_member {
+                members.insert(person.name.clone());
+            }
+            let leaves = was_member && person.is_online() && self.rng.random();
+            let by = if leaves { person.phone().client().clone() } else { secretary.clone() };
+            changes.push((by, *group, person.name.clone(), was_member, leaves));
+        }
+        async move {
+            for (by, group, name, was_member, leaves) in changes {
+                let done = match (was_member, leaves) {
+                    (_, true) => by.leave_group(group).await,
+                    (true, false) => by.remove_from_group(group, [name]).await,
+                    (false, false) => by.add_to_group(group, [name]).await,
+                };
+                done.unwrap();
+            }
+        }
+    }
+
+    /// Everybody comes back, and everything that everybody saw is compared: with the servers, with the other side of each
+    /// conversation, and with the one order of each group (promises 1 to 4).
+    pub async fn evening(mut self) {
+        for person in &mut self.people {
+            person.set_online(true).await;
+        }
+        for person in &self.people {
+            for device in &person.devices {
+                within(DEADLINE, "a device sees what the servers hold", device.sees_what_the_servers_hold()).await;
+            }
+        }
+        self.compare_the_sides();
+        for group in GROUPS {
+            self.compare_group(group).await;
+        }
+    }
+
+    fn compare_the_sides(&self) {
+        for one in &self.people {
+            for other in self.people.iter().filter(|other| other.name > one.name) {
+                let (ours, theirs) = (one.phone().said_with(&other.name), other.phone().said_with(&one.name));
+                assert_eq!(ours, theirs, "{} and {}", one.name, other.name);
+            }
+        }
+        let said: usize = self.people.iter().map(|person| person.phone().said().len()).sum();
+        assert!(said > 2 * PEOPLE, "the people said something: {said}");
+    }
+
+    async fn compare_group(&self, group: &'static str) {
+        let secretary = self.people[SECRETARY].phone();
+        secretary.client().send_to_group(group, "good night").await.unwrap().sent().await.unwrap();
+        let is_last = |place: &Place| matches!(&place.what, What::Said(_, text) if text == "good night");
+        secretary.until_place(group, is_last).await;
+        let whole = secretary.places(group);
+        let seqs: Vec<_> = whole.iter().map(|place| place.seq).collect();
+        assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "{group}: {seqs:?}");
+        for (_, text) in self.said.iter().filter(|(to, _)| *to == group) {
+            let times = whole.iter().filter(|place| matches!(&place.what, What::Said(_, said) if said == text)).count();
+            assert_eq!(times, 1, "{text:?} in {group}");
+        }
+        for person in &self.people {
+            let expected = seen_by(&whole, &person.name);
+            for device in &person.devices {
+                if let Some(last) = expected.last() {
+                    device.until_place(group, |place| place.seq >= last.seq).await;
+                }
+                assert_eq!(device.places(group), expected, "{group} on {device}");
+            }
+        }
+    }
+}
+
+impl Person {
+    fn phone(&self) -> &Device {
+        &self.devices[0]
+    }
+
+    fn is_online(&self) -> bool {
+        self.phone().is_online()
+    }
+
+    async fn set_online(&mut self, online: bool) {
+        for device in &mut self.devices {
+            device.set_online(online).await;
+        }
+    }
+
+    /// Does this and that, each time on one of the devices that are online; answers what was told to groups and accepted.
+    async fn work(&mut self, names: &[String], mut rng: SmallRng) -> Vec<(&'static str, String)> {
+        let mut said = Vec::new();
+        for deed in 0..DEEDS {
+            let mut online: Vec<_> = self.devices.iter_mut().filter(|device| device.is_online()).collect();
+            let Some(device) = online.choose_mut(&mut rng) else { break };
+            let text = format!("{device}: {deed} {:08x}", rng.random::<u32>());
+            match rng.random_range(0..10) {
+                0..4 => {
+                    let to = names.choose(&mut rng).unwrap();
+                    if *to != self.name {
+                        device.say(to, &text).await;
+                    }
+                }
+                4..7 => {
+                    let group = *GROUPS.choose(&mut rng).unwrap();
+                    if device.say_in(group, &text).await {
+                        said.push((group, text));
+                    }
+                }
+                7 => device.edit_last(&text).await,
+                8 if rng.random() => device.recall_last().await,
+                _ => device.react(&mut rng).await,
+            }
+        }
+        said
+    }
+}

@@ -1,0 +1,88 @@
+//! Who of a group has a message and who read it, as far as the policies of the members let it out.
+
+// A panic is how a test fails, and what it prints is its report.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use tidings_proto::policy::v1::Policy;
+use tidings_sdk::{Client, ErrorCode, Event, Events, GroupReceipts, HistoryQuery, Message, RequestError};
+use tidings_tests::{DEADLINE, Node, within};
+
+async fn online(node: &Node, token: &str) -> (Client, Events) {
+    let (client, events) = node.client(token, "phone").connect().unwrap();
+    within(DEADLINE, "it is online", client.online()).await.unwrap();
+    (client, events)
+}
+
+/// The next message; it counts as dealt with when the next event is asked for.
+async fn message(events: &mut Events) -> Message {
+    within(DEADLINE, "a message comes", async {
+        loop {
+            if let Event::Message(message) = events.next().await.expect("the client goes on") {
+                return message;
+            }
+        }
+    })
+    .await
+}
+
+/// Waits until the receipts of a message are so.
+async fn until(client: &Client, place: u64, what: &str, is_so: impl Fn(&GroupReceipts) -> bool) -> GroupReceipts {
+    within(DEADLINE, what, async {
+        loop {
+            let receipts = client.group_receipts("team", place).await.unwrap();
+            if is_so(&receipts) {
+                return receipts;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_sender_sees_who_has_it_and_who_read_it_and_policies_keep_it_back() {
+    let mut node = Node::start().await;
+    let control = node.control().await;
+    let mut tokens = Vec::new();
+    for user in ["alice", "bob", "carol", "shy"] {
+        tokens.push(control.user(user).await);
+    }
+    let silent = Policy {
+        id: "silent".to_owned(),
+        delivered_receipts: Some(false),
+        read_receipts: Some(false),
+        ..Policy::default()
+    };
+    control.create_policy(silent).await;
+    control.assign_policy("shy", "silent").await;
+    control.group("team", &["alice", "bob", "carol", "shy"]).await;
+    let (alice, mut alice_events) = online(&node, &tokens[0]).await;
+    let (bob, mut bob_events) = online(&node, &tokens[1]).await;
+    let (shy, mut shy_events) = online(&node, &tokens[3]).await;
+    alice.send_to_group("team", "hello").await.unwrap().sent().await.unwrap();
+    let place = message(&mut alice_events).await.group_seq();
+
+    shy.mark_read(&message(&mut shy_events).await).await.unwrap();
+    let got = message(&mut bob_events).await;
+    let bobs = tokio::spawn(async move { while bob_events.next().await.is_some() {} });
+    let shys = tokio::spawn(async move { while shy_events.next().await.is_some() {} });
+    let delivered = until(&alice, place, "bob has it", |receipts| receipts.delivered == 1).await;
+    assert_eq!((delivered.members, delivered.read), (3, 0));
+    bob.mark_read(&got).await.unwrap();
+    let read = until(&alice, place, "bob read it", |receipts| receipts.read == 1).await;
+    assert_eq!((read.delivered_to, read.read_by), (vec!["bob".to_owned()], vec!["bob".to_owned()]));
+
+    let refused = bob.group_receipts("team", place).await;
+    assert!(matches!(refused, Err(RequestError::Refused { code: ErrorCode::PermissionDenied, .. })), "{refused:?}");
+    node.restart_after_kill9().await;
+    let (_carol, mut carol_events) = online(&node, &tokens[2]).await;
+    message(&mut carol_events).await;
+    let carols = tokio::spawn(async move { while carol_events.next().await.is_some() {} });
+    let both = until(&alice, place, "carol has it too", |receipts| receipts.delivered == 2).await;
+    assert_eq!((both.delivered_to, both.read), (vec!["bob".to_owned(), "carol".to_owned()], 1));
+    // What was kept back stays so: the history shows it to shy all the same.
+    let page = shy.group_history("team", HistoryQuery::default()).await.unwrap();
+    assert_eq!(page.messages[0].place, place);
+    for task in [bobs, shys, carols] {
+        task.abort();
+    }
+}
