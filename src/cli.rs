@@ -6,6 +6,7 @@
 
 mod app;
 mod audit;
+mod change;
 mod chat;
 mod cluster;
 mod control;
@@ -21,6 +22,7 @@ mod output;
 mod policy;
 mod presence;
 mod recover;
+mod search;
 mod send;
 mod token;
 mod user;
@@ -58,12 +60,17 @@ pub enum Command {
     Cluster(cluster::ClusterCommand),
     /// Send one message; prints its id when it is sent
     Send(send::SendCommand),
+    /// Edit, recall, wipe, react to or pin an earlier message
+    #[command(subcommand)]
+    Change(change::ChangeCommand),
     /// Print the messages that come, and acknowledge what was printed
     Listen(listen::ListenCommand),
     /// Chat in the terminal: `@bob hi` sends to bob, a plain line to the last one
     Chat(chat::ChatCommand),
     /// Print messages of a conversation, from the server
     History(history::HistoryCommand),
+    /// Find messages of a user's history by their words
+    Search(search::SearchCommand),
     /// List a user's conversations, the newest first, with what is unread
     Conversations(conversations::ConversationsCommand),
     /// Tell who is online, once or as it changes
@@ -88,9 +95,11 @@ pub fn run(command: Command) -> ExitCode {
             Command::Key(command) => command.run().await,
             Command::Cluster(command) => command.run().await,
             Command::Send(command) => command.run().await,
+            Command::Change(command) => command.run().await,
             Command::Listen(command) => command.run().await,
             Command::Chat(command) => command.run().await,
             Command::History(command) => command.run().await,
+            Command::Search(command) => command.run().await,
             Command::Conversations(command) => command.run().await,
             Command::Presence(command) => command.run().await,
             Command::Audit(command) => command.run().await,

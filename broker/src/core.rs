@@ -6,6 +6,8 @@
 //! - [`cursor`]: acknowledgements, delivered receipts, and when entries go
 //! - [`read`]: read receipts
 //! - [`history`], [`change`], [`conversation`]: what is kept, what becomes of it, and how far the user is in it
+//! - [`search`]: by which words a message is found
+//! - [`disappear`]: messages that go after a time
 //! - [`post`]: a backend's message; [`locate`]: where a message is
 //! - [`channel`]: what one shard owes the mailboxes of another, exactly once
 //! - [`expiry`]: entries whose time has passed, and mailboxes that want upkeep
@@ -18,6 +20,7 @@ pub mod change;
 pub mod channel;
 pub mod conversation;
 pub mod cursor;
+pub mod disappear;
 pub mod entry;
 pub mod envelope;
 pub mod expiry;
@@ -30,10 +33,11 @@ pub mod mailbox;
 pub mod post;
 pub mod read;
 pub mod records;
+pub mod search;
 pub mod window;
 
 #[cfg(test)]
-mod history_tests;
+pub(crate) mod history_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -21,6 +21,10 @@ use crate::core::records::load;
 use crate::core::{CoreError, GroupName, MailboxId, entry, keys, records};
 use crate::error::Error;
 
+mod search;
+
+pub use search::{is_valid as is_valid_search, search};
+
 /// Messages or conversations in a page, when none are asked for, and at most.
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 100;

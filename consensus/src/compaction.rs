@@ -1,7 +1,8 @@
-//! Keeps a group's log short: once it has grown enough, the state is made durable and the entries before it go.
+//! Keeps a group's log short: once it has grown enough, or its entries are old, the state is made durable and the entries
+//! before it go. The old ones go because what they say may have been deleted since.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver as _;
@@ -9,6 +10,7 @@ use openraft::metrics::RaftMetrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::applier::Applier;
+use crate::erasure;
 use crate::log_store::GroupLog;
 use crate::machine::StateMachine;
 use crate::options::Tuning;
@@ -21,6 +23,12 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const TRY_FOR: Duration = Duration::from_secs(1);
 const TRIES: usize = 60;
 
+/// What was applied at a moment; once that is long ago, the entries up to there are old.
+struct Mark {
+    applied: u64,
+    at: Instant,
+}
+
 /// Runs until the group stops.
 pub(crate) async fn run<M: StateMachine>(
     raft: Raft<TypeConfig, Applier<M>>,
@@ -30,6 +38,7 @@ pub(crate) async fn run<M: StateMachine>(
     stop: CancellationToken,
 ) {
     let mut compacted_at_bytes = 0;
+    let mut mark: Option<Mark> = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -45,12 +54,22 @@ pub(crate) async fn run<M: StateMachine>(
         };
         let by_bytes = appended_bytes - compacted_at_bytes >= tuning.compact_after_bytes;
         let by_entries = applied.saturating_sub(purged) >= tuning.compact_after_entries + tuning.keep_entries;
-        if !by_bytes && !by_entries {
+        let (mark_applied, is_old) = mark
+            .as_ref()
+            .map_or((0, true), |mark| (mark.applied, mark.at.elapsed() >= tuning.erase_within / erasure::STEPS));
+        let by_age = is_old && mark_applied > purged;
+        if is_old {
+            mark = Some(Mark { applied, at: Instant::now() });
+        }
+        if !by_bytes && !by_entries && !by_age {
             continue;
         }
         // After a byte-heavy growth fewer entries are kept: they are the large ones.
-        let keep =
-            if by_entries { tuning.keep_entries } else { tuning.keep_entries.min(applied.saturating_sub(purged) / 8) };
+        let keep = match () {
+            () if by_age => tuning.keep_entries.min(applied.saturating_sub(mark_applied)),
+            () if by_entries => tuning.keep_entries,
+            () => tuning.keep_entries.min(applied.saturating_sub(purged) / 8),
+        };
         // Whoever installs the snapshot that is on its way goes on by the log behind it.
         let keep = needed.map_or(keep, |index| keep.max((applied + 1).saturating_sub(index)));
         compacted_at_bytes = appended_bytes;

@@ -17,6 +17,9 @@ pub struct StorageConfig {
     pub scrub_bytes_per_second: u64,
     /// The pause between two such rounds.
     pub scrub_pause_seconds: u32,
+    /// What was deleted (recalled, wiped, edited away, past its retention) is in no file of the node any more after so long:
+    /// three times in it, everything stored is read and written anew.
+    pub erase_within_seconds: u32,
     /// Replicas are sent to other nodes at most so fast, all together.
     pub snapshot_bytes_per_second: u64,
 }
@@ -27,6 +30,7 @@ impl Default for StorageConfig {
             block_cache_bytes: 128 << 20,
             scrub_bytes_per_second: 8 << 20,
             scrub_pause_seconds: 24 * 3600,
+            erase_within_seconds: 3 * 24 * 3600,
             snapshot_bytes_per_second: 8 << 20,
         }
     }
@@ -43,6 +47,7 @@ impl Section for StorageConfig {
         match rates.iter().find(|(_, rate)| *rate < 64 * 1024) {
             Some((key, _)) => Err(format!("{key} must be 65536 or more")),
             None if self.scrub_pause_seconds == 0 => Err("scrub_pause_seconds must be 1 or more".to_owned()),
+            None if self.erase_within_seconds < 3 => Err("erase_within_seconds must be 3 or more".to_owned()),
             None => Ok(()),
         }
     }
@@ -55,6 +60,7 @@ impl StorageConfig {
             block_cache_bytes: self.block_cache_bytes,
             scrub_bytes_per_second: self.scrub_bytes_per_second,
             scrub_pause: Duration::from_secs(self.scrub_pause_seconds.into()),
+            erase_within: Duration::from_secs(self.erase_within_seconds.into()),
             snapshot_bytes_per_second: Some(self.snapshot_bytes_per_second),
             ..Tuning::default()
         }
@@ -73,6 +79,9 @@ mod tests {
         assert_eq!(default.scrub_bytes_per_second, tuning.scrub_bytes_per_second);
         assert_eq!(Duration::from_secs(default.scrub_pause_seconds.into()), tuning.scrub_pause);
         assert_eq!(Some(default.snapshot_bytes_per_second), tuning.snapshot_bytes_per_second);
+        assert_eq!(Duration::from_secs(default.erase_within_seconds.into()), tuning.erase_within);
+        assert!(StorageConfig { erase_within_seconds: 2, ..default.clone() }.validate().is_err());
+        assert_eq!(StorageConfig { erase_within_seconds: 3, ..default.clone() }.validate(), Ok(()));
         assert!(StorageConfig { scrub_bytes_per_second: 0, ..default.clone() }.validate().is_err());
         assert!(StorageConfig { scrub_pause_seconds: 0, ..default }.validate().is_err());
     }

@@ -15,6 +15,7 @@ mod compaction;
 mod config;
 mod encoding;
 mod engine;
+mod erasure;
 mod error;
 mod failure;
 mod group;

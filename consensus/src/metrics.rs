@@ -67,6 +67,11 @@ pub(crate) fn scrub_round(damaged: u64) {
     metrics::counter!("tidings_consensus_scrub_damages_found_total").increment(damaged);
 }
 
+/// Both databases were written anew, without what was deleted.
+pub(crate) fn erased() {
+    metrics::counter!("tidings_consensus_erase_rounds_total").increment(1);
+}
+
 /// The storage of the process failed; 0 until then.
 pub(crate) fn storage_failed() {
     metrics::gauge!("tidings_consensus_storage_failed").set(1.0);

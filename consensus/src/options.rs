@@ -81,6 +81,8 @@ pub struct Tuning {
     pub scrub_bytes_per_second: u64,
     /// The scrub pauses this long between two rounds. Default 24 h.
     pub scrub_pause: Duration,
+    /// What was deleted is in no file of this node any more after so long. Default three days; at least 3 s.
+    pub erase_within: Duration,
     /// Snapshots are sent at most at this rate, all groups of the node together; `None` is no limit. Default 8 MiB/s.
     pub snapshot_bytes_per_second: Option<u64>,
 }
@@ -106,6 +108,7 @@ impl Default for Tuning {
             peer_timeout: Duration::from_secs(3),
             scrub_bytes_per_second: 8 * 1024 * 1024,
             scrub_pause: Duration::from_secs(24 * 3600),
+            erase_within: Duration::from_secs(3 * 24 * 3600),
             snapshot_bytes_per_second: Some(8 * 1024 * 1024),
         }
     }
@@ -131,6 +134,9 @@ impl Tuning {
         if self.max_command_bytes > Self::LARGEST_COMMAND_BYTES {
             let reason = format!("must be at most {} bytes", Self::LARGEST_COMMAND_BYTES);
             return Err(Error::Option { option: "max_command_bytes", reason });
+        }
+        if self.erase_within < Duration::from_secs(3) {
+            return Err(Error::Option { option: "erase_within", reason: "must be at least 3 s".to_owned() });
         }
         if self.queue_bytes < self.max_command_bytes || u32::try_from(self.queue_bytes).is_err() {
             let reason = "must hold the largest command, and be below 4 GiB".to_owned();

@@ -6,6 +6,9 @@ use tidings_proto::message::v1::{Change, ReceiptRequest, change};
 use tidings_proto::policy::v1::Audience;
 use tidings_proto::{EffectivePolicy, ErrorCode};
 
+/// The longest time after which a message disappears: ten years.
+const MAX_DISAPPEARS_AFTER_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
+
 /// Why a message is refused for good.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Forbidden {
@@ -30,6 +33,13 @@ pub(crate) fn to_send(policy: &EffectivePolicy, send: &Send, max_content_bytes: 
         (None, Some(change)) if send.ttl_ms.is_none() => change.encoded_len(),
         _ => return forbidden(ErrorCode::InvalidArgument, "a Send has content, or a change and no ttl_ms"),
     };
+    if let Some(disappears) = &send.disappears {
+        let is_stored = send.group.is_empty() && send.change.is_none() && send.ttl_ms != Some(0);
+        if !is_stored || disappears.after_ms == 0 || disappears.after_ms > MAX_DISAPPEARS_AFTER_MS {
+            let message = "a stored message to a user disappears, after 1 ms to ten years";
+            return forbidden(ErrorCode::InvalidArgument, message);
+        }
+    }
     let most = max_content_bytes.min(policy.max_message_bytes);
     if size > most as usize {
         let message = format!("the content has {size} bytes, at most {most} are taken");
@@ -80,7 +90,7 @@ pub(crate) fn receipts(requested: i32, recipient: &EffectivePolicy) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidings_proto::message::v1::Content;
+    use tidings_proto::message::v1::{Content, Disappearance};
 
     fn send(text_bytes: usize) -> Send {
         let content = Some(Content { text: "x".repeat(text_bytes), ..Content::default() });
@@ -118,6 +128,20 @@ mod tests {
         let content = Some(Content { text: "x".repeat(1_000), ..Content::default() });
         let large = Send { change: Some(Change { content, ..Change::default() }), ..Send::default() };
         assert_eq!(refusal(&all, &large), Some(ErrorCode::TooLarge));
+    }
+
+    #[test]
+    fn what_disappears_is_a_stored_message_to_a_user_and_has_a_time() {
+        let all = EffectivePolicy::default();
+        let after =
+            |after_ms| Send { disappears: Some(Disappearance { after_ms, ..Disappearance::default() }), ..send(5) };
+        let edges = [0, 1, MAX_DISAPPEARS_AFTER_MS, MAX_DISAPPEARS_AFTER_MS + 1].map(|ms| refusal(&all, &after(ms)));
+        assert_eq!(edges, [Some(ErrorCode::InvalidArgument), None, None, Some(ErrorCode::InvalidArgument)]);
+        let to_group = Send { group: "team".to_owned(), ..after(1) };
+        let change = Send { change: Some(Change::default()), content: None, ..after(1) };
+        for nonsense in [to_group, change, Send { ttl_ms: Some(0), ..after(1) }] {
+            assert_eq!(refusal(&all, &nonsense), Some(ErrorCode::InvalidArgument));
+        }
     }
 
     #[test]

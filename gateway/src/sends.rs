@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;
-use tidings_proto::message::v1::Change;
+use tidings_proto::message::v1::{Change, Disappearance};
 use tokio::time::Instant;
 
 use crate::permission::Terms;
@@ -24,6 +24,7 @@ pub(crate) struct Pending {
     pub content: Bytes,
     /// Instead of content.
     pub change: Option<Box<Change>>,
+    pub disappears: Option<Disappearance>,
     pub ttl_ms: Option<u64>,
     pub receipts: i32,
     /// Of the recipient.
@@ -251,6 +252,7 @@ mod tests {
             is_group: false,
             content: Bytes::from_static(b"12345"),
             change: None,
+            disappears: None,
             ttl_ms: None,
             receipts: 0,
             terms: Terms::default(),

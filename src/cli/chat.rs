@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tidings_sdk::{ChangeEvent, Client, ConnectionState, Event, Outgoing, Sending, Status, activity, change};
+use tidings_sdk::{
+    ChangeEvent, Client, ConnectionState, Event, MessageId, Outgoing, Sending, Status, activity, change,
+};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -30,6 +32,8 @@ const HELP: &str = "\
 #team hi  sends `hi` to all members of the group team
 hi        sends to the last one, or to who wrote first
 /groups   the groups that you are in      /members   who is in the group that you talk to
+/edit TEXT, /recall   changes what you said last; takes it back
+/react EMOJI          to what was said to you last
 /join CODE, /leave    joins by an invitation, leaves the group that you talk to
 /help     this
 /quit     ends, as the end of the input does
@@ -62,6 +66,9 @@ struct Chat {
     screen: Screen,
     /// With `@` or `#` in front: a user or a group.
     peer: Option<String>,
+    /// What was said last to the one who is talked to, and by them.
+    last_sent: Option<Sending>,
+    last_came: Option<MessageId>,
     watched: VecDeque<Watched>,
     changed: Arc<Notify>,
 }
@@ -73,7 +80,15 @@ impl ChatCommand {
         let builder = self.gateway.device(&self.device).await?;
         let (client, mut events) = builder.connect()?;
         let changed = Arc::new(Notify::new());
-        let mut chat = Chat { client, screen, peer: None, watched: VecDeque::new(), changed: changed.clone() };
+        let mut chat = Chat {
+            client,
+            screen,
+            peer: None,
+            last_sent: None,
+            last_came: None,
+            watched: VecDeque::new(),
+            changed: changed.clone(),
+        };
 
         let mut input = Some(BufReader::new(tokio::io::stdin()).lines());
         let mut end = None;
@@ -138,7 +153,10 @@ impl Chat {
             None => Outgoing::new(&peer[1..], text),
         };
         match self.client.send_message(outgoing).await {
-            Ok(sending) => self.watch(sending, text.to_owned()),
+            Ok(sending) => {
+                self.last_sent = Some(sending.clone());
+                self.watch(sending, text.to_owned());
+            }
             Err(error) => self.screen.show(&format!("✗ not sent ({error}): {text}"))?,
         }
         Ok(())
@@ -151,6 +169,7 @@ impl Chat {
         }
         self.leave().await;
         self.peer = Some(peer.to_owned());
+        (self.last_sent, self.last_came) = (None, None);
         self.screen.prompt = format!("{peer}> ");
         let Some(user) = self.user().map(str::to_owned) else { return Ok(()) };
         // What is no user id is said when something is sent to it.
@@ -224,6 +243,9 @@ impl Chat {
                     let peer = message.group().map_or(format!("@{}", message.from()), |group| format!("#{group}"));
                     self.talk_to(&peer).await?;
                 }
+                if message.group().is_none() && self.user() == Some(message.from()) {
+                    self.last_came = Some(message.id());
+                }
                 self.screen.show(&format!("{}: {}", wording::sender(message.as_proto()), message.text()))?;
                 self.client.mark_read(&message).await?;
             }
@@ -277,6 +299,7 @@ fn describe(change: &ChangeEvent) -> String {
         change::Kind::Recall => format!("— {from} took message {of} back"),
         change::Kind::Wipe => format!("— {from} wiped message {of}"),
         change::Kind::React => format!("— {from} reacts {} to message {of}{undone}", change.emoji),
+        change::Kind::Disappears => format!("— message {of} will disappear"),
         change::Kind::Pin => format!("— {from} pins message {of}{undone}"),
     }
 }

@@ -68,7 +68,8 @@ impl HistoryCommand {
         let text = message.content.as_ref().map_or(gone, |content| &content.text);
         let edited = if message.edited_at_ms == 0 { "" } else { " (edited)" };
         let reactions: Vec<_> = message.reactions.iter().map(|reaction| reaction.emoji.as_str()).collect();
-        let line = format!("{}  {}: {text}{edited} {}", kept.place, message.from, reactions.join(" "));
+        let id = message.id.unwrap_or_default();
+        let line = format!("{}  {id}  {}: {text}{edited} {}", kept.place, message.from, reactions.join(" "));
         Ok(output::line(output::printable(&line).trim_end())?)
     }
 }

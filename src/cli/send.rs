@@ -3,9 +3,11 @@
 use std::io::Read as _;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
-use tidings_sdk::{Client, ConnectionState, Content, Durability, Outgoing, Sending, Sent};
+use tidings_sdk::{
+    Client, ConnectionState, Content, Disappearance, Durability, Outgoing, Sending, Sent, disappearance,
+};
 
 use super::exit::{EXIT_CODES, Exit, Failure, Outcome};
 use super::gateway::GatewayOptions;
@@ -29,6 +31,12 @@ pub struct SendCommand {
     /// How long the message may wait to be delivered; 0: only to devices that are online now
     #[arg(long, value_parser = duration::parse)]
     ttl: Option<Duration>,
+    /// After so long it is taken out of both histories, and of what devices have yet to be given
+    #[arg(long, value_parser = duration::parse, conflicts_with = "group")]
+    disappear: Option<Duration>,
+    /// When that time begins
+    #[arg(long, value_enum, default_value_t = Start::Sent, requires = "disappear")]
+    from: Start,
     /// How long to wait for the answer
     #[arg(long, value_parser = duration::parse, default_value = "30s")]
     timeout: Duration,
@@ -43,6 +51,27 @@ pub struct SendCommand {
     gateway: GatewayOptions,
 }
 
+/// When the time of a message that disappears begins.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Start {
+    /// When it is sent
+    Sent,
+    /// When the first device has it
+    Delivered,
+    /// When it was read
+    Read,
+}
+
+impl From<Start> for disappearance::Start {
+    fn from(start: Start) -> Self {
+        match start {
+            Start::Sent => Self::Sent,
+            Start::Delivered => Self::Delivered,
+            Start::Read => Self::Read,
+        }
+    }
+}
+
 impl SendCommand {
     pub async fn run(self) -> Outcome {
         let mut text = self.text.clone();
@@ -52,7 +81,11 @@ impl SendCommand {
         }
         let content = Content { text, title: self.title.clone(), ..Content::default() };
         let (to, group) = (self.to.clone().unwrap_or_default(), self.group.clone().unwrap_or_default());
-        let outgoing = Outgoing { ttl: self.ttl, group, ..Outgoing::new(to, content) };
+        let disappears = self.disappear.map(|after| {
+            let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+            Disappearance { after_ms, from: disappearance::Start::from(self.from).into() }
+        });
+        let outgoing = Outgoing { ttl: self.ttl, group, disappears, ..Outgoing::new(to, content) };
         let deadline = tokio::time::Instant::now() + self.timeout;
 
         let connecting = tokio::time::timeout_at(deadline, self.connect()).await;

@@ -4,6 +4,7 @@
 //! - [`binary`]: where the binary is
 //! - [`node`]: a node that can be started, killed and measured
 //! - [`control`]: users and tokens over gRPC; [`nodes`]: what nodes are told
+//! - [`deletions`]: what is said and taken back, and what is left of it
 //! - [`group_view`]: what a member sees of a group
 //! - [`company`]: people with several devices, who chat for a day
 //! - [`raw`]: a WebSocket without the SDK, to say what no SDK would
@@ -22,6 +23,7 @@ pub mod binary;
 pub mod certificates;
 pub mod company;
 pub mod control;
+pub mod deletions;
 pub mod group_view;
 pub mod node;
 pub mod nodes;

@@ -133,6 +133,43 @@ async fn a_chat_in_pipes_shows_sent_delivered_and_read() {
 }
 
 #[tokio::test]
+async fn what_was_said_is_changed() {
+    let shell = Shell::new().await;
+    for user in ["alice", "bob"] {
+        shell.ok(&["user", "create", user]).await;
+    }
+    let (alice, bob) = (shell.ok(&["token", "create", "alice"]).await, shell.ok(&["token", "create", "bob"]).await);
+    let (alice, bob) = (alice.trim(), bob.trim());
+    let id = shell.ok(&["send", "--token", alice, "--to", "bob", "draft"]).await;
+    let id = id.trim();
+    let change = async |kind: &str, token: &str, to: &str, more: &[&str]| {
+        shell.run(&[&["change", kind, "--token", token, "--to", to, id], more].concat()).await.0
+    };
+    let shown = async || shell.ok(&["history", "--token", bob, "--with", "alice"]).await;
+    assert_eq!(change("edit", alice, "bob", &["final"]).await, 0);
+    assert_eq!(change("react", bob, "alice", &["+1"]).await, 0);
+    assert_eq!(change("pin", bob, "alice", &[]).await, 0);
+    assert_eq!(shown().await, format!("1  {id}  alice: final (edited) +1\n"));
+    assert_eq!(change("react", bob, "alice", &["+1", "--off"]).await, 0);
+    assert_eq!(change("edit", bob, "alice", &["not his"]).await, 4);
+    assert_eq!(change("wipe", alice, "bob", &[]).await, 0);
+    assert_eq!(shown().await, format!("1  {id}  alice: (wiped) (edited)\n"));
+    assert_eq!(change("recall", alice, "bob", &[]).await, 0);
+    assert_eq!(shown().await, format!("1  {id}  alice: (taken back) (edited)\n"));
+    assert_eq!(change("edit", alice, "bob", &["too late"]).await, 5);
+
+    // In a chat, of what was said last.
+    let hers = shell.run_with(&["chat", "--token", alice], "/edit nothing\n@bob rough\n/edit polished\n").await;
+    let hers = String::from_utf8(hers.stdout).unwrap();
+    for expected in ["there is no message here", "✓ sent: /edit polished"] {
+        assert!(hers.contains(expected), "{expected:?} is missing in:\n{hers}");
+    }
+    assert!(shown().await.contains("alice: polished (edited)"));
+    shell.run_with(&["chat", "--token", alice], "@bob oops\n/recall\n").await;
+    assert!(shown().await.trim_end().ends_with("alice: (taken back)"), "{}", shown().await);
+}
+
+#[tokio::test]
 async fn who_is_online_is_told_in_words_and_in_json() {
     let shell = Shell::new().await;
     for user in ["alice", "bob"] {

@@ -1,10 +1,10 @@
 //! `AppendMessage`: a message, or a change of one, enters a mailbox once, behind what its sender sent before.
 
+use bytes::Bytes;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{AppendMessage, Copy, MailboxRecord, SenderRecord};
-use tidings_proto::message::v1::{Block, ReceiptRequest};
+use tidings_proto::message::v1::{Block, ReceiptRequest, disappearance::Start};
 
-use super::change;
 use super::channel::Owed;
 use super::entry::Entry;
 use super::envelope::MessageHead;
@@ -12,7 +12,7 @@ use super::keys::{self, MailboxId};
 use super::limits::{DEFAULT_INBOX_ENTRIES, INBOX_BYTES, LAST_SLOT};
 use super::records::{self, CoreError};
 use super::window::Seen;
-use super::{Applying, Reply, refused};
+use super::{Applying, Reply, change, disappear, refused};
 
 impl Applying<'_> {
     pub(super) fn append_message(&mut self, mut append: AppendMessage) -> Result<Reply, CoreError> {
@@ -20,7 +20,8 @@ impl Applying<'_> {
             return refused(ErrorCode::InvalidArgument);
         };
         let change = append.change.take();
-        if !change.as_ref().is_none_or(change::is_valid) {
+        let disappears_is_valid = append.disappears.as_ref().is_none_or(disappear::is_valid);
+        if !change.as_ref().is_none_or(change::is_valid) || !disappears_is_valid {
             return refused(ErrorCode::InvalidArgument);
         }
         let sender_key = keys::sender(&mailbox, &append.from, slot);
@@ -39,13 +40,12 @@ impl Applying<'_> {
             return refused(ErrorCode::Blocked);
         }
 
-        match change {
+        let appended = match change {
             None => self.append_content(&mailbox, &mut record, &append)?,
-            Some(change) => {
-                if let Err(code) = self.append_change(&mailbox, &mut record, &append, change)? {
-                    return refused(code);
-                }
-            }
+            Some(change) => self.append_change(&mailbox, &mut record, &append, change)?,
+        };
+        if let Err(code) = appended {
+            return refused(code);
         }
         self.save_mailbox(&mailbox, &record);
 
@@ -53,15 +53,22 @@ impl Applying<'_> {
         Ok(Reply::Appended { sent_at_ms: self.context.now_ms, duplicate: false })
     }
 
-    /// Puts a message into the mailbox, and into the history of both where it is to be kept. The caller saves `record`.
+    /// Puts a message into the mailbox, and into the history of both where it is to be kept; the reason when it cannot be.
+    /// The caller saves `record`.
     fn append_content(
         &mut self,
         mailbox: &MailboxId,
         record: &mut MailboxRecord,
         append: &AppendMessage,
-    ) -> Result<(), CoreError> {
+    ) -> Result<Result<(), ErrorCode>, CoreError> {
         let now_ms = self.context.now_ms;
-        let expires_at_ms = expires_at_ms(append, now_ms);
+        let disappears = append.disappears.unwrap_or_default();
+        let disappears_at_ms = disappear::known_at_once(&disappears, now_ms);
+        let expires_at_ms = match expires_at_ms(append, now_ms) {
+            0 => disappears_at_ms,
+            expires if disappears_at_ms == 0 => expires,
+            expires => expires.min(disappears_at_ms),
+        };
         let head = MessageHead {
             stream: append.stream,
             seq: append.seq,
@@ -71,12 +78,21 @@ impl Applying<'_> {
             expires_at_ms,
             receipts: append.receipts,
             from_slot: append.from_slot,
+            disappears,
+            disappears_at_ms,
             ..MessageHead::default()
         };
         let whole = Entry::of_message(&head, &append.content);
         let envelope = whole.envelope();
         let entry_seq = record.last_seq + 1;
         let place = self.keep(mailbox, record, &head, envelope.clone(), append.retention_ms, entry_seq)?;
+        if place.is_none() && disappears.from() != Start::Sent {
+            // What is not kept cannot be found when its time begins.
+            return Ok(Err(ErrorCode::FailedPrecondition));
+        }
+        if disappears.from() == Start::Read {
+            self.store.put(keys::unread_disappearing(mailbox, append.stream, append.seq), Bytes::new());
+        }
         let entry = match place {
             Some(place) => Entry::pointing_at(envelope.clone(), &head, &append.from, place),
             None => whole,
@@ -86,7 +102,7 @@ impl Applying<'_> {
             let copy = Copy { envelope, retention_ms: append.sender_retention_ms };
             self.owe(mailbox.app(), &append.from, Owed::Copy(copy))?;
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// What the number of a message means to whoever keeps the window of its sender device.

@@ -79,7 +79,8 @@ fn message_of(kept: &Kept) -> Result<Message, CoreError> {
 pub fn is_valid(change: &Change) -> bool {
     let names_a_message = change.of.is_some_and(|of| of.stream != 0 && of.seq != 0);
     let says_what = match change.kind() {
-        Kind::Unspecified => false,
+        // The server's own.
+        Kind::Unspecified | Kind::Disappears => false,
         Kind::Edit => change.content.is_some(),
         Kind::Recall | Kind::Wipe | Kind::Pin => true,
         Kind::React => (1..=EMOJI_BYTES).contains(&change.emoji.len()),
@@ -100,7 +101,7 @@ pub(super) struct Rights {
 pub(super) fn may_change(message: &Message, change: &Change, rights: Rights) -> Result<(), ErrorCode> {
     let is_gone = message.recalled_at_ms != 0 || message.wiped_at_ms != 0;
     match change.kind() {
-        Kind::Unspecified => Err(ErrorCode::InvalidArgument),
+        Kind::Unspecified | Kind::Disappears => Err(ErrorCode::InvalidArgument),
         Kind::Recall | Kind::Wipe if rights.manages && message.from != change.from => Ok(()),
         Kind::Edit | Kind::Recall | Kind::Wipe => {
             if message.from != change.from {
@@ -143,13 +144,16 @@ pub fn changed(mut message: Message, change: &Change) -> Message {
         // Each side is told of both in its own order: what was taken back has no reactions in either.
         Kind::React if message.recalled_at_ms != 0 => {}
         Kind::React => {
-            let reaction = Reaction { from: change.from.clone(), emoji: change.emoji.clone() };
-            message.reactions.retain(|other| *other != reaction);
-            if !change.off {
-                message.reactions.push(reaction);
+            let is_it = |other: &Reaction| other.from == change.from && other.emoji == change.emoji;
+            if change.off {
+                message.reactions.retain(|other| !is_it(other));
+            } else if !message.reactions.iter().any(is_it) {
+                let (from, emoji, at_ms) = (change.from.clone(), change.emoji.clone(), change.at_ms);
+                message.reactions.push(Reaction { from, emoji, at_ms });
             }
         }
         Kind::Pin => message.pinned = !change.off,
+        Kind::Disappears => message.disappears_at_ms = change.disappears_at_ms,
     }
     message
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{DevicesRecord, MailboxRecord, MoveCursor};
-use tidings_proto::message::v1::{Receipt, receipt};
+use tidings_proto::message::v1::{Receipt, disappearance::Start, receipt};
 
 use super::append::wants_delivered;
 use super::attach::device_in;
@@ -85,6 +85,7 @@ impl Applying<'_> {
         // Entries that some device still waits for stand before these: then these wait their turn to be removed.
         let nothing_retained = record.retained_entries == 0;
         let mut passed: Vec<Passed> = Vec::new();
+        let mut disappearing = Vec::new();
         let mut in_groups: BTreeMap<String, u64> = BTreeMap::new();
         let mut first = record.delivered_to + 1;
         loop {
@@ -93,6 +94,12 @@ impl Applying<'_> {
                 subtract(&mut record.pending_entries, 1)?;
                 subtract(&mut record.pending_bytes, *bytes)?;
                 let peeked = entry.peek()?;
+                if let Peeked::Message(head) = peeked
+                    && head.to == mailbox.user()
+                    && head.disappears.from() == Start::Delivered
+                {
+                    disappearing.push((head.stream, head.seq));
+                }
                 // Not of the copy of what the user sent.
                 if let Peeked::Message(head) = peeked
                     && head.to == mailbox.user()
@@ -127,6 +134,9 @@ impl Applying<'_> {
         record.delivered_to = cursor;
         if nothing_retained {
             record.trimmed_to = record.trimmed_to.max(everyone_has.min(cursor));
+        }
+        for (stream, seq) in disappearing {
+            self.begin_to_disappear(mailbox, record, stream, seq)?;
         }
         for (group, group_seq) in in_groups {
             let group = GroupName::new(mailbox.app(), &group);

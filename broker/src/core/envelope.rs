@@ -4,6 +4,7 @@
 use bytes::{Buf, BufMut, BytesMut};
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len};
 use tidings_proto::mailbox::v1::GroupPointer;
+use tidings_proto::message::v1::Disappearance;
 
 use super::records::CoreError;
 
@@ -23,6 +24,10 @@ pub struct MessageHead<'a> {
     /// Empty: to a user.
     pub group: &'a str,
     pub group_seq: u64,
+    /// A `Disappearance`; `after_ms` 0: it stays.
+    pub disappears: Disappearance,
+    /// 0: not known.
+    pub disappears_at_ms: i64,
 }
 
 /// Field numbers of message.proto.
@@ -50,6 +55,10 @@ mod field {
     pub const FROM_SLOT: u32 = 8;
     pub const GROUP: u32 = 9;
     pub const GROUP_SEQ: u32 = 10;
+    pub const DISAPPEARS: u32 = 16;
+    pub const DISAPPEARS_AFTER_MS: u32 = 1;
+    pub const DISAPPEARS_FROM: u32 = 2;
+    pub const DISAPPEARS_AT_MS: u32 = 17;
 }
 
 /// Appends the envelope of a message, around an encoded `Content`.
@@ -61,13 +70,17 @@ pub fn of_message(head: &MessageHead<'_>, content: Option<&[u8]>, buffer: &mut B
         (field::RECEIPTS, u64::from(head.receipts.cast_unsigned())),
         (field::FROM_SLOT, u64::from(head.from_slot)),
         (field::GROUP_SEQ, head.group_seq),
+        (field::DISAPPEARS_AT_MS, head.disappears_at_ms.cast_unsigned()),
     ];
+    let (after_ms, start) = (head.disappears.after_ms, u64::from(head.disappears.from.cast_unsigned()));
+    let disappears = varint_len(field::DISAPPEARS_AFTER_MS, after_ms) + varint_len(field::DISAPPEARS_FROM, start);
     let group = if head.group.is_empty() { 0 } else { delimited_len(field::GROUP, head.group.len()) };
     let message = delimited_len(field::ID, id)
         + delimited_len(field::FROM, head.from.len())
         + delimited_len(field::TO, head.to.len())
         + content.map_or(0, |content| delimited_len(field::CONTENT, content.len()))
         + group
+        + if after_ms == 0 { 0 } else { delimited_len(field::DISAPPEARS, disappears) }
         + numbers.iter().map(|(tag, value)| varint_len(*tag, *value)).sum::<usize>();
     buffer.reserve(delimited_len(field::ENVELOPE_MESSAGE, message));
     put_length(field::ENVELOPE_MESSAGE, message, buffer);
@@ -88,6 +101,12 @@ pub fn of_message(head: &MessageHead<'_>, content: Option<&[u8]>, buffer: &mut B
         put_text(field::GROUP, head.group, buffer);
     }
     put_varint(field::GROUP_SEQ, numbers[4].1, buffer);
+    if after_ms != 0 {
+        put_length(field::DISAPPEARS, disappears, buffer);
+        put_varint(field::DISAPPEARS_AFTER_MS, after_ms, buffer);
+        put_varint(field::DISAPPEARS_FROM, start, buffer);
+    }
+    put_varint(field::DISAPPEARS_AT_MS, numbers[5].1, buffer);
 }
 
 fn varint_len(tag: u32, value: u64) -> usize {
@@ -209,6 +228,18 @@ fn peek_message(mut message: &[u8]) -> Option<MessageHead<'_>> {
             (field::FROM_SLOT, Value::Number(slot)) => head.from_slot = u32::try_from(slot).ok()?,
             (field::GROUP, Value::Bytes(group)) => head.group = std::str::from_utf8(group).ok()?,
             (field::GROUP_SEQ, Value::Number(seq)) => head.group_seq = seq,
+            (field::DISAPPEARS, Value::Bytes(mut disappears)) => {
+                while !disappears.is_empty() {
+                    match next_field(&mut disappears)? {
+                        (field::DISAPPEARS_AFTER_MS, Value::Number(after)) => head.disappears.after_ms = after,
+                        (field::DISAPPEARS_FROM, Value::Number(start)) => {
+                            head.disappears.from = i32::try_from(start).ok()?;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            (field::DISAPPEARS_AT_MS, Value::Number(at)) => head.disappears_at_ms = at.cast_signed(),
             _ => {}
         }
     }
@@ -262,11 +293,14 @@ mod tests {
         fn an_envelope_is_what_protobuf_would_write(
             stream: u64, seq: u64, from in "[a-z]{0,9}", to in "[a-zé]{0,9}", sent_at_ms: i64, expires_at_ms: i64,
             receipts in 0i32..4, from_slot in 0u32..256, text in ".{0,200}", group in "[a-z]{0,9}", group_seq: u64,
+            after_ms: u64, start in 0i32..3, disappears_at_ms: i64,
         ) {
+            let start = if after_ms == 0 { 0 } else { start };
+            let disappears = Disappearance { after_ms, from: start };
             let content = Content { text, ..Content::default() };
             let head = MessageHead {
                 stream, seq, from: &from, to: &to, sent_at_ms, expires_at_ms, receipts, from_slot, group: &group,
-                group_seq,
+                group_seq, disappears, disappears_at_ms,
             };
             let entry = Entry::of_message(&head, &content.encode_to_vec());
             let message = Message {
@@ -280,6 +314,8 @@ mod tests {
                 from_slot,
                 group: group.clone(),
                 group_seq,
+                disappears: (after_ms != 0).then_some(disappears),
+                disappears_at_ms,
                 ..Message::default()
             };
             let envelope = entry.envelope();

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tidings_proto::mailbox::v1::{ConversationRecord, Copy, HistoryPlace, HistoryRecord, MailboxRecord};
-use tidings_proto::message::v1::{Change, envelope};
+use tidings_proto::message::v1::{Change, change, disappearance::Start, envelope};
 
 use super::Applying;
 use super::entry::{self, Entry};
@@ -53,11 +53,15 @@ impl Applying<'_> {
         self.order_conversation(mailbox, with, &mut conversation, head.sent_at_ms);
         self.save_conversation(mailbox, with, &conversation);
 
+        let stands = HistoryPlace { conversation: with.to_owned(), place };
+        self.reindex(mailbox, &stands, None, Some(&envelope))?;
         let message = HistoryRecord { envelope, entry, incoming: conversation.incoming };
         self.store.put(keys::history(mailbox, with, place), records::seal(&message));
-        let stands = HistoryPlace { conversation: with.to_owned(), place };
         self.store.put(keys::place_of(mailbox, head.stream, head.seq), records::seal(&stands));
-        let until_ms = self.context.now_ms.saturating_add(i64::try_from(retention_ms).unwrap_or(i64::MAX));
+        let mut until_ms = self.context.now_ms.saturating_add(i64::try_from(retention_ms).unwrap_or(i64::MAX));
+        if head.disappears_at_ms != 0 {
+            until_ms = until_ms.min(head.disappears_at_ms);
+        }
         self.store.put(keys::history_due(until_ms, mailbox, with, place), Bytes::new());
         record.history_bytes += bytes;
         Ok(Some(place))
@@ -83,6 +87,7 @@ impl Applying<'_> {
     ) -> Result<(), CoreError> {
         subtract(&mut record.history_bytes, kept.record.envelope.len() as u64)?;
         record.history_bytes += envelope.len() as u64;
+        self.reindex(mailbox, &kept.place, Some(&kept.record.envelope), Some(&envelope))?;
         kept.record.envelope = envelope;
         let key = keys::history(mailbox, &kept.place.conversation, kept.place.place);
         self.store.put(key, records::seal(&kept.record));
@@ -97,14 +102,21 @@ impl Applying<'_> {
         record: &mut MailboxRecord,
         copy: Copy,
     ) -> Result<(), CoreError> {
+        // A sole device knows what it sent itself.
+        let mut told_from = 2;
         let entry = match peek(&copy.envelope)? {
             Peeked::Message(head) => self.receive_sent(mailbox, record, &head, &copy)?,
             _ => match entry::decode(&copy.envelope)? {
-                envelope::Event::Change(change) => self.receive_changed(mailbox, record, &change)?,
+                envelope::Event::Change(change) => {
+                    if change.kind() == change::Kind::Disappears {
+                        told_from = 1;
+                    }
+                    self.receive_changed(mailbox, record, &change)?
+                }
                 _ => None,
             },
         };
-        if let Some(entry) = entry.filter(|_| record.devices > 1) {
+        if let Some(entry) = entry.filter(|_| record.devices >= told_from) {
             self.push_bounded(mailbox, record, entry, 0);
         }
         Ok(())
@@ -131,6 +143,9 @@ impl Applying<'_> {
         let of = change.of.unwrap_or_default();
         let Some(mut kept) = self.kept(mailbox, of.stream, of.seq)? else { return Ok(None) };
         self.change_kept(mailbox, record, &mut kept, change)?;
+        if change.kind() == change::Kind::Disappears {
+            self.end_at(mailbox, &kept.place, change.disappears_at_ms);
+        }
         Ok(Some(Entry::of_change(change, &kept.place.conversation, kept.place.place)))
     }
 
@@ -158,7 +173,12 @@ impl Applying<'_> {
         let Some(message) = self.load::<HistoryRecord>("message", &keys::history(mailbox, conversation, place))? else {
             return Ok(());
         };
-        if message.entry != 0 && self.store.get(&keys::entry(mailbox, message.entry)).is_some() {
+        let has_disappeared = match peek(&message.envelope)? {
+            Peeked::Message(head) => head.disappears_at_ms != 0 && head.disappears_at_ms <= self.context.now_ms,
+            _ => false,
+        };
+        // An entry that points to what has disappeared is passed over.
+        if !has_disappeared && message.entry != 0 && self.store.get(&keys::entry(mailbox, message.entry)).is_some() {
             let later = self.context.now_ms.saturating_add(RETENTION_PAUSE_MS);
             self.store.put(keys::history_due(later, mailbox, conversation, place), Bytes::new());
             return Ok(());
@@ -174,7 +194,11 @@ impl Applying<'_> {
         let HistoryPlace { conversation: with, place } = &kept.place;
         if let Peeked::Message(head) = peek(&kept.record.envelope)? {
             self.store.delete(&keys::place_of(mailbox, head.stream, head.seq));
+            if head.disappears.from() == Start::Read {
+                self.store.delete(&keys::unread_disappearing(mailbox, head.stream, head.seq));
+            }
         }
+        self.reindex(mailbox, &kept.place, Some(&kept.record.envelope), None)?;
         self.store.delete(&keys::history(mailbox, with, *place));
         subtract(&mut record.history_bytes, kept.record.envelope.len() as u64)?;
         if let Some(mut conversation) = self.conversation(mailbox, with)?

@@ -22,7 +22,7 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 const WINDOW_MS: u64 = 3600 * 1000;
 
 /// A message with a text that is kept for a day on both sides.
-fn kept(to: &str, from: &AttachedDevice, from_user: &str, seq: u64, text: &str) -> AppendMessage {
+pub(crate) fn kept(to: &str, from: &AttachedDevice, from_user: &str, seq: u64, text: &str) -> AppendMessage {
     let content = Content { text: text.to_owned(), ..Content::default() }.encode_to_vec().into();
     AppendMessage {
         retention_ms: DAY_MS,
@@ -41,7 +41,7 @@ fn change(to: &str, from: &AttachedDevice, from_user: &str, seq: u64, of: u64, k
 }
 
 impl Shard {
-    fn history(&self, user: &str, with: &str) -> Vec<Message> {
+    pub(super) fn history(&self, user: &str, with: &str) -> Vec<Message> {
         let mailbox = mailbox_of(user);
         let (from, to) = (keys::history(&mailbox, with, 0), keys::history(&mailbox, with, u64::MAX));
         let message = |(_, stored)| match entry::decode(&records::open::<HistoryRecord>("", stored).unwrap().envelope) {
@@ -51,12 +51,12 @@ impl Shard {
         self.store.scan(&from, &to, usize::MAX).into_iter().map(message).collect()
     }
 
-    fn texts(&self, user: &str, with: &str) -> Vec<String> {
+    pub(super) fn texts(&self, user: &str, with: &str) -> Vec<String> {
         let text = |message: Message| message.content.map_or("-".to_owned(), |content| content.text);
         self.history(user, with).into_iter().map(text).collect()
     }
 
-    fn conversation(&self, user: &str, with: &str) -> ConversationRecord {
+    pub(super) fn conversation(&self, user: &str, with: &str) -> ConversationRecord {
         let stored = self.store.get(&keys::conversation(&mailbox_of(user), with));
         stored.map(|stored| records::open("", stored).unwrap()).unwrap_or_default()
     }
@@ -70,7 +70,7 @@ impl Shard {
         }
     }
 
-    fn changes(&self, user: &str) -> Vec<Change> {
+    pub(super) fn changes(&self, user: &str) -> Vec<Change> {
         let changes = self.entries(user, 0).into_iter().filter_map(|(_, envelope)| match envelope.event {
             Some(envelope::Event::Change(change)) => Some(change),
             _ => None,
@@ -78,13 +78,13 @@ impl Shard {
         changes.collect()
     }
 
-    fn holds(&self, text: &str) -> bool {
+    pub(super) fn holds(&self, text: &str) -> bool {
         let pairs = self.store.scan(&[], &[0xff], usize::MAX);
         pairs.iter().any(|(_, value)| value.windows(text.len()).any(|window| window == text.as_bytes()))
     }
 }
 
-fn accepted(reply: Reply) {
+pub(crate) fn accepted(reply: Reply) {
     assert!(matches!(reply, Reply::Appended { duplicate: false, .. }), "{reply:?}");
 }
 

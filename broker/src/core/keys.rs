@@ -6,6 +6,9 @@ mod timeline;
 
 use bytes::Bytes;
 use tidings_proto::ids::MAX_ID_BYTES;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::limits::WORD_BYTES;
 
 pub use receipts::{all_group_receipts, group_receipt, group_receipt_of};
 pub use timeline::{due_group_message, group_due, group_due_before, group_place, group_timeline, timeline_place};
@@ -26,6 +29,8 @@ const HISTORY_PLACE: u8 = 0x11;
 const CONVERSATION: u8 = 0x12;
 const CONVERSATION_ORDER: u8 = 0x13;
 const HISTORY_DUE: u8 = 0x14;
+const UNREAD_DISAPPEARING: u8 = 0x15;
+const FOUND_WORD: u8 = 0x16;
 const GROUP: u8 = 0x20;
 const GROUP_MEMBER: u8 = 0x21;
 const GROUP_TARGETS: u8 = 0x22;
@@ -43,8 +48,8 @@ const GROUP_RECEIPT: u8 = 0x2d;
 const POSTED: u8 = 0x40;
 const GROUP_POSTED: u8 = 0x41;
 
-/// The longest key: that of the retention of a message of the longest ids.
-pub const MAX_KEY_BYTES: usize = 1 + 8 + MAX_MAILBOX_BYTES + MAX_ID_BYTES + 1 + 8;
+/// The longest key: that by which a message of the longest ids is found.
+pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + WORD_BYTES + 1 + 8 + MAX_ID_BYTES + 1 + 8;
 const MAX_MAILBOX_BYTES: usize = 2 * (MAX_ID_BYTES + 1);
 const _: () = assert!(super::limits::LAST_SLOT == u8::MAX as u32, "a slot is one byte");
 
@@ -81,6 +86,11 @@ impl MailboxId {
     /// The app that the mailbox belongs to.
     pub fn app(&self) -> &str {
         self.parts().map_or("", |parts| parts.0)
+    }
+
+    /// The same on every replica and in every release.
+    pub fn fingerprint(&self) -> u64 {
+        xxh3_64(&self.0)
     }
 
     /// The user that the mailbox belongs to.
@@ -315,6 +325,59 @@ pub fn due_message(key: &[u8]) -> Option<(MailboxId, String, u64)> {
         conversation.to_owned(),
         u64::from_be_bytes(*place),
     ))
+}
+
+/// A message that disappears once it was read.
+pub fn unread_disappearing(mailbox: &MailboxId, stream: u64, seq: u64) -> Vec<u8> {
+    key(UNREAD_DISAPPEARING, &[&mailbox.0, &stream.to_be_bytes(), &seq.to_be_bytes()])
+}
+
+/// Those of a stream up to and with a number, as the ends of a scan.
+pub fn unread_disappearing_up_to(mailbox: &MailboxId, stream: u64, seq: u64) -> (Vec<u8>, Vec<u8>) {
+    // Longer than the last one that counts, and thereby behind it.
+    let end = [unread_disappearing(mailbox, stream, seq), vec![0]].concat();
+    (unread_disappearing(mailbox, stream, 0), end)
+}
+
+/// The number in such a key.
+pub fn unread_disappearing_seq(key: &[u8]) -> Option<u64> {
+    let (kind, rest) = key.split_first()?;
+    let (_, seq) = rest.split_last_chunk::<8>()?;
+    (*kind == UNREAD_DISAPPEARING).then_some(u64::from_be_bytes(*seq))
+}
+
+/// A word of a message in the history, as a digest without the bytes 0 and 255; of each word the newest message first.
+pub fn found_word(mailbox: &MailboxId, word: &[u8], sent_at_ms: i64, conversation: &str, place: u64) -> Vec<u8> {
+    let newest_first = (!u64::try_from(sent_at_ms).unwrap_or(0)).to_be_bytes();
+    let message: [&[u8]; 4] = [&newest_first, conversation.as_bytes(), &[0], &place.to_be_bytes()];
+    key(FOUND_WORD, &[&mailbox.0, word, &[0], &message.concat()])
+}
+
+/// Every word that begins so, as the ends of a scan.
+pub fn found_words(mailbox: &MailboxId, beginning: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    (key(FOUND_WORD, &[&mailbox.0, beginning]), key(FOUND_WORD, &[&mailbox.0, beginning, &[0xff]]))
+}
+
+/// The messages with a word behind one of them (what its key has after the word), or all of them, as the ends of a scan. The
+/// end is where the next word's begin.
+pub fn found_by(mailbox: &MailboxId, word: &[u8], after: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let behind: &[u8] = if after.is_empty() { &[] } else { &[0] };
+    let from = [&[FOUND_WORD], &mailbox.0[..], word, &[0], after, behind].concat();
+    (from, key(FOUND_WORD, &[&mailbox.0, word, &[1]]))
+}
+
+/// The word in such a key.
+pub fn word_in<'a>(key: &'a [u8], mailbox: &MailboxId) -> Option<&'a [u8]> {
+    let rest = key.strip_prefix(&[FOUND_WORD])?.strip_prefix(&mailbox.0[..])?;
+    rest.split(|byte| *byte == 0).next()
+}
+
+/// Conversation and place in what such a key has after the word.
+pub fn found_message(after_word: &[u8]) -> Option<(&str, u64)> {
+    let (_, rest) = after_word.split_first_chunk::<8>()?;
+    let (conversation, place) = rest.split_last_chunk::<8>()?;
+    let conversation = std::str::from_utf8(conversation.strip_suffix(&[0])?).ok()?;
+    Some((conversation, u64::from_be_bytes(*place)))
 }
 
 /// A group, in its home.

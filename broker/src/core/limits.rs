@@ -39,6 +39,14 @@ pub const HISTORY_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 pub const REACTIONS: usize = 16;
 /// The longest reaction, in bytes.
 pub const EMOJI_BYTES: usize = 64;
+/// Words of a message that it can be found by, signs of each, and the bytes that these have in a key.
+pub const WORDS: usize = 64;
+pub const WORD_SIGNS: usize = 16;
+pub const WORD_BYTES: usize = 2 * WORD_SIGNS;
+/// Messages that one read lets begin to disappear; it is the next read that reaches further ones.
+pub const DISAPPEARING_PER_READ: usize = 4096;
+/// The longest time after which a message disappears: ten years.
+pub const DISAPPEARS_AFTER_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
 /// A message whose retention has ended, and that some device has yet to be given, is looked at again after so long: 1 h.
 pub const RETENTION_PAUSE_MS: i64 = 3600 * 1000;
 

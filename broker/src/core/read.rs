@@ -29,6 +29,7 @@ impl Applying<'_> {
                 Watermark::Moved { wanted } => {
                     self.store.put(key.to_vec(), records::seal(&sender));
                     self.read_message(&mailbox, mark.stream, mark.up_to_seq)?;
+                    self.read_disappearing(&mailbox, mark.stream, mark.up_to_seq)?;
                     if wanted {
                         self.owe_read(&mailbox, &mark)?;
                     }

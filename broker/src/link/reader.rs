@@ -316,6 +316,7 @@ impl Reader {
             sender_retention_ms: submit.sender_retention_ms,
             change: submit.change,
             change_window_ms: submit.change_window_ms,
+            disappears: submit.disappears,
         };
         let Some(group) = GroupName::new(&append.app, &append.to).filter(|_| to_group) else {
             let command = encode(Command::AppendMessage(append));

@@ -87,6 +87,12 @@ async fn ask(
             let list = move |view: &StateView| query::conversations(view, &mailbox, &asked);
             read(shard, list).await.map(response::Response::Conversations)
         }
+        request::Request::Search(asked) => {
+            if !query::is_valid_search(&asked) {
+                return Err(ErrorCode::InvalidArgument.into());
+            }
+            read(shard, move |view| query::search(view, &mailbox, &asked)).await.map(response::Response::Found)
+        }
         request::Request::UpdateConversation(update) => {
             let (app, user, with) = (mailbox.app().to_owned(), mailbox.user().to_owned(), update.with.clone());
             is_id(&with)?;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Engine, Inner, blocking};
+use crate::erasure::Eraser;
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::group_id::GroupId;
@@ -60,11 +61,19 @@ impl Engine {
         self.0.scrubber.clone().round().await
     }
 
-    /// Scrubs and sweeps again and again, from the first group that is started on.
+    /// Scrubs, erases and sweeps again and again, from the first group that is started on.
     pub(super) fn scrub_from_now_on(&self) {
         if !self.0.is_scrubbing.swap(true, Ordering::AcqRel) {
             let pause = self.0.options.tuning.scrub_pause;
             self.0.tasks.spawn(self.0.scrubber.clone().run(pause));
+            let eraser = Eraser {
+                log: self.0.log_database.clone(),
+                state: self.0.state_db.clone(),
+                scrubber: self.0.scrubber.clone(),
+                failure: self.0.failure.clone(),
+                stop: self.0.stop.clone(),
+            };
+            self.0.tasks.spawn(eraser.run(self.0.options.tuning.erase_within));
             let databases = [self.0.log_database.clone(), self.0.state_db.database.clone()];
             self.0.tasks.spawn(watch_held(databases, self.0.failure.clone(), self.0.stop.clone()));
             self.0.tasks.spawn(self.0.incoming.clone().sweep(self.0.stop.clone()));

@@ -169,6 +169,7 @@ impl<S: Transport> Connection<S> {
             is_group,
             content: send.content.unwrap_or_default().encode_to_vec().into(),
             change: send.change.map(Box::new),
+            disappears: send.disappears,
             ttl_ms: send.ttl_ms,
             receipts,
             inbox_limit,
@@ -189,11 +190,11 @@ impl<S: Transport> Connection<S> {
         Ok(())
     }
 
-    /// The link on which a send can go now: of groups and changes a broker of the first release knows nothing, they wait
+    /// The link on which a send can go now: of groups, changes and what disappears a broker of the first release knows nothing, they wait
     /// until it was upgraded.
     pub(super) fn route(&self, pending: &Pending) -> Option<Arc<LinkHandle>> {
         let link = self.core.router.route(pending.shard)?;
-        let is_new = pending.is_group || pending.change.is_some();
+        let is_new = pending.is_group || pending.change.is_some() || pending.disappears.is_some();
         (!is_new || link.level >= LEVEL).then_some(link)
     }
 
@@ -236,6 +237,7 @@ impl<S: Transport> Connection<S> {
             retention_ms: pending.terms.retention_ms,
             sender_retention_ms: pending.terms.sender_retention_ms,
             change: pending.change.as_deref().cloned(),
+            disappears: pending.disappears,
             change_window_ms: pending.terms.change_window_ms,
         })
     }

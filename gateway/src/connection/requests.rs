@@ -34,6 +34,7 @@ fn who_answers(kind: &request::Request) -> Answerer<'_> {
         | request::Request::GetHistory(_)
         | request::Request::ListConversations(_)
         | request::Request::UpdateConversation(_)
+        | request::Request::Search(_)
         | request::Request::WatchPresence(_) => Answerer::OwnShard,
         request::Request::ActOnGroup(_)
         | request::Request::GetGroup(_)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_proto::client::v1::request;
-use tidings_proto::message::v1::{self, Activity, Content, MessageId, ReceiptRequest};
+use tidings_proto::message::v1::{self, Activity, Content, Disappearance, MessageId, ReceiptRequest};
 use tidings_proto::{GroupId, UserId};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -30,6 +30,9 @@ pub struct Outgoing {
     pub ttl: Option<Duration>,
     /// Which receipts are wanted; both is the default.
     pub receipts: ReceiptRequest,
+    /// After a time it is taken out of both histories, and of what devices have yet to be given; of a stored message to a
+    /// user. `None`: it stays.
+    pub disappears: Option<Disappearance>,
 }
 
 impl Outgoing {
@@ -324,5 +327,8 @@ fn entry(outgoing: Outgoing) -> Result<(Entry<Arc<Slot>>, Arc<Slot>), SendError>
     let content = Bytes::from(outgoing.content.encode_to_vec());
     let ttl_ms = outgoing.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
     let slot = Slot::new();
-    Ok((Entry::new(to, content, ttl_ms, outgoing.receipts as i32, slot.clone()), slot))
+    let disappears = outgoing.disappears.map(|disappears| disappears.encode_to_vec().into());
+    let mut entry = Entry::new(to, content, ttl_ms, outgoing.receipts as i32, slot.clone());
+    entry.disappears = disappears;
+    Ok((entry, slot))
 }

@@ -5,6 +5,7 @@
 //! - [`Events`]: what comes, as a typed stream
 //! - [`Sending`]: one message on its way, with its status
 //! - [`Change`]: what becomes of an earlier message
+//! - [`content`]: mentions, places, polls
 //! - [`store`]: where a device keeps what must survive a restart
 //! - [`connection`]: the state machine below all that, without clock and I/O
 //!
@@ -29,6 +30,7 @@
 mod builder;
 mod client;
 pub mod connection;
+pub mod content;
 mod driver;
 mod error;
 mod events;
@@ -57,11 +59,12 @@ pub use token::TokenSource;
 
 pub use tidings_proto::ErrorCode;
 pub use tidings_proto::client::v1::{
-    Blocks, Conversations, Device, Devices, Durability, GroupReceipts, GroupState, HistoryMessage, HistoryPage,
-    Members, MyGroups, UpdateConversation, UserPresence, user_presence,
+    Blocks, Conversations, Device, Devices, Durability, Found, FoundMessage, GroupReceipts, GroupState, HistoryMessage,
+    HistoryPage, Members, MyGroups, Search, UpdateConversation, UserPresence, user_presence,
 };
 pub use tidings_proto::group::v1 as group;
 pub use tidings_proto::message::v1::{
-    Activity, Block, Change as ChangeEvent, Content, Conversation, Failure, GroupEvent, MessageId, Reaction, Receipt,
-    ReceiptRequest, activity, change, group_event, receipt,
+    Activity, Block, Change as ChangeEvent, Content, Conversation, Disappearance, Failure, GroupEvent, Location,
+    Mention, MessageId, Poll, PollOption, Priority, Reaction, Receipt, ReceiptRequest, activity, change, disappearance,
+    group_event, receipt,
 };

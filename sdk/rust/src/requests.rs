@@ -1,8 +1,8 @@
 //! What an application can ask: each method is one request to the server, repeated until it is answered.
 
 use tidings_proto::client::v1::{
-    Conversations, Devices, GetGroupReceipts, GetHistory, GroupReadMarked, GroupReceipts, HistoryPage,
-    ListConversations, ListDevices, MarkGroupRead, UpdateConversation, request, response,
+    Conversations, Devices, Found, GetGroupReceipts, GetHistory, GroupReadMarked, GroupReceipts, HistoryPage,
+    ListConversations, ListDevices, MarkGroupRead, Search, UpdateConversation, request, response,
 };
 use tidings_proto::message::v1::Conversation;
 use tokio::sync::oneshot;
@@ -68,6 +68,13 @@ impl Client {
     pub(crate) async fn mark_group_read(&self, group: &str, group_seq: u64) -> Result<(), RequestError> {
         let mark = MarkGroupRead { group: group.to_owned(), group_seq };
         ask!(self, MarkGroupRead(mark) -> GroupReadMarked).map(|GroupReadMarked {}| ())
+    }
+
+    /// A page of the messages in this user's history that have all words of `text`, each as the beginning of a word, the newest
+    /// first. With an empty `with` in all conversations. `page` is empty, or `next_page` of the page before; a page may have no
+    /// messages and still be followed by others.
+    pub async fn search(&self, search: Search) -> Result<Found, RequestError> {
+        ask!(self, Search(search) -> Found)
     }
 
     /// A page of this user's conversations, the one with the newest message first, each with its last message and what is

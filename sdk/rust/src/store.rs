@@ -37,6 +37,9 @@ pub struct StoredSend {
     /// An encoded `Change`; empty: it has content.
     #[prost(bytes = "bytes", tag = "7")]
     pub change: Bytes,
+    /// An encoded `Disappearance`.
+    #[prost(bytes = "bytes", optional, tag = "12")]
+    pub disappears: Option<Bytes>,
 }
 
 impl StoredSend {

@@ -13,6 +13,7 @@ const TTL_MS: u32 = 5;
 const RECEIPTS: u32 = 6;
 const GROUP: u32 = 7;
 const CHANGE: u32 = 8;
+const DISAPPEARS: u32 = 12;
 
 /// A `Send` whose content is encoded already.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct SendFrame<'a> {
     pub receipts: i32,
     /// As in `Send`.
     pub group: &'a str,
+    /// An encoded `Disappearance`.
+    pub disappears: Option<&'a [u8]>,
 }
 
 /// What a `Send` carries, encoded.
@@ -76,6 +79,9 @@ impl SendFrame<'_> {
         if let Body::Change(change) = self.body {
             put_delimited(CHANGE, change, buffer);
         }
+        if let Some(disappears) = self.disappears {
+            put_delimited(DISAPPEARS, disappears, buffer);
+        }
     }
 
     fn body_len(&self) -> usize {
@@ -90,6 +96,7 @@ impl SendFrame<'_> {
                 Body::Content(content) => delimited_len(CONTENT, content.len()),
                 Body::Change(change) => delimited_len(CHANGE, change.len()),
             }
+            + self.disappears.map_or(0, |disappears| delimited_len(DISAPPEARS, disappears.len()))
             + self.ttl_ms.map_or(0, |ttl_ms| number(TTL_MS, ttl_ms))
             + set_number(RECEIPTS, self.receipts as u64)
     }
@@ -117,21 +124,26 @@ mod tests {
     use prost::Message as _;
     use tidings_proto::client::v1::{Send, client_frame};
     use tidings_proto::frame::encode_client;
-    use tidings_proto::message::v1::{Change, Content};
+    use tidings_proto::message::v1::{Change, Content, Disappearance};
 
     proptest! {
         #[test]
         fn equals_the_generated_encoding(
             seq: u64, after: u64, to in ".{0,20}", text in ".{0,300}", ttl_ms: Option<u64>, receipts in 0..4i32,
-            group in ".{0,20}",
+            group in ".{0,20}", after_ms: Option<u64>,
         ) {
+            let disappears = after_ms.map(|after_ms| Disappearance { after_ms, from: 0 });
+            let encoded_disappears = disappears.map(|disappears| disappears.encode_to_vec());
             let content = Content { text, ..Content::default() };
             let encoded = content.encode_to_vec();
-            let frame = SendFrame { seq, after, to: &to, body: Body::Content(&encoded), ttl_ms, receipts, group: &group };
+            let frame = SendFrame { seq, after, to: &to, body: Body::Content(&encoded), ttl_ms, receipts, group: &group,
+                disappears: encoded_disappears.as_deref() };
             let mut buffer = BytesMut::new();
             frame.encode(&mut buffer);
             prop_assert_eq!(buffer.len(), frame.encoded_len());
-            let named = Send { seq, after, to: to.clone(), ttl_ms, receipts, group: group.clone(), ..Send::default() };
+            let named = Send {
+                seq, after, to: to.clone(), ttl_ms, receipts, group: group.clone(), disappears, ..Send::default()
+            };
             let generated = Send { content: Some(content), ..named.clone() };
             prop_assert_eq!(buffer.freeze(), encode_client(client_frame::Frame::Send(generated)));
 

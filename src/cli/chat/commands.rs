@@ -1,18 +1,23 @@
 //! The commands of a chat that ask the server.
 
-use tidings_sdk::RequestError;
+use std::time::Duration;
+
 use tidings_sdk::group::{Member, Role};
+use tidings_sdk::{Change, MessageId, RequestError};
 
 use super::Chat;
 use crate::cli::exit::Outcome;
 
 /// Members and groups that are shown.
 const SHOWN: u32 = 100;
+/// How long a change waits for the message that it is about to be sent.
+const LAST_ANSWER: Duration = Duration::from_secs(10);
 
 impl Chat {
     pub(super) async fn command(&mut self, line: &str) -> Outcome {
         let (command, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let said = match command {
+            "/edit" | "/recall" | "/react" => return self.change(command, argument.trim()).await,
             "/groups" => self.groups().await,
             "/members" => self.members().await,
             "/join" => self.join(argument.trim()).await,
@@ -21,6 +26,30 @@ impl Chat {
         };
         let text = said.unwrap_or_else(|error| error.to_string());
         Ok(self.screen.show(&format!("— {text}"))?)
+    }
+
+    /// Changes the last message; how far that has come is shown as it is of messages.
+    async fn change(&mut self, command: &str, argument: &str) -> Outcome {
+        let (of, change) = match command {
+            "/edit" => (self.last_sent().await, Change::edit(argument)),
+            "/recall" => (self.last_sent().await, Change::recall()),
+            _ => (self.last_came, Change::react(argument)),
+        };
+        let (Some(user), Some(of)) = (self.user(), of) else {
+            return Ok(self.screen.show("— there is no message here that this could change")?);
+        };
+        match self.client.change(user, of, change).await {
+            Ok(sending) => self.watch(sending, format!("{command} {argument}").trim_end().to_owned()),
+            Err(error) => self.screen.show(&format!("✗ not changed ({error})"))?,
+        }
+        Ok(())
+    }
+
+    /// What was sent last; it has to be there before it can be changed.
+    async fn last_sent(&self) -> Option<MessageId> {
+        let sending = self.last_sent.clone()?;
+        let sent = tokio::time::timeout(LAST_ANSWER, sending.sent()).await.ok()?.ok()?;
+        Some(sent.id)
     }
 
     async fn groups(&self) -> Result<String, RequestError> {

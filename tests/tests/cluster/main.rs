@@ -8,6 +8,7 @@ mod backend_messages;
 mod company;
 mod control_plane;
 mod damage;
+mod erasure;
 mod failover;
 mod fencing;
 mod groups;

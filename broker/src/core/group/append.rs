@@ -89,6 +89,7 @@ impl Applying<'_> {
             from_slot: append.from_slot,
             group: group.group(),
             group_seq: record.last_seq + 1,
+            ..MessageHead::default()
         };
         let entry = Entry::of_message(&head, &append.content);
         // To the members of a large group nobody is told of each.

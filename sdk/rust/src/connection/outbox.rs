@@ -26,6 +26,8 @@ pub struct Entry<T> {
     pub content: Bytes,
     /// An encoded `Change`; empty: it has content.
     pub change: Bytes,
+    /// An encoded `Disappearance`.
+    pub disappears: Option<Bytes>,
     /// As in `Send.ttl_ms`.
     pub ttl_ms: Option<u64>,
     /// As in `Send.receipts`.
@@ -286,6 +288,7 @@ impl<T> Outbox<T> {
                 },
                 ttl_ms: entry.ttl_ms,
                 receipts: entry.receipts,
+                disappears: entry.disappears.as_deref(),
             };
             if frame.encoded_len() > max_frame_bytes {
                 too_large.push(seq);
@@ -346,8 +349,8 @@ impl<T> Entry<T> {
     /// A new message of the application.
     pub fn new(to: Recipient, content: Bytes, ttl_ms: Option<u64>, receipts: i32, tag: T) -> Self {
         let (state, tag) = (EntryState::Queued, Some(tag));
-        let change = Bytes::new();
-        Self { to, content, change, ttl_ms, receipts, tag, maybe_transmitted: false, state, attempts: 0 }
+        let (change, disappears) = (Bytes::new(), None);
+        Self { to, content, change, disappears, ttl_ms, receipts, tag, maybe_transmitted: false, state, attempts: 0 }
     }
 
     /// A change of an earlier message.
@@ -385,6 +388,7 @@ impl<T> Entry<T> {
             receipts: self.receipts,
             group: self.to.group().to_owned(),
             change: self.change.clone(),
+            disappears: self.disappears.clone(),
         }
     }
 
@@ -393,6 +397,7 @@ impl<T> Entry<T> {
             to,
             content: send.content,
             change: send.change,
+            disappears: send.disappears,
             ttl_ms: send.ttl_ms,
             receipts: send.receipts,
             tag: None,
@@ -407,6 +412,7 @@ impl<T> Entry<T> {
             to,
             content: Bytes::new(),
             change: Bytes::new(),
+            disappears: None,
             ttl_ms: None,
             receipts: 0,
             tag: None,
