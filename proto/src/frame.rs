@@ -139,7 +139,7 @@ mod tests {
             fields in proptest::collection::btree_map("[a-z]{1,5}", ".{0,9}", 0..4),
             reply_to in proptest::option::of(message_id()), forwarded in any::<bool>(),
         ) -> Content {
-            Content { r#type: kind, title: String::new(), text, data: data.into(), fields, reply_to, thread: String::new(), forwarded }
+            Content { r#type: kind, text, data: data.into(), fields, reply_to, forwarded, ..Content::default() }
         }
     }
 
