@@ -66,7 +66,9 @@ fn found(
     wanted: &BTreeSet<String>,
 ) -> Result<Option<FoundMessage>, Error> {
     let record: Option<HistoryRecord> = load(view, "message", &keys::history(mailbox, with, place))?;
-    let Some(message) = record.map(message_of).transpose()?.flatten() else { return Ok(None) };
+    let Some(message) = record.map(|record| message_of(&record.envelope)).transpose()?.flatten() else {
+        return Ok(None);
+    };
     let has = words_of(&message);
     let has_all = wanted.iter().all(|word| has.iter().any(|other| other.starts_with(word)));
     Ok(has_all.then(|| FoundMessage { with: with.to_owned(), place, message: Some(message) }))
