@@ -4,9 +4,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use tidings_proto::control::v1::groups_client::GroupsClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
 use tidings_proto::control::v1::users_client::UsersClient;
-use tidings_proto::control::v1::{CreateTokenRequest, CreateUserRequest, DeleteUserRequest};
+use tidings_proto::control::v1::{CreateTokenRequest, CreateUserRequest, DeleteGroupRequest, DeleteUserRequest};
 use tokio::time::{Instant, sleep};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -64,12 +65,23 @@ where
     Ok(people)
 }
 
-/// Deletes them, with what their mailboxes hold.
-pub async fn delete<K>(service: InterceptedService<Channel, K>, app: &str, people: &[Person]) -> Result<()>
+/// Deletes them, with what their mailboxes hold, and these groups, as far as there are such.
+pub async fn delete<K>(
+    service: InterceptedService<Channel, K>,
+    app: &str,
+    people: &[Person],
+    groups: impl Iterator<Item = String>,
+) -> Result<()>
 where
     K: Interceptor + Clone,
 {
-    let mut users = UsersClient::new(service);
+    let (mut users, mut made) = (UsersClient::new(service.clone()), GroupsClient::new(service));
+    for id in groups {
+        match made.delete_group(DeleteGroupRequest { app: app.to_owned(), id }).await {
+            Err(status) if status.code() != Code::NotFound => return Err(status.into()),
+            Ok(_) | Err(_) => {}
+        }
+    }
     for person in people {
         users.delete_user(DeleteUserRequest { app: app.to_owned(), id: person.id.clone() }).await?;
     }

@@ -45,7 +45,7 @@ pub enum Outcome {
     /// It cannot run here, for a reason.
     Skipped(String),
     /// It ran.
-    Ran(Report),
+    Ran(Box<Report>),
 }
 
 /// What a run found.
@@ -79,14 +79,14 @@ impl Audit {
             Ok(cluster) => cluster,
             Err(error) => {
                 report.trouble = Some(format!("{error:#}"));
-                return Outcome::Ran(report);
+                return Outcome::Ran(Box::new(report));
             }
         };
         match self.traffic_and_faults(&cluster, class, &mut report, tell).await {
             Ok(history) => self.conclude(&cluster, class, &history, &mut report),
             Err(error) => report.trouble = Some(format!("{error:#}")),
         }
-        Outcome::Ran(report)
+        Outcome::Ran(Box::new(report))
     }
 
     async fn start(&self, class: Class) -> Result<LocalCluster> {

@@ -35,6 +35,12 @@ pub struct Workload {
     pub seed: u64,
 }
 
+/// The groups that users make among themselves.
+pub fn groups(people: &[Person]) -> impl Iterator<Item = String> {
+    let users = u32::try_from(people.len()).unwrap_or(User::MAX);
+    (0..users).filter(|user| owner::owns_a_group(*user)).map(|user| owner::group_of(people, user))
+}
+
 /// What all devices do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {

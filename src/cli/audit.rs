@@ -11,7 +11,7 @@ use tidings_audit::faults::Class;
 use tidings_audit::people::Person;
 use tidings_audit::run::{Audit, Outcome as ClassOutcome, Report, SETTLE};
 use tidings_audit::verdict::{self, Findings};
-use tidings_audit::workload::Workload;
+use tidings_audit::workload::{self, Workload};
 use tidings_audit::{Plan, Verdict, isolation, people, schedule};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -178,7 +178,8 @@ impl AuditCommand {
                 output::json(&json!({ "class": class.name(), "skipped": reason }))?
             }
             (ClassOutcome::Skipped(_), false) => rows.push(vec![class.name().to_owned(), "skipped".to_owned()]),
-            (ClassOutcome::Ran(Report { faults, verdict, trouble, .. }), true) => {
+            (ClassOutcome::Ran(report), true) => {
+                let Report { faults, verdict, trouble, .. } = *report;
                 output::json(
                     &json!({ "class": class.name(), "faults": faults, "verdict": verdict, "trouble": trouble }),
                 )?;
@@ -195,7 +196,7 @@ impl AuditCommand {
         let (service, app) = (self.control.connect().await?, &self.control.app);
         let people = people::create(service.clone(), app, &format!("audit-{seed:016x}"), self.users).await?;
         let ended = self.traffic(people.clone(), seed).await;
-        people::delete(service, app, &people).await?;
+        people::delete(service, app, &people, workload::groups(&people)).await?;
         ended
     }
 

@@ -12,6 +12,7 @@ use rand::rngs::SmallRng;
 use rand::seq::{IndexedMutRandom as _, IndexedRandom as _};
 use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
+use tidings_sdk::group_event::Kind;
 use tokio::task::JoinSet;
 
 use crate::group_view::{Place, What, seen_by};
@@ -181,8 +182,30 @@ impl Company {
                 }
                 assert_eq!(device.places(group), expected, "{group} on {device}");
             }
+            if let Some(joined) = joined_at(&whole, &person.name) {
+                let is_kept = |place: &&Place| place.seq > joined && matches!(place.what, What::Said(..));
+                let kept: Vec<_> = whole.iter().filter(is_kept).cloned().collect();
+                assert_eq!(person.phone().held_of(group).await, kept, "the history of {group} for {}", person.name);
+            }
         }
     }
+}
+
+/// Where a user joined who is a member at the end.
+fn joined_at(whole: &[Place], user: &str) -> Option<u64> {
+    let mut joined = None;
+    for place in whole {
+        if let What::Happened(kind, users) = &place.what
+            && users.iter().any(|named| named == user)
+        {
+            match kind {
+                Kind::Created | Kind::Joined => joined = Some(place.seq),
+                Kind::Left | Kind::Removed => joined = None,
+                _ => {}
+            }
+        }
+    }
+    joined
 }
 
 impl Person {

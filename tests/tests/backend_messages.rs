@@ -10,7 +10,7 @@ use tidings_proto::control::v1::{
 };
 use tidings_proto::message::v1::{Content, MessageId, MessageState};
 use tidings_proto::policy::v1::{Audience, Policy};
-use tidings_sdk::AckMode;
+use tidings_sdk::{AckMode, HistoryQuery};
 use tidings_tests::{Control, DEADLINE, Node, next_message, within};
 use tonic::Status;
 
@@ -135,12 +135,14 @@ async fn to_a_group_as_a_member_and_as_the_system_once_for_each_request() {
     let both = SendMessageRequest { to: "bob".into(), ..to_team("", "1") };
     assert_eq!(refusal(&control, both).await, ErrorCode::InvalidArgument);
 
-    let (_bob, mut events) = node.client(&bob, "phone").connect().unwrap();
+    let (bob, mut events) = node.client(&bob, "phone").connect().unwrap();
     for (id, from, place) in [(first.id, "system", 2), (second.id, "alice", 3)] {
         let message = next_message(&mut events).await;
         assert_eq!((message.id().to_string(), message.from(), message.group()), (id, from, Some("team")));
         assert_eq!((message.text(), message.group_seq()), ("hello", place));
     }
+    let kept = bob.group_history("team", HistoryQuery::default()).await.unwrap();
+    assert!(kept.messages.iter().map(|one| one.place).eq([2, 3]), "{kept:?}");
 }
 
 #[tokio::test]

@@ -23,6 +23,11 @@ const TURN_MS: std::ops::Range<u64> = 500..2_500;
 /// What the name of a group has after that of its owner.
 const SUFFIX: &str = "-group";
 
+/// Whether a user owns a group.
+pub(super) fn owns_a_group(user: User) -> bool {
+    user.is_multiple_of(OWNER_ONE_OF)
+}
+
 /// The name of the group that a user owns.
 pub(super) fn group_of(people: &[Person], owner: User) -> String {
     format!("{}{SUFFIX}", people[owner as usize].id)
@@ -64,7 +69,7 @@ pub(super) struct Owner {
 impl Owner {
     /// None for a user who owns no group.
     pub(super) fn of(people: &[Person], user: User, seed: u64) -> Option<Self> {
-        if !user.is_multiple_of(OWNER_ONE_OF) {
+        if !owns_a_group(user) {
             return None;
         }
         // The owner and those who follow, in a circle: neighbouring groups have members in common.

@@ -5,6 +5,7 @@ use tidings_node::secret::random_text;
 use tidings_proto::broker::v1::{LocateRequest, PostRequest};
 use tidings_proto::control::v1::messages_server::Messages;
 use tidings_proto::control::v1::{GetMessageStatusRequest, MessageStatus, SendMessageRequest, SentMessage};
+use tidings_proto::effective_policy::DEFAULT_POLICY;
 use tidings_proto::mailbox::v1::{AppendMessage, PostMessage};
 use tidings_proto::message::v1::MessageId;
 use tidings_proto::policy::v1::Audience;
@@ -106,15 +107,22 @@ impl MessagesService {
             self.recipient(&app, &to).await?.inbox_entries
         };
         let by_system = from.is_empty();
-        if !by_system {
+        let policy = if by_system {
+            EffectivePolicy::from(&policies::get(&self.replica.view(), &app, DEFAULT_POLICY)?)
+        } else {
             door::user_id("from", &from)?;
             let policy = self.policy_of(&app, &from).await?;
             let policy = policy.ok_or_else(|| Refusal::not_found(format!("user {from:?} in app {app:?}")))?;
             permit(&policy, to_group, content.len())?;
-        }
+            policy
+        };
+        // A group's history is as long as its senders' policies say; the system's is that of the app's default.
+        let retention_ms = if to_group { policy.history_seconds.saturating_mul(1000) } else { 0 };
         let (to, from, content) = (if to_group { group } else { to }, sender(from), content.into());
-        let append = AppendMessage { app, to, from, ttl_ms, content, inbox_limit, ..AppendMessage::default() };
-        self.post(PostMessage { message: Some(append), request_id, to_group, by_system }).await
+        let append =
+            AppendMessage { app, to, from, ttl_ms, content, inbox_limit, retention_ms, ..AppendMessage::default() };
+        // The way to the leader takes much room: only while it is gone.
+        Box::pin(self.post(PostMessage { message: Some(append), request_id, to_group, by_system })).await
     }
 
     async fn post(&self, mut post: PostMessage) -> Result<SentMessage, Status> {

@@ -10,8 +10,8 @@ use rand::rngs::SmallRng;
 use rand::seq::IteratorRandom as _;
 use tidings_sdk::change::Kind;
 use tidings_sdk::{
-    AckMode, Change, ChangeEvent, Client, Content, ErrorCode, Event, Events, FileStore, HistoryQuery, MessageId,
-    Reaction, SendError,
+    AckMode, Change, ChangeEvent, Client, Content, ErrorCode, Event, Events, FileStore, HistoryMessage, HistoryQuery,
+    MessageId, Reaction, SendError,
 };
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -240,6 +240,24 @@ impl Device {
             page = conversations.next_page;
             if page.is_empty() {
                 return held;
+            }
+        }
+    }
+
+    /// What the servers hold of a group for this user.
+    pub async fn held_of(&self, group: &str) -> Vec<Place> {
+        let (mut held, mut before) = (Vec::new(), 0);
+        loop {
+            let query = HistoryQuery { before, limit: 7, ..HistoryQuery::default() };
+            let page = self.client().group_history(group, query).await.unwrap();
+            let said = |one: &HistoryMessage| {
+                let message = one.message.clone().unwrap();
+                Place { seq: one.place, what: What::Said(message.from, text(&message.content).unwrap()) }
+            };
+            held.splice(0..0, page.messages.iter().map(said));
+            match page.messages.first() {
+                Some(first) if page.more => before = first.place,
+                _ => return held,
             }
         }
     }
