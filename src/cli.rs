@@ -59,7 +59,7 @@ pub enum Command {
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
     /// Send one message; prints its id when it is sent
-    Send(send::SendCommand),
+    Send(Box<send::SendCommand>),
     /// Edit, recall, wipe, react to or pin an earlier message
     #[command(subcommand)]
     Change(change::ChangeCommand),

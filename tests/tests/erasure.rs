@@ -15,8 +15,8 @@ async fn what_was_deleted_is_in_no_file_of_a_node() {
     let said =
         say_and_delete(&control, |token| node.client(token, "phone"), |said| said.deleted.iter().for_each(is_there))
             .await;
-    said.comes_to_an_end(&[data.clone()], &[data.join("db/state")]).await;
+    said.comes_to_an_end(std::slice::from_ref(&data), &[data.join("db/state")]).await;
     // A start writes what it found anew, and brings nothing back.
     node.restart_after_kill9().await;
-    said.comes_to_an_end(&[data.clone()], &[data.join("db/state")]).await;
+    said.comes_to_an_end(std::slice::from_ref(&data), &[data.join("db/state")]).await;
 }

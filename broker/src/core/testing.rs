@@ -176,7 +176,7 @@ impl Shard {
         stored.map(|stored| records::open("mailbox", stored).unwrap()).unwrap_or_default()
     }
 
-    /// What the store holds for a user after a number.
+    /// What the store holds for a user after a number, without entries of what has disappeared.
     pub fn entries(&self, user: &str, after: u64) -> Vec<(u64, Envelope)> {
         let (from, to) = keys::entries(&mailbox_of(user), after + 1, u64::MAX);
         let entry = |(key, stored): (Bytes, Bytes)| {
@@ -184,7 +184,7 @@ impl Shard {
                 Stored::Whole(envelope) => envelope,
                 Stored::Pointer(pointer) => {
                     let at = keys::history(&mailbox_of(user), &pointer.conversation, pointer.place);
-                    entry::resolve(pointer, records::open("message", self.store.get(&at).unwrap()).unwrap()).unwrap()
+                    entry::resolve(pointer, records::open("message", self.store.get(&at)?).unwrap()).unwrap()
                 }
                 Stored::Group(pointer) => {
                     let group = GroupName::new(APP, &pointer.group).unwrap();
@@ -194,9 +194,9 @@ impl Shard {
                     entry::resolve_in_group(envelope, |seq| Ok::<_, CoreError>(body(seq))).unwrap().unwrap()
                 }
             };
-            (keys::entry_seq(&key).unwrap(), Envelope::decode(envelope).unwrap())
+            Some((keys::entry_seq(&key).unwrap(), Envelope::decode(envelope).unwrap()))
         };
-        self.store.scan(&from, &to, usize::MAX).into_iter().map(entry).collect()
+        self.store.scan(&from, &to, usize::MAX).into_iter().filter_map(entry).collect()
     }
 
     /// What the entries of a user count as, in bytes.
@@ -227,17 +227,18 @@ impl Shard {
         for user in users {
             let record = self.record(user);
             let (mut pending, mut retained, bytes) = (0, 0, self.cost(user));
-            for (seq, envelope) in self.entries(user, 0) {
+            let (from, to) = keys::entries(&mailbox_of(user), 1, u64::MAX);
+            for (key, stored) in self.store.scan(&from, &to, usize::MAX) {
+                let seq = keys::entry_seq(&key).unwrap();
                 assert!(seq > record.trimmed_to && seq <= record.last_seq, "{user}: {seq} of {record:?}");
                 if seq > record.delivered_to {
                     pending += 1
                 } else {
                     retained += 1
                 }
-                if let Some(message) = as_message(envelope)
-                    && message.expires_at_ms != 0
-                {
-                    expiring.insert(keys::expiry(message.expires_at_ms, &mailbox_of(user), seq));
+                let expires_at_ms = Stored::open(stored).unwrap().0.peek().unwrap().expires_at_ms();
+                if expires_at_ms != 0 {
+                    expiring.insert(keys::expiry(expires_at_ms, &mailbox_of(user), seq));
                 }
             }
             assert_eq!((record.pending_entries, record.retained_entries), (pending, retained), "{user}");
