@@ -1,7 +1,7 @@
 //! Whether a history keeps the promises (docs/invariants.md 1 to 4). Pure: records in, counts and examples out.
 //!
-//! - [`messages`]: what was given to clients, and how they were answered
-//! - [`direct`]: messages and changes between two users; [`groups`]: messages to groups
+//! - `messages`: what was given to clients, and how they were answered
+//! - `direct`: messages and changes between two users; `groups`: messages to groups
 
 mod direct;
 #[cfg(test)]

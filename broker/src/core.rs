@@ -12,6 +12,7 @@
 //! - [`channel`]: what one shard owes the mailboxes of another, exactly once
 //! - [`expiry`]: entries whose time has passed, and mailboxes that want upkeep
 //! - [`group`]: groups: one order at home, a copy of each body per shard, a pointer per member
+//! - [`level`]: what replicas of an earlier release would apply otherwise
 //! - [`keys`], [`records`], [`envelope`], [`entry`], [`window`], [`limits`]: how and how much is stored
 
 pub mod append;
@@ -27,6 +28,7 @@ pub mod expiry;
 pub mod group;
 pub mod history;
 pub mod keys;
+pub mod level;
 pub mod limits;
 pub mod locate;
 pub mod mailbox;

@@ -11,6 +11,7 @@
 //! - [`group_feed`]: what the control plane says of groups, into the shards that are their homes
 //! - [`group_activity`]: what a member of a group is doing just now, to the members who are online
 //! - [`broker`]: puts the parts of a node together; [`placer`] opens the shards that the shard map places on it
+//! - [`level`]: what all brokers of the cluster apply, while one after the other is upgraded
 //! - [`config`], [`error`], [`metrics`]
 
 pub mod broker;
@@ -19,6 +20,7 @@ pub mod core;
 pub mod error;
 pub mod group_activity;
 pub mod group_feed;
+pub mod level;
 pub mod link;
 pub mod machine;
 pub mod metrics;
@@ -31,5 +33,6 @@ pub mod shards;
 
 pub use broker::{Broker, BrokerOptions, group_of};
 pub use config::BrokerConfig;
+pub use core::level::LEVEL;
 pub use error::Error;
 pub use group_feed::registry::GroupRegistry;

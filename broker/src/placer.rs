@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::group_feed::news::GroupNews;
 use crate::group_feed::registrar::Registrar;
 use crate::group_feed::registry::GroupRegistry;
+use crate::level::ClusterLevel;
 use crate::link::links::Links;
 use crate::machine::{Observer, ShardMachine};
 use crate::metrics::Metrics;
@@ -200,10 +201,12 @@ impl Placer {
         let (requests, asked) = mpsc::channel(REQUESTS);
         let voters = Arc::new(AtomicUsize::new(0));
         let (exclude, excluded) = watch::channel(BTreeSet::new());
+        let level = ClusterLevel::new(self.map.clone());
         let actor = ShardActor::new(ShardParts {
             core,
             node: self.node,
             group: group.clone(),
+            level: level.clone(),
             requests: asked,
             entries,
             wanted,
@@ -223,13 +226,13 @@ impl Placer {
         tasks.spawn(self.tasks.track_future(reconciler.run(shutdown.clone())));
         let news = Arc::new(GroupNews::default());
         if let Some(registry) = self.registry.clone() {
-            let (group, news, metrics) = (group.clone(), news.clone(), self.metrics.clone());
-            let registrar = Registrar { core, group, news, registry, metrics };
+            let (group, level, news, metrics) = (group.clone(), level.clone(), news.clone(), self.metrics.clone());
+            let registrar = Registrar { core, group, level, news, registry, metrics };
             tasks.spawn(self.tasks.track_future(registrar.run(shutdown.clone())));
         }
         self.opened.shards.insert(core.shard, Open { shutdown, tasks });
         let talk = Arc::default();
-        self.shards.insert(core.shard, ShardHandle { core, group, requests, voters, news, talk, exclude });
+        self.shards.insert(core.shard, ShardHandle { core, group, level, requests, voters, news, talk, exclude });
         tracing::info!(shard = core.shard, replicas = placement.replicas.len(), "shard opened");
         Ok(())
     }

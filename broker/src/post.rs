@@ -9,7 +9,7 @@ use tidings_proto::shard::shard_of;
 use tonic::{Request, Response, Status};
 
 use crate::core::locate::locate;
-use crate::core::{MailboxId, Reply, encode};
+use crate::core::{MailboxId, Reply};
 use crate::error::{Error, code_of};
 use crate::shard::ShardHandle;
 use crate::shards::Shards;
@@ -45,7 +45,10 @@ async fn post(shards: &Shards, node: NodeId, request: PostRequest) -> PostRespon
         Ok((handle, _)) => handle,
         Err(refusal) => return refused(refusal),
     };
-    match handle.group.propose_when_ready(encode(Command::PostMessage(post))).await {
+    let Some(command) = handle.level.encode(Command::PostMessage(post)) else {
+        return refused((ErrorCode::Unavailable, 0));
+    };
+    match handle.group.propose_when_ready(command).await {
         Ok(Reply::Posted { id, sent_at_ms, duplicate }) => {
             PostResponse { id: Some(id), sent_at_ms, duplicate, ..PostResponse::default() }
         }

@@ -29,6 +29,7 @@ use crate::core::{Core, MailboxId, Reply};
 use crate::error::Error;
 use crate::group_activity::GroupTalk;
 use crate::group_feed::news::GroupNews;
+use crate::level::ClusterLevel;
 use crate::link::outbox::Outbox;
 use crate::machine::ShardMachine;
 use session::SessionKey;
@@ -90,6 +91,7 @@ pub struct WatchedMailbox {
 pub struct ShardHandle {
     pub core: Core,
     pub group: Group<ShardMachine>,
+    pub level: ClusterLevel,
     pub requests: mpsc::Sender<Request>,
     /// How many replicas vote, as the leader counted them last.
     pub voters: Arc<AtomicUsize>,
@@ -102,7 +104,7 @@ pub struct ShardHandle {
 }
 
 impl ShardHandle {
-    /// Queues a command; see [`Group::propose`].
+    /// Queues a command that this crate's [`ClusterLevel`] let through; see [`Group::propose`].
     pub fn propose(
         &self,
         command: Bytes,

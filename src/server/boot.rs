@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use tidings_control_plane::LEVEL;
 use tidings_node::admin::{AdminConfig, AdminServer};
 use tidings_node::cluster::ClusterConfig;
 use tidings_node::health::Component;
@@ -92,7 +91,11 @@ impl Process {
             incarnation: self.incarnation,
             store,
             capacity: self.cluster.capacity,
-            level: if role == NodeRole::ControlPlane { LEVEL } else { 0 },
+            level: match role {
+                NodeRole::ControlPlane => tidings_control_plane::LEVEL,
+                NodeRole::Broker => tidings_broker::LEVEL,
+                NodeRole::Gateway | NodeRole::Unspecified => 0,
+            },
             ..Node::default()
         };
         Heartbeat {

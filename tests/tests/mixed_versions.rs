@@ -159,7 +159,8 @@ async fn records_are_new(node: &Node, left: &Left) {
     assert_eq!(replicas(&map), replicas(&left.map), "shards are where their data is");
     assert!(map.epoch > left.map.epoch, "clients of the map hear of the broker's new start");
     assert!(map.shards.iter().all(|shard| shard.founders.is_empty()), "nothing is founded again");
-    assert!(left.map.nodes[0].store == 0 && left.map.nodes[0].incarnation < map.nodes[0].incarnation);
+    let (before, now) = (&left.map.nodes[0], &map.nodes[0]);
+    assert!(before.incarnation < now.incarnation && before.level < now.level, "{before:?} {now:?}");
     for role in [NodeRole::ControlPlane, NodeRole::Broker] {
         let found = registered.iter().find(|node| node.role() == role).unwrap();
         assert!(found.store != 0 && found.incarnation != 0 && found.phase() == NodePhase::Active, "{found:?}");

@@ -19,8 +19,9 @@ use super::news::GroupNews;
 use super::registry::GroupRegistry;
 use super::translation::{Step, difference, member_of, settings_of, steps};
 use crate::core::limits::USERS_PER_UPDATE;
-use crate::core::{Core, CoreError, GroupName, Reply, encode, keys, records};
+use crate::core::{Core, CoreError, GroupName, Reply, keys, records};
 use crate::error::Error;
+use crate::level::ClusterLevel;
 use crate::machine::ShardMachine;
 use crate::metrics::Metrics;
 
@@ -37,6 +38,7 @@ const ROUNDS: usize = 256;
 pub struct Registrar {
     pub core: Core,
     pub group: Group<ShardMachine>,
+    pub level: ClusterLevel,
     pub news: Arc<GroupNews>,
     pub registry: GroupRegistry,
     pub metrics: Metrics,
@@ -234,13 +236,14 @@ impl Registrar {
 
     /// Answers the revision at which the group stands then.
     async fn propose(&self, name: &GroupName, revisions: (u64, u64), changes: Vec<GroupChange>) -> Result<u64, Error> {
-        let command = encode(Command::UpdateGroup(UpdateGroup {
+        let command = self.level.encode(Command::UpdateGroup(UpdateGroup {
             app: name.app().to_owned(),
             group: name.group().to_owned(),
             from_revision: revisions.0,
             to_revision: revisions.1,
             changes,
         }));
+        let command = command.ok_or_else(|| Error::GroupFeed("a broker is of a release without groups".to_owned()))?;
         match self.group.propose_when_ready(command).await {
             Ok(Reply::GroupStands { revision }) => {
                 self.metrics.group_updates.increment(1);

@@ -25,7 +25,7 @@ use super::outbox::Outbox;
 use super::requests::{self, Refusal};
 use crate::core::entry::Entry;
 use crate::core::envelope::MessageHead;
-use crate::core::{GroupName, MailboxId, encode};
+use crate::core::{GroupName, MailboxId};
 use crate::group_activity;
 use crate::shard::actor::not_watched;
 use crate::shard::session::SessionKey;
@@ -34,7 +34,7 @@ use crate::shard::{Request, ShardHandle, WatchedMailbox};
 /// The version of this protocol.
 pub const LINK_VERSION: u32 = 1;
 /// What this broker understands beyond the first release; see `LinkWelcome.level`.
-const LEVEL: u32 = 1;
+const LEVEL: u32 = 2;
 /// Users that one frame may ask for; more are passed over.
 const MAX_WATCHED: usize = 1024;
 
@@ -318,13 +318,15 @@ impl Reader {
             change_window_ms: submit.change_window_ms,
             disappears: submit.disappears,
         };
+        let waits = (ErrorCode::Unavailable, 0);
         let Some(group) = GroupName::new(&append.app, &append.to).filter(|_| to_group) else {
-            let command = encode(Command::AppendMessage(append));
+            let command = lane.shard.level.encode(Command::AppendMessage(append)).ok_or(waits)?;
             place.send(Pending::Append { session, seq, outcome: Box::pin(lane.shard.propose(command)) });
             return Ok(());
         };
         let from = append.from.clone();
-        let outcome = Box::pin(lane.shard.propose(encode(Command::AppendToGroup(append))));
+        let command = lane.shard.level.encode(Command::AppendToGroup(append)).ok_or(waits)?;
+        let outcome = Box::pin(lane.shard.propose(command));
         place.send(Pending::AppendToGroup { session, seq, group, from, outcome });
         Ok(())
     }

@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::LinkContext;
 use super::outbox::Outbox;
-use crate::core::{GroupName, MailboxId, Reply, encode};
+use crate::core::{GroupName, MailboxId, Reply};
 use crate::error::{Error, code_of};
 use crate::query;
 use crate::shard::ShardHandle;
@@ -161,7 +161,8 @@ fn is_id(user: &str) -> Result<(), Refusal> {
 
 /// Sets something through the shard's log. When it is not known whether it was set, it is set again: that does no harm.
 async fn set(shard: &ShardHandle, command: Command) -> Result<Reply, Refusal> {
-    match shard.propose(encode(command)).await {
+    let command = shard.level.encode(command).ok_or(ErrorCode::Unavailable)?;
+    match shard.propose(command).await {
         Ok(Reply::Refused(code)) => Err(code.into()),
         Ok(reply) => Ok(reply),
         Err(error) => Err(refusal(&error)),

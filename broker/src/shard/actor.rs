@@ -30,6 +30,7 @@ use super::session::{Entry, Session, SessionKey, Window};
 use crate::config::BrokerConfig;
 use crate::core::{Core, Effect, MailboxId, Reply};
 use crate::error::Error;
+use crate::level::ClusterLevel;
 use crate::link::links::Links;
 use crate::link::outbox::Outbox;
 use crate::machine::ShardMachine;
@@ -51,6 +52,7 @@ pub struct ShardParts {
     pub core: Core,
     pub node: NodeId,
     pub group: Group<ShardMachine>,
+    pub level: ClusterLevel,
     pub requests: mpsc::Receiver<Request>,
     pub entries: mpsc::Receiver<Vec<Effect>>,
     pub wanted: Arc<AtomicBool>,
@@ -66,6 +68,7 @@ pub struct ShardActor {
     core: Core,
     node: NodeId,
     group: Group<ShardMachine>,
+    level: ClusterLevel,
     requests: mpsc::Receiver<Request>,
     entries: mpsc::Receiver<Vec<Effect>>,
     wanted: Arc<AtomicBool>,
@@ -136,6 +139,7 @@ impl ShardActor {
             core: parts.core,
             node: parts.node,
             group: parts.group,
+            level: parts.level,
             requests: parts.requests,
             entries: parts.entries,
             wanted: parts.wanted,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use tempfile::TempDir;
-use tidings_broker::{Broker, BrokerConfig, BrokerOptions};
+use tidings_broker::{Broker, BrokerConfig, BrokerOptions, LEVEL};
 use tidings_consensus::{Engine, EngineOptions};
 use tidings_node::secret::Secret;
 use tidings_node::{Clock, Dialer, Health, Membership, Shutdown};
@@ -61,6 +61,7 @@ pub fn map_of(addresses: &BTreeMap<u64, String>, shards: u32, node_of: impl Fn(u
         id: *id,
         role: NodeRole::Broker.into(),
         address: address.clone(),
+        level: LEVEL,
         ..NodeEntry::default()
     };
     let placement = |shard| {

@@ -13,8 +13,8 @@ use crate::requests::Admission;
 use crate::session::{Close, Event};
 use crate::socket::Transport;
 
-/// The first level of a broker that answers requests, and takes messages to groups and changes of messages.
-pub(super) const LEVEL: u32 = 1;
+/// The first level of a broker that answers every request of today, and takes messages to groups and changes of messages.
+pub(super) const LEVEL: u32 = 2;
 
 /// Who answers what the gateway does not.
 enum Answerer<'a> {

@@ -1,14 +1,12 @@
 //! Nodes of the last release and of this one in one cluster (promise 7): what was accepted is neither lost, doubled nor
-//! reordered, whichever of them a message passes.
-//!
-//! The last release's shards had one replica, so that its brokers can hold no shard of several: they know no learners,
-//! report nothing of their members, and found a group only alone.
+//! reordered, whichever of them a message passes, and replicas of both releases hold the same.
 
-use tidings_audit::{LocalCluster, Plan, Role};
-use tidings_tests::Nodes;
+use tidings_audit::{LocalCluster, Member, Plan, Role};
+use tidings_sdk::{Change, Client, ErrorCode, HistoryQuery, MessageId, SendError};
 use tidings_tests::binary::{last_release, tidings};
+use tidings_tests::{DEADLINE, within};
 
-use super::support::{Traffic, is_settled, settled, start, until};
+use super::support::{Traffic, client, control, settled, start, start_as};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_of_the_last_release_beside_a_new_one() {
@@ -36,69 +34,77 @@ async fn a_gateway_of_the_last_release_beside_a_new_one() {
     traffic.end().await;
 }
 
-/// The replicas of each shard, as the control plane's node tells the other nodes.
-async fn placed(cluster: &LocalCluster) -> Vec<Vec<u64>> {
-    let node = cluster.control_plane(0);
-    let secret = node.folder().parent().unwrap().join("cluster.secret");
-    let map = Nodes::connect(node.node_address(), &secret).await.shard_map().await;
-    map.shards.into_iter().map(|placement| placement.replicas).collect()
+/// What bob's history has of alice's.
+async fn texts(bob: &Client) -> Vec<String> {
+    let page = within(DEADLINE, "a page", bob.history("alice", HistoryQuery::default())).await.unwrap();
+    let text = |one: tidings_sdk::HistoryMessage| one.message.unwrap().content.map_or("-".to_owned(), |c| c.text);
+    page.messages.into_iter().map(text).collect()
 }
 
-/// A cluster of the last release is upgraded while traffic flows: control plane, brokers, gateways, one process after the
-/// other. The registry is rebuilt from a log that the last release wrote, and places every shard where its data is.
+async fn say(alice: &Client, text: &str) -> MessageId {
+    within(DEADLINE, "it is sent", alice.send("bob", text).await.unwrap().sent()).await.unwrap().id
+}
+
+async fn upgrade(member: &Member) {
+    assert!(member.terminate().await.unwrap().success());
+    member.run(tidings());
+    member.start().await.unwrap();
+}
+
+/// A cluster of the last release is upgraded while traffic flows, one process after the other. What only this release knows
+/// stays out of the shards' logs as long as one broker is of the last: afterwards each replica, leading in its turn, tells the
+/// same history.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_of_the_last_release_is_upgraded_process_by_process() {
     let Some(last_release) = last_release() else { return };
-    let one_replica = Plan { control_planes: 1, brokers: 3, replication: 1, ..Plan::default() };
     let roles = [Role::ControlPlane, Role::Broker, Role::Gateway];
-    let plan = roles.into_iter().fold(one_replica, |plan, role| plan.run(role, last_release));
-    let cluster = LocalCluster::start(plan).await.unwrap();
+    let plan = roles.into_iter().fold(Plan::default(), |plan, role| plan.run(role, last_release));
+    let cluster: LocalCluster = start_as(plan).await;
     let traffic = Traffic::start_through_each(&cluster, 4).await;
     traffic.goes_on(50).await;
-    let before = placed(&cluster).await;
-    assert!(before.iter().all(|replicas| replicas.len() == 1));
-
-    let control_plane = cluster.control_plane(0);
-    control_plane.kill9().unwrap();
-    control_plane.run(tidings());
-    control_plane.start().await.unwrap();
-    until(&cluster, "the old brokers are heard of", |status| {
-        let brokers = status["nodes"].as_array().unwrap().iter().filter(|node| node["role"] == "broker");
-        brokers.filter(|node| node["alive"] == true).count() == 3
-    })
-    .await;
-    assert_eq!(placed(&cluster).await, before, "nothing has moved");
-    traffic.goes_on(100).await;
-
-    // An old broker dies and comes back, beside a new one.
-    let brokers = [cluster.broker(0), cluster.broker(1), cluster.broker(2)];
-    assert!(brokers[0].terminate().await.unwrap().success());
-    brokers[0].run(tidings());
-    brokers[0].start().await.unwrap();
-    traffic.goes_on(100).await;
-    // What only the new one could take stays where it is: the others would found it anew.
-    assert_eq!(placed(&cluster).await, before, "nothing has moved");
-    brokers[1].kill9().unwrap();
-    brokers[1].restart().await.unwrap();
-    traffic.goes_on(100).await;
-    for broker in &brokers[1..] {
-        assert!(broker.terminate().await.unwrap().success());
-        broker.run(tidings());
-        broker.start().await.unwrap();
+    for member in cluster.of(Role::ControlPlane).into_iter().chain(cluster.of(Role::Gateway)) {
+        upgrade(&member).await;
+        traffic.goes_on(50).await;
     }
-    traffic.goes_on(100).await;
-    for gateway in [cluster.gateway(0), cluster.gateway(1)] {
-        assert!(gateway.terminate().await.unwrap().success());
-        gateway.run(tidings());
-        gateway.start().await.unwrap();
+    settled(&cluster).await;
+
+    let operator = control(&cluster, 0).await;
+    let (alice, events) = client(&cluster, &operator.user("alice").await, "phone").connect().unwrap();
+    drop(events);
+    let (bob, events) = client(&cluster, &operator.user("bob").await, "phone").connect().unwrap();
+    drop(events);
+    let brokers = cluster.of(Role::Broker);
+    let (last, first) = brokers.split_last().unwrap();
+    let early = say(&alice, "beside brokers of the last release").await;
+    for broker in first {
+        upgrade(broker).await;
+        settled(&cluster).await;
+        traffic.goes_on(50).await;
+        say(&alice, "beside one of them").await;
     }
-    traffic.goes_on(100).await;
-    // From now on shards move: 0.1 gave nearly all of them to the broker that registered first.
-    until(&cluster, "every broker has its share", |status| {
-        let brokers = status["nodes"].as_array().unwrap().iter().filter(|node| node["role"] == "broker");
-        is_settled(status) && brokers.filter(|node| node["replicas"].as_u64() >= Some(2)).count() == 3
-    })
-    .await;
-    traffic.goes_on(100).await;
+    // It dies and comes back, beside the new ones.
+    last.kill9().unwrap();
+    last.restart().await.unwrap();
+    traffic.goes_on(50).await;
+    upgrade(last).await;
+    settled(&cluster).await;
+    traffic.goes_on(50).await;
+
+    let kept = say(&alice, "kept").await;
+    let change = async |of, text: &str| {
+        let changing = alice.change("bob", of, Change::edit(text)).await.unwrap();
+        within(DEADLINE, "it is answered", changing.sent()).await
+    };
+    change(kept, "kept, and edited").await.unwrap();
+    match change(early, "never kept").await {
+        Err(SendError::Refused { code: ErrorCode::NotFound, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    for broker in &brokers {
+        broker.kill9().unwrap();
+        assert_eq!(texts(&bob).await, ["kept, and edited"]);
+        broker.restart().await.unwrap();
+        settled(&cluster).await;
+    }
     traffic.end().await;
 }

@@ -9,7 +9,7 @@ use tidings_proto::client::v1::UnknownRange;
 use tidings_proto::mailbox::v1::{AttachDevice, command::Command};
 
 use super::{Attaching, Done, ShardActor};
-use crate::core::{AttachedDevice, MailboxId, Reply, encode};
+use crate::core::{AttachedDevice, MailboxId, Reply};
 use crate::error::code_of;
 use crate::link::outbox::Outbox;
 use crate::shard::session::{Session, SessionKey, Window};
@@ -29,7 +29,7 @@ impl ShardActor {
         }
         self.attaching.insert(key, true);
         let resume = attach.resume.unwrap_or_default();
-        let command = encode(Command::AttachDevice(AttachDevice {
+        let command = self.level.encode(Command::AttachDevice(AttachDevice {
             app: attach.app,
             user: attach.user,
             device: attach.device.clone(),
@@ -42,6 +42,10 @@ impl ShardActor {
             max_devices: attach.max_devices,
             withholds_delivered: attach.withholds_delivered,
         }));
+        let Some(command) = command else {
+            self.attaching.remove(&key);
+            return refuse(&outbox, key, ErrorCode::Unavailable, 0);
+        };
         let window = self.window(attach.window_entries, attach.window_bytes);
         let request = Attaching { key, outbox, mailbox, device: attach.device, window, reign };
         let group = self.group.clone();

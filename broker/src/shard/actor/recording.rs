@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tidings_consensus::ProposeError;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{ReadRecorded, broker_frame};
@@ -44,7 +43,8 @@ impl ShardActor {
             let Some(mailbox) = self.sessions.get(&key).cloned() else { continue };
             let Some(session) = self.session(key) else { continue };
             let Some(cursor) = session.unrecorded() else { continue };
-            let command = move_cursor(&mailbox, session, cursor);
+            let moved = move_cursor(&mailbox, session, cursor);
+            let Some(command) = self.level.encode(moved) else { continue };
             let group = self.group.clone();
             self.running.push(Box::pin(async move {
                 let answer = group.propose_when_ready(command).await;
@@ -56,7 +56,8 @@ impl ShardActor {
     /// A session goes: what it acknowledged last is recorded without it.
     pub(super) fn record_last(&mut self, mailbox: &MailboxId, session: &Session) {
         let Some(cursor) = session.unrecorded().filter(|_| self.reign.is_some()) else { return };
-        let outcome = self.group.propose(move_cursor(mailbox, session, cursor));
+        let Some(command) = self.level.encode(move_cursor(mailbox, session, cursor)) else { return };
+        let outcome = self.group.propose(command);
         self.running.push(Box::pin(async move {
             // When it is lost, the device brings its cursor along, or is delivered to once more.
             drop(outcome.await);
@@ -116,13 +117,13 @@ fn read_recorded(key: SessionKey, from: String, id: MessageId, code: i32) -> bro
 }
 
 /// The command that records a session's cursor in the mailbox.
-fn move_cursor(mailbox: &MailboxId, session: &Session, cursor: u64) -> Bytes {
-    encode(Command::MoveCursor(MoveCursor {
+fn move_cursor(mailbox: &MailboxId, session: &Session, cursor: u64) -> Command {
+    Command::MoveCursor(MoveCursor {
         app: mailbox.app().to_owned(),
         user: mailbox.user().to_owned(),
         slot: session.slot,
         cursor,
         stream: session.stream,
         withholds_delivered: session.withholds,
-    }))
+    })
 }
