@@ -8,6 +8,7 @@ use tidings_proto::mailbox::v1::{EntryPointer, GroupPointer, HistoryRecord};
 use tidings_proto::message::v1::{Change, Content, Envelope, change, envelope};
 
 use super::envelope::{MessageHead, Peeked, of_message, peek};
+use super::keys::{self, GroupName, MailboxId};
 use super::records::{self, CoreError, FORMAT};
 
 /// The format of a pointer into the history.
@@ -121,8 +122,35 @@ fn open_pointer<P: prost::Message + Default>(stored: &Bytes) -> Result<P, CoreEr
     P::decode(stored.slice(1..)).map_err(|error| CoreError::Damaged { what: "entry", reason: error.to_string() })
 }
 
+/// The envelope that a stored entry of a mailbox stands for; `None` when the body that it points to is gone. `read` answers
+/// what is stored under a key.
+pub fn envelope_of<E: From<CoreError>>(
+    mailbox: &MailboxId,
+    stored: Stored,
+    read: impl Fn(&[u8]) -> Result<Option<Bytes>, E>,
+) -> Result<Option<Bytes>, E> {
+    match stored {
+        Stored::Whole(envelope) => Ok(Some(envelope)),
+        Stored::Pointer(pointer) => {
+            let Some(record) = read(&keys::history(mailbox, &pointer.conversation, pointer.place))? else {
+                return Ok(None);
+            };
+            Ok(Some(resolve(pointer, records::open("message", record)?)?))
+        }
+        Stored::Group(pointer) => {
+            let group = GroupName::new(mailbox.app(), &pointer.group);
+            let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
+            let body = |place| read(&keys::group_body(&group, place));
+            match body(pointer.group_seq)? {
+                Some(stored) => resolve_in_group(records::open_bytes("group body", stored)?, body),
+                None => Ok(None),
+            }
+        }
+    }
+}
+
 /// The envelope that a pointer stands for, from the record at its place.
-pub fn resolve(pointer: EntryPointer, record: HistoryRecord) -> Result<Bytes, CoreError> {
+fn resolve(pointer: EntryPointer, record: HistoryRecord) -> Result<Bytes, CoreError> {
     match decode(&pointer.head)? {
         envelope::Event::Change(change) => {
             let content = content_of(&record.envelope)?;

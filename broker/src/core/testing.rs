@@ -180,20 +180,12 @@ impl Shard {
     pub fn entries(&self, user: &str, after: u64) -> Vec<(u64, Envelope)> {
         let (from, to) = keys::entries(&mailbox_of(user), after + 1, u64::MAX);
         let entry = |(key, stored): (Bytes, Bytes)| {
-            let envelope = match Stored::open(stored).unwrap().0 {
-                Stored::Whole(envelope) => envelope,
-                Stored::Pointer(pointer) => {
-                    let at = keys::history(&mailbox_of(user), &pointer.conversation, pointer.place);
-                    entry::resolve(pointer, records::open("message", self.store.get(&at)?).unwrap()).unwrap()
-                }
-                Stored::Group(pointer) => {
-                    let group = GroupName::new(APP, &pointer.group).unwrap();
-                    let body = |seq| self.store.get(&keys::group_body(&group, seq));
-                    let stored = body(pointer.group_seq).expect("a body that is referred to");
-                    let envelope = records::open_bytes("group body", stored).unwrap();
-                    entry::resolve_in_group(envelope, |seq| Ok::<_, CoreError>(body(seq))).unwrap().unwrap()
-                }
-            };
+            let stored = Stored::open(stored).unwrap().0;
+            let in_group = matches!(stored, Stored::Group(_));
+            let read = |key: &[u8]| Ok::<_, CoreError>(self.store.get(key));
+            let envelope = entry::envelope_of(&mailbox_of(user), stored, read).unwrap();
+            assert!(envelope.is_some() || !in_group, "a body that is referred to is gone");
+            let envelope = envelope?;
             Some((keys::entry_seq(&key).unwrap(), Envelope::decode(envelope).unwrap()))
         };
         self.store.scan(&from, &to, usize::MAX).into_iter().filter_map(entry).collect()

@@ -9,7 +9,7 @@ use tidings_proto::mailbox::v1::MailboxRecord;
 use super::{Done, Page, RETRY_PAGE, ShardActor};
 use crate::core::entry::{self, Stored};
 use crate::core::envelope::peek;
-use crate::core::{CoreError, Effect, GroupName, MailboxId, keys, records};
+use crate::core::{CoreError, Effect, MailboxId, keys, records};
 use crate::error::Error;
 use crate::shard::session::{Blocked, Entry, SessionKey};
 
@@ -157,27 +157,13 @@ impl ShardActor {
 /// An entry with the envelope that it stands for; `None` when it or the body went while the page was read.
 fn read_entry(view: &StateView, mailbox: &MailboxId, key: &[u8], stored: Bytes) -> Result<Option<Entry>, Error> {
     let seq = keys::entry_seq(key).ok_or(CoreError::Contradiction("an entry's key has no number"))?;
-    let envelope = match Stored::open(stored)?.0 {
-        Stored::Whole(envelope) => envelope,
-        Stored::Pointer(pointer) => {
-            let at = keys::history(mailbox, &pointer.conversation, pointer.place);
-            let Some(record) = view.get(&at)? else { return Ok(None) };
-            entry::resolve(pointer, records::open("message", record)?)?
-        }
-        Stored::Group(pointer) => {
-            let group = GroupName::new(mailbox.app(), &pointer.group);
-            let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
-            let read = |seq| Ok::<_, Error>(view.get(&keys::group_body(&group, seq))?);
-            let envelope = match read(pointer.group_seq)? {
-                Some(body) => entry::resolve_in_group(records::open_bytes("group body", body)?, read)?,
-                None => None,
-            };
-            match envelope {
-                Some(envelope) => envelope,
-                None if view.get(key)?.is_none() => return Ok(None),
-                None => return Err(CoreError::Contradiction("an entry points to a body that is gone").into()),
-            }
-        }
+    let stored = Stored::open(stored)?.0;
+    let in_group = matches!(stored, Stored::Group(_));
+    let Some(envelope) = entry::envelope_of(mailbox, stored, |key| Ok::<_, Error>(view.get(key)?))? else {
+        // Of a group a body stays for as long as an entry points to it.
+        let is_lost = in_group && view.get(key)?.is_some();
+        let lost = CoreError::Contradiction("an entry points to a body that is gone");
+        return if is_lost { Err(lost.into()) } else { Ok(None) };
     };
     let expires_at_ms = peek(&envelope)?.expires_at_ms();
     Ok(Some(Entry { seq, envelope, expires_at_ms }))

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use tidings_consensus::ProposeError;
+use tidings_consensus::{Group, ProposeError};
 use tidings_proto::mailbox::v1::{ExpandGroups, ExpireDue, TellGroupReceipts, command::Command};
 
 use super::{Done, EXPIRED_AT_ONCE, ShardActor};
 use crate::core::{Reply, encode, keys};
 use crate::error::Error;
+use crate::machine::ShardMachine;
 
 impl ShardActor {
     pub(super) fn tick(&mut self) {
@@ -32,25 +33,9 @@ impl ShardActor {
             return;
         }
         (self.is_expanding, self.expands_again) = (true, false);
-        let group = self.group.clone();
-        self.running.push(Box::pin(async move {
-            let view = group.view();
-            let waits = tokio::task::spawn_blocking(move || {
-                let (from, to) = keys::all_expanding();
-                Ok::<_, Error>(!view.scan(&from, &to, 1)?.is_empty())
-            });
-            match waits.await {
-                Ok(Ok(true)) => {
-                    let command = encode(Command::ExpandGroups(ExpandGroups {}));
-                    Done::Expanded { answer: Some(group.propose_when_ready(command).await) }
-                }
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "what waits in groups could not be read");
-                    Done::Expanded { answer: None }
-                }
-                Ok(Ok(false)) | Err(_) => Done::Expanded { answer: None },
-            }
-        }));
+        let command = Command::ExpandGroups(ExpandGroups {});
+        let proposing = propose_where_waiting(self.group.clone(), vec![keys::all_expanding()], command);
+        self.running.push(Box::pin(async move { Done::Expanded { answer: proposing.await } }));
     }
 
     /// A command that failed is tried again by the clock, or by the next leader.
@@ -67,25 +52,9 @@ impl ShardActor {
             return;
         }
         self.is_telling_receipts = true;
-        let group = self.group.clone();
-        self.running.push(Box::pin(async move {
-            let view = group.view();
-            let waits = tokio::task::spawn_blocking(move || {
-                let (from, to) = keys::all_group_receipts();
-                Ok::<_, Error>(!view.scan(&from, &to, 1)?.is_empty())
-            });
-            match waits.await {
-                Ok(Ok(true)) => {
-                    let command = encode(Command::TellGroupReceipts(TellGroupReceipts {}));
-                    Done::ReceiptsTold { answer: Some(group.propose_when_ready(command).await) }
-                }
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "receipts of groups could not be read");
-                    Done::ReceiptsTold { answer: None }
-                }
-                Ok(Ok(false)) | Err(_) => Done::ReceiptsTold { answer: None },
-            }
-        }));
+        let command = Command::TellGroupReceipts(TellGroupReceipts {});
+        let proposing = propose_where_waiting(self.group.clone(), vec![keys::all_group_receipts()], command);
+        self.running.push(Box::pin(async move { Done::ReceiptsTold { answer: proposing.await } }));
     }
 
     pub(super) fn group_receipts_told(&mut self, answer: Option<Result<Reply, ProposeError>>) {
@@ -105,34 +74,16 @@ impl ShardActor {
             return;
         }
         self.is_expiring = true;
-        let (group, now_ms) = (self.group.clone(), self.clock.now_ms());
-        self.running.push(Box::pin(async move {
-            let view = group.view();
-            let due = tokio::task::spawn_blocking(move || {
-                let (from, to) = keys::expiring_before(now_ms);
-                let (upkeep_from, upkeep_to) = keys::upkeep_before(now_ms.saturating_add(1));
-                let (history_from, history_to) = keys::history_due_before(now_ms);
-                let groups = keys::group_due_before(now_ms);
-                let ranges = [(from, to), (upkeep_from, upkeep_to), (history_from, history_to), groups];
-                for (from, to) in ranges {
-                    if !view.scan(&from, &to, 1)?.is_empty() {
-                        return Ok(true);
-                    }
-                }
-                Ok::<_, Error>(false)
-            });
-            match due.await {
-                Ok(Ok(true)) => {
-                    let command = encode(Command::ExpireDue(ExpireDue { limit: EXPIRED_AT_ONCE }));
-                    Done::Expired { answer: Some(group.propose_when_ready(command).await) }
-                }
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "what expires could not be read");
-                    Done::Expired { answer: None }
-                }
-                Ok(Ok(false)) | Err(_) => Done::Expired { answer: None },
-            }
-        }));
+        let now_ms = self.clock.now_ms();
+        let due = vec![
+            keys::expiring_before(now_ms),
+            keys::upkeep_before(now_ms.saturating_add(1)),
+            keys::history_due_before(now_ms),
+            keys::group_due_before(now_ms),
+        ];
+        let command = Command::ExpireDue(ExpireDue { limit: EXPIRED_AT_ONCE });
+        let proposing = propose_where_waiting(self.group.clone(), due, command);
+        self.running.push(Box::pin(async move { Done::Expired { answer: proposing.await } }));
     }
 
     pub(super) fn expired(&mut self, answer: Option<Result<Reply, ProposeError>>) {
@@ -143,5 +94,31 @@ impl ShardActor {
                 self.expire();
             }
         }
+    }
+}
+
+/// Proposes a command when something stands in one of these ranges of keys. `None` when nothing does, or that could not be
+/// read.
+async fn propose_where_waiting(
+    group: Group<ShardMachine>,
+    ranges: Vec<(Vec<u8>, Vec<u8>)>,
+    command: Command,
+) -> Option<Result<Reply, ProposeError>> {
+    let view = group.view();
+    let looking = tokio::task::spawn_blocking(move || {
+        for (from, to) in ranges {
+            if !view.scan(&from, &to, 1)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok::<_, Error>(false)
+    });
+    match looking.await {
+        Ok(Ok(true)) => Some(group.propose_when_ready(encode(command)).await),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "what waits for the shard's upkeep could not be read");
+            None
+        }
+        Ok(Ok(false)) | Err(_) => None,
     }
 }
