@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tidings_sdk::{
-    ChangeEvent, Client, ConnectionState, Event, MessageId, Outgoing, Sending, Status, activity, change,
-};
+use tidings_sdk::{Client, ConnectionState, Event, MessageId, Outgoing, Sending, Status, activity};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -253,7 +251,7 @@ impl Chat {
                 let text = message.content.map_or(String::new(), |content| content.text);
                 self.screen.show(&format!("you, to {}: {text}", message.to))?;
             }
-            Event::Changed(change) => self.screen.show(&describe(&change))?,
+            Event::Changed(change) => self.screen.show(&format!("— {}", wording::change(&change)))?,
             Event::Transient(message) => {
                 let text = message.content.map_or(String::new(), |content| content.text);
                 self.screen.show(&format!("{}: {text}", message.from))?;
@@ -283,24 +281,6 @@ impl Chat {
             _ => return Ok(()),
         }
         Ok(self.screen.prompt()?)
-    }
-}
-
-/// A change in words.
-fn describe(change: &ChangeEvent) -> String {
-    let (from, of) = (&change.from, change.of.unwrap_or_default());
-    let undone = if change.off { " no more" } else { "" };
-    match change.kind() {
-        change::Kind::Unspecified => format!("— {from} changed message {of}"),
-        change::Kind::Edit => {
-            let text = change.content.as_ref().map_or("(gone)", |content| &content.text);
-            format!("— {from} edited message {of}: {text}")
-        }
-        change::Kind::Recall => format!("— {from} took message {of} back"),
-        change::Kind::Wipe => format!("— {from} wiped message {of}"),
-        change::Kind::React => format!("— {from} reacts {} to message {of}{undone}", change.emoji),
-        change::Kind::Disappears => format!("— message {of} will disappear"),
-        change::Kind::Pin => format!("— {from} pins message {of}{undone}"),
     }
 }
 

@@ -1,6 +1,6 @@
-//! How what happens in groups reads in a terminal.
+//! How what happens to messages and in groups reads in a terminal.
 
-use tidings_proto::message::v1::{GroupEvent, Message, group_event};
+use tidings_proto::message::v1::{Change, GroupEvent, Message, change, group_event};
 
 /// Named before the number of the others is told instead.
 const NAMED: usize = 5;
@@ -27,6 +27,25 @@ pub fn group_event(event: &GroupEvent) -> String {
         Kind::Settings => format!("#{group} was changed{by}"),
         Kind::Deleted => format!("#{group} was deleted{by}"),
         Kind::Unspecified => format!("something happened in #{group}"),
+    }
+}
+
+/// What became of a message.
+pub fn change(change: &Change) -> String {
+    use change::Kind;
+    let (from, of) = (&change.from, change.of.unwrap_or_default());
+    let undone = if change.off { " no more" } else { "" };
+    match change.kind() {
+        Kind::Unspecified => format!("{from} changed message {of}"),
+        Kind::Edit => {
+            let text = change.content.as_ref().map_or("(gone)", |content| &content.text);
+            format!("{from} edited message {of}: {text}")
+        }
+        Kind::Recall => format!("{from} took message {of} back"),
+        Kind::Wipe => format!("{from} wiped message {of}"),
+        Kind::React => format!("{from} reacts {} to message {of}{undone}", change.emoji),
+        Kind::Disappears => format!("message {of} will disappear"),
+        Kind::Pin => format!("{from} pins message {of}{undone}"),
     }
 }
 
