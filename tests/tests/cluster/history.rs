@@ -1,15 +1,9 @@
 //! History across shards and leaders: what was kept is there after the broker that led is gone.
 
-use tidings_sdk::{Change, Client, HistoryQuery};
+use tidings_sdk::Change;
 use tidings_tests::{DEADLINE, within};
 
-use super::support::{client, control, settled, start};
-
-async fn texts(client: &Client, with: &str) -> Vec<String> {
-    let page = within(DEADLINE, "a page", client.history(with, HistoryQuery::default())).await.unwrap();
-    let text = |one: tidings_sdk::HistoryMessage| one.message.unwrap().content.map_or("-".to_owned(), |c| c.text);
-    page.messages.into_iter().map(text).collect()
-}
+use super::support::{client, control, settled, start, texts};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn history_and_changes_survive_the_brokers_that_led() {

@@ -2,11 +2,11 @@
 //! reordered, whichever of them a message passes, and replicas of both releases hold the same.
 
 use tidings_audit::{LocalCluster, Member, Plan, Role};
-use tidings_sdk::{Change, Client, ErrorCode, HistoryQuery, MessageId, SendError};
+use tidings_sdk::{Change, Client, ErrorCode, MessageId, SendError};
 use tidings_tests::binary::{last_release, tidings};
 use tidings_tests::{DEADLINE, within};
 
-use super::support::{Traffic, client, control, settled, start, start_as};
+use super::support::{Traffic, client, control, settled, start, start_as, texts};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_of_the_last_release_beside_a_new_one() {
@@ -32,13 +32,6 @@ async fn a_gateway_of_the_last_release_beside_a_new_one() {
     old.start().await.unwrap();
     traffic.goes_on(100).await;
     traffic.end().await;
-}
-
-/// What bob's history has of alice's.
-async fn texts(bob: &Client) -> Vec<String> {
-    let page = within(DEADLINE, "a page", bob.history("alice", HistoryQuery::default())).await.unwrap();
-    let text = |one: tidings_sdk::HistoryMessage| one.message.unwrap().content.map_or("-".to_owned(), |c| c.text);
-    page.messages.into_iter().map(text).collect()
 }
 
 async fn say(alice: &Client, text: &str) -> MessageId {
@@ -102,7 +95,7 @@ async fn a_cluster_of_the_last_release_is_upgraded_process_by_process() {
     }
     for broker in &brokers {
         broker.kill9().unwrap();
-        assert_eq!(texts(&bob).await, ["kept, and edited"]);
+        assert_eq!(texts(&bob, "alice").await, ["kept, and edited"]);
         broker.restart().await.unwrap();
         settled(&cluster).await;
     }

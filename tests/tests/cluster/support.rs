@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tidings_audit::{LocalCluster, Plan};
-use tidings_sdk::{Builder, Client};
+use tidings_sdk::{Builder, Client, HistoryMessage, HistoryQuery};
 use tidings_tests::recorder::Recorder;
 use tidings_tests::{Control, DEADLINE, traffic, within};
 use tokio::task::JoinHandle;
@@ -72,6 +72,13 @@ fn client_of(urls: &[String], token: &str, device: &str) -> Builder {
     let quickly = Duration::from_millis(50);
     let builder = Client::builder(urls[0].clone(), token).device(device).backoff(quickly, quickly * 4);
     urls[1..].iter().fold(builder, |builder, url| builder.gateway(url.clone()))
+}
+
+/// What a user's newest page of the history with another says; `-` where there is no content any more.
+pub async fn texts(client: &Client, with: &str) -> Vec<String> {
+    let page = within(DEADLINE, "a page", client.history(with, HistoryQuery::default())).await.unwrap();
+    let text = |one: HistoryMessage| one.message.unwrap().content.map_or("-".to_owned(), |c| c.text);
+    page.messages.into_iter().map(text).collect()
 }
 
 /// Pairs of users of which one sends to the other without a pause, until it is told to stop.
