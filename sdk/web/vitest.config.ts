@@ -7,7 +7,7 @@ const ssr = { resolve: { conditions: ['tidings-source', 'module', 'node', 'devel
 export default defineConfig({
   test: {
     projects: [
-      { resolve, ssr, test: { name: 'client', include: ['client/test/**/*.test.ts'] } },
+      { resolve, ssr, test: { name: 'client', include: ['client/test/**/*.test.ts'], testTimeout: 60_000 } },
       { resolve, ssr, test: { name: 'ui', include: ['ui/src/**/*.test.ts', 'ui/test/**/*.test.ts'] } },
       {
         resolve,

@@ -24,7 +24,7 @@ export class TidingsError extends Error {
   /** The server's code, where it has one. */
   readonly code: ErrorCode | undefined;
 
-  constructor(failure: Failure) {
+  constructor(readonly failure: Failure) {
     const code = failure.code === undefined ? '' : `${codeName(failure.code)}: `;
     super(`${code}${failure.message}`);
     this.name = 'TidingsError';

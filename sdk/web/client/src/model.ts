@@ -41,7 +41,12 @@ export interface Member extends Plain<group.Member> {}
 export interface GroupState extends Plain<client.GroupState> {}
 /** How far a message to a group has come. */
 export interface GroupReceipts extends Plain<client.GroupReceipts> {}
-export interface Device extends Plain<client.Device> {}
+/** One of this user's devices: the stream that it sends in, as in ids of messages, and how far it has the mailbox. */
+export interface Device {
+  device: string;
+  stream: string;
+  cursor: number;
+}
 
 /** A message of the history, and its place there: what `before` and `after` of the next page name. */
 export interface HistoryMessage extends Plain<client.HistoryMessage> {}

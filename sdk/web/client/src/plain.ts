@@ -1,4 +1,4 @@
-import type { DescField, DescMessage, Message as PbMessage, MessageShape } from '@bufbuild/protobuf';
+import type { DescField, DescMessage, MessageShape, Message as PbMessage } from '@bufbuild/protobuf';
 import { create, ScalarType } from '@bufbuild/protobuf';
 import type { MessageId as PbMessageId } from './gen/tidings/message/v1/message_pb.js';
 import { formatMessageId, parseMessageId } from './message-id.js';

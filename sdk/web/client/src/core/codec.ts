@@ -2,7 +2,13 @@
 // protobuf may stand in any order.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { type ClientFrame, ClientFrameSchema, SendSchema, type ServerFrame, ServerFrameSchema } from '../gen/tidings/client/v1/client_pb.js';
+import {
+  type ClientFrame,
+  ClientFrameSchema,
+  SendSchema,
+  type ServerFrame,
+  ServerFrameSchema,
+} from '../gen/tidings/client/v1/client_pb.js';
 import type { Outgoing } from './state.js';
 
 export type ClientFrameBody = Exclude<ClientFrame['frame'], { case: undefined }>;

@@ -123,9 +123,7 @@ export class Outbox {
     const earlier = this.#unansweredBefore(seq);
     const predecessor = earlier === undefined ? undefined : this.#entries.get(earlier);
     const behind =
-      outOfOrder && predecessor && earlier !== undefined
-        ? { seq: earlier, attempts: predecessor.attempts }
-        : undefined;
+      outOfOrder && predecessor && earlier !== undefined ? { seq: earlier, attempts: predecessor.attempts } : undefined;
     const own = Math.min(FIRST_RETRY_MS * 2 ** Math.min(Math.max(entry.attempts - 1, 0), 8), LAST_RETRY_MS);
     entry.state = { is: 'waiting', due: now + (behind ? 0 : (retryAfter ?? own)), behind };
     this.#waiting.add(seq);
@@ -176,7 +174,13 @@ export class Outbox {
     return front?.state.is === 'in-flight' ? front.state.at : undefined;
   }
 
-  #transmitOne(seq: number, now: number, maxFrameBytes: number, write: (frame: Uint8Array) => void, tooLarge: number[]) {
+  #transmitOne(
+    seq: number,
+    now: number,
+    maxFrameBytes: number,
+    write: (frame: Uint8Array) => void,
+    tooLarge: number[],
+  ) {
     const entry = this.#entries.get(seq);
     if (!entry) return;
     entry.state = { is: 'in-flight', at: now };

@@ -1,0 +1,41 @@
+import { ListConversationsSchema, UpdateConversationSchema } from './gen/tidings/client/v1/client_pb.js';
+import { nextOf } from './history.js';
+import type { Block, Conversation, Page } from './model.js';
+import { fromPlain, toPlain } from './plain.js';
+import { ask, type CallOptions } from './requests.js';
+import type { Hub } from './shell/hub.js';
+
+/** Sets what is set here, for all devices of the user. */
+export interface ConversationChange {
+  /** Read up to this place. Senders are not told: `markRead` does that. */
+  readPlace?: number;
+  markedUnread?: boolean;
+  /** Unix ms; 0: not muted. */
+  muteUntilMs?: number;
+  archived?: boolean;
+  favourite?: boolean;
+  /** All of them; none unblocks. */
+  blocks?: readonly Block[];
+}
+
+export class Conversations {
+  constructor(private readonly hub: Hub) {}
+
+  /** With the newest message first; each with its last message, what is unread and its settings. At most 100 (default 50) and 256 KiB a page. */
+  async list(
+    query: { page?: Uint8Array | undefined; limit?: number } & CallOptions = {},
+  ): Promise<Page<Conversation, Uint8Array>> {
+    const { signal, ...asked } = query;
+    const value = fromPlain(ListConversationsSchema, asked);
+    const listed = await ask(this.hub, { case: 'listConversations', value }, 'conversations', { signal });
+    return { items: toPlain(listed.conversations) as Conversation[], next: nextOf(listed.nextPage) };
+  }
+
+  /** Answers the conversation as it then is. */
+  async update(user: string, change: ConversationChange, options?: CallOptions): Promise<Conversation> {
+    const { blocks, ...others } = change;
+    const given = { ...others, with: user, ...(blocks && { blocks: { blocks } }) };
+    const value = fromPlain(UpdateConversationSchema, given);
+    return toPlain(await ask(this.hub, { case: 'updateConversation', value }, 'conversation', options)) as Conversation;
+  }
+}
