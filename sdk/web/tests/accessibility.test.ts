@@ -1,9 +1,9 @@
-import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Node } from './src/node.js';
-import { Person, launch, newContext } from './src/people.js';
+import { launch, newContext, Person } from './src/people.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -31,12 +31,19 @@ interface Finding {
 async function faults(page: Page): Promise<string[]> {
   await page.evaluate(AXE);
   // Colours are judged when nothing fades any more.
-  await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => undefined))));
+  await page.evaluate(() =>
+    Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => undefined))),
+  );
   const found = await page.evaluate(async () => {
     const { axe } = globalThis as unknown as { axe: { run: () => Promise<{ violations: unknown[] }> } };
     return (await axe.run()).violations;
   });
-  return (found as Finding[]).filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, help, nodes }) => `${id}: ${help}\n  ${nodes.map((at) => `${JSON.stringify(at.target)} ${at.failureSummary}`).join('\n  ')}`);
+  return (found as Finding[])
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(
+      ({ id, help, nodes }) =>
+        `${id}: ${help}\n  ${nodes.map((at) => `${JSON.stringify(at.target)} ${at.failureSummary}`).join('\n  ')}`,
+    );
 }
 
 for (const dark of [false, true]) {

@@ -1,7 +1,7 @@
 import type { Browser, BrowserContext } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Node } from './src/node.js';
-import { Person, complaintsOf, launch, newContext, picture } from './src/people.js';
+import { complaintsOf, launch, newContext, Person, picture } from './src/people.js';
 
 let node: Node;
 let browser: Browser;
@@ -95,7 +95,10 @@ test('a photo goes with its words, and opens large', async () => {
   const received = await ben.sees('From the beach');
   const shown = received.locator('.picture img:not(.thumb)');
   await shown.waitFor();
-  await ben.page.waitForFunction((image) => (image as HTMLImageElement).naturalWidth === 640, await shown.elementHandle());
+  await ben.page.waitForFunction(
+    (image) => (image as HTMLImageElement).naturalWidth === 640,
+    await shown.elementHandle(),
+  );
   await received.locator('.picture').click();
   await ben.page.locator('messenger-lightbox img').waitFor();
   await ben.page.keyboard.press('Escape');
@@ -113,7 +116,9 @@ test('pictures are pasted, and a file is dropped', async () => {
     transfer.items.add(new File([blob], 'pasted.png', { type: 'image/png' }));
     let field: Element | null = document.activeElement;
     while (field?.shadowRoot?.activeElement) field = field.shadowRoot.activeElement;
-    field?.dispatchEvent(new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true, composed: true, cancelable: true }));
+    field?.dispatchEvent(
+      new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true, composed: true, cancelable: true }),
+    );
   });
   await ada.page.locator('tidings-composer .tray img[alt="pasted.png"]').waitFor();
   const transfer = await ada.page.evaluateHandle(() => {
@@ -187,14 +192,17 @@ test('the search finds people and messages, and opens them where they stand', as
 
 test('nothing of a message is HTML, and only harmless addresses are links', async () => {
   await ada.open('Ben');
-  const nasty = '<img src=x onerror="document.title=\'owned\'"><b>bold</b> javascript:alert(1) https://example.com/a?b=c.';
+  const nasty =
+    '<img src=x onerror="document.title=\'owned\'"><b>bold</b> javascript:alert(1) https://example.com/a?b=c.';
   await ada.say(nasty);
   await ben.page.bringToFront();
   await ben.open('Ada');
   const message = await ben.sees('bold');
   expect(await message.locator('.text').first().textContent()).toContain(nasty);
   expect(await message.locator('.text img, .text b').count()).toBe(0);
-  expect(await message.locator('.text a').evaluateAll((links) => links.map((link) => link.getAttribute('href')))).toEqual(['https://example.com/a?b=c']);
+  expect(
+    await message.locator('.text a').evaluateAll((links) => links.map((link) => link.getAttribute('href'))),
+  ).toEqual(['https://example.com/a?b=c']);
   expect(await ben.page.title()).not.toContain('owned');
 });
 

@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Node } from './src/node.js';
-import { Person, launch, newContext, picture } from './src/people.js';
+import { launch, newContext, Person, picture } from './src/people.js';
 
 let node: Node;
 let browser: Browser;

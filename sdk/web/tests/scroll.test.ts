@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Node } from './src/node.js';
-import { Person, launch, newContext } from './src/people.js';
+import { launch, newContext, Person } from './src/people.js';
 
 const MESSAGES = 10_000;
 
@@ -30,15 +30,31 @@ function flood(page: Page, to: string, count: number): Promise<number> {
         const more = () => {
           while (sent < count && sent - answered < 200) {
             sent += 1;
-            const long = sent % 7 === 0 ? ' Some are longer than others, so that not all rows are of one height, which would be too easy.' : '';
-            socket.send(JSON.stringify({ send: { seq: String(sent), after: sent > 1 && answered < sent - 1 ? String(sent - 1) : '0', to, content: { text: `Number ${sent}.${long}` } } }));
+            const long =
+              sent % 7 === 0
+                ? ' Some are longer than others, so that not all rows are of one height, which would be too easy.'
+                : '';
+            socket.send(
+              JSON.stringify({
+                send: {
+                  seq: String(sent),
+                  after: sent > 1 && answered < sent - 1 ? String(sent - 1) : '0',
+                  to,
+                  content: { text: `Number ${sent}.${long}` },
+                },
+              }),
+            );
           }
         };
         socket.onopen = () => socket.send(JSON.stringify({ hello: { version: 1, token, device: 'flood' } }));
         socket.onerror = () => reject(new Error('the connection broke'));
         socket.onclose = (event) => reject(new Error(`closed: ${event.code}`));
         socket.onmessage = ({ data }) => {
-          const frame = JSON.parse(data as string) as { welcome?: object; accepted?: object; refused?: { message: string } };
+          const frame = JSON.parse(data as string) as {
+            welcome?: object;
+            accepted?: object;
+            refused?: { message: string };
+          };
           if (frame.refused) reject(new Error(frame.refused.message));
           if (frame.welcome) more();
           if (!frame.accepted) return;
@@ -94,7 +110,14 @@ test('10,000 messages: few rows in the page, every page of history comes, frames
       requestAnimationFrame(step);
     });
     frames.sort((a, b) => a - b);
-    return { messages: view.messages.length, first: view.messages[0]?.text, most, frames: frames.length, p50: frames[Math.floor(frames.length / 2)]!, p99: frames[Math.floor(frames.length * 0.99)]! };
+    return {
+      messages: view.messages.length,
+      first: view.messages[0]?.text,
+      most,
+      frames: frames.length,
+      p50: frames[Math.floor(frames.length / 2)]!,
+      p99: frames[Math.floor(frames.length * 0.99)]!,
+    };
   });
   console.log('scrolled 10,000 messages', measured);
   expect(measured.messages).toBe(MESSAGES);
@@ -119,7 +142,9 @@ test('a row stays where it is while older ones come in above it', async () => {
   await otto.sees('A new one at the end');
   const drift = await otto.page.evaluate(async () => {
     const app = document.querySelector('messenger-app')!;
-    const view = app.shadowRoot!.querySelector('messenger-chat')!.shadowRoot!.querySelector('tidings-message-view')! as HTMLElement & { messages: unknown[] };
+    const view = app
+      .shadowRoot!.querySelector('messenger-chat')!
+      .shadowRoot!.querySelector('tidings-message-view')! as HTMLElement & { messages: unknown[] };
     const scroller = view.shadowRoot!.querySelector('.scroller')!;
     const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
     let most = 0;
@@ -129,14 +154,18 @@ test('a row stays where it is while older ones come in above it', async () => {
       await frame();
       await frame();
       const top = scroller.getBoundingClientRect().top;
-      const row = [...view.shadowRoot!.querySelectorAll<HTMLElement>('[data-id]')].find((element) => element.getBoundingClientRect().top >= top + 20)!;
+      const row = [...view.shadowRoot!.querySelectorAll<HTMLElement>('[data-id]')].find(
+        (element) => element.getBoundingClientRect().top >= top + 20,
+      )!;
       const key = row.dataset.key!;
       const at = row.getBoundingClientRect().top;
       const ended = Date.now() + 20_000;
       while (view.messages.length === before && Date.now() < ended) await frame();
       await frame();
       await frame();
-      const after = view.shadowRoot!.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`)!.getBoundingClientRect().top;
+      const after = view
+        .shadowRoot!.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`)!
+        .getBoundingClientRect().top;
       most = Math.max(most, Math.abs(after - at));
     }
     return most;

@@ -16,7 +16,13 @@ self.addEventListener('activate', (event) => {
   event.waitUntil(
     caches
       .keys()
-      .then((names) => Promise.all(names.filter((name) => name.startsWith('tidings-') && name !== SHELL && name !== ASSETS).map((name) => caches.delete(name))))
+      .then((names) =>
+        Promise.all(
+          names
+            .filter((name) => name.startsWith('tidings-') && name !== SHELL && name !== ASSETS)
+            .map((name) => caches.delete(name)),
+        ),
+      )
       .then(() => self.clients.claim()),
   );
 });
@@ -27,8 +33,10 @@ self.addEventListener('fetch', (event) => {
   if (request.method !== 'GET' || url.origin !== location.origin) return;
   // Names of assets change with their content.
   if (url.pathname.startsWith('/assets/')) event.respondWith(fromCacheFirst(request));
-  else if (request.mode === 'navigate' && !/^\/(v1|files|demo)\//.test(url.pathname)) event.respondWith(fromNetworkFirst(request, '/'));
-  else if (['/config.json', '/icon.svg', '/manifest.webmanifest'].includes(url.pathname)) event.respondWith(fromNetworkFirst(request, url.pathname));
+  else if (request.mode === 'navigate' && !/^\/(v1|files|demo)\//.test(url.pathname))
+    event.respondWith(fromNetworkFirst(request, '/'));
+  else if (['/config.json', '/icon.svg', '/manifest.webmanifest'].includes(url.pathname))
+    event.respondWith(fromNetworkFirst(request, url.pathname));
 });
 
 async function fromCacheFirst(request) {

@@ -2,20 +2,20 @@ import { Client, SignedOutError } from '@tidings/client';
 import {
   type ConversationAction,
   type ConversationView,
-  type FileView,
-  type FoundView,
-  type GroupAction,
-  type MessageView,
-  type State,
-  Store,
-  TidingsElement,
   controls,
   conversationView,
   conversationViews,
   errorText,
+  type FileView,
+  type FoundView,
+  type GroupAction,
   groupView,
   icons,
+  type MessageView,
+  type State,
+  Store,
   say,
+  TidingsElement,
   timelineOf,
   tokens,
   unreadTotal,
@@ -31,8 +31,8 @@ import type { Lightbox } from './lightbox.js';
 import './lightbox.js';
 import { nameOf } from './names.js';
 import { Notices } from './notices.js';
-import { type Route, hashOf, routeOf } from './route.js';
-import { type Session, currentSession, demoSignIn, endSession, forget, keepSession } from './session.js';
+import { hashOf, type Route, routeOf } from './route.js';
+import { currentSession, demoSignIn, endSession, forget, keepSession, type Session } from './session.js';
 import './sign-in.js';
 import { words } from './strings.js';
 
@@ -41,15 +41,25 @@ const TOAST_MS = 5000;
 
 /** The whole messenger: who is at this tab, the list, the open conversation, and what is known about it. */
 export class MessengerApp extends TidingsElement {
-  static override properties = { config: { state: true }, session: { state: true }, state: { state: true }, route: { state: true }, query: { state: true }, problem: { state: true }, toast: { state: true }, groupProblem: { state: true }, now: { state: true } };
-  private declare config: Config | undefined;
-  private declare session: Session | undefined;
-  private declare state: State | undefined;
-  private declare route: Route;
-  private declare query: string;
-  private declare problem: string;
-  private declare toast: string;
-  private declare groupProblem: string;
+  static override properties = {
+    config: { state: true },
+    session: { state: true },
+    state: { state: true },
+    route: { state: true },
+    query: { state: true },
+    problem: { state: true },
+    toast: { state: true },
+    groupProblem: { state: true },
+    now: { state: true },
+  };
+  declare private config: Config | undefined;
+  declare private session: Session | undefined;
+  declare private state: State | undefined;
+  declare private route: Route;
+  declare private query: string;
+  declare private problem: string;
+  declare private toast: string;
+  declare private groupProblem: string;
   #store: Store | undefined;
   #listed: { readonly of: readonly unknown[]; readonly views: readonly ConversationView[] } | undefined;
   #toastTimer: ReturnType<typeof setTimeout> | undefined;
@@ -111,7 +121,10 @@ export class MessengerApp extends TidingsElement {
         return token;
       },
     });
-    const store = new Store(client, { me: session.user, names: (user) => (user === session.user ? session.name : nameOf(user)) });
+    const store = new Store(client, {
+      me: session.user,
+      names: (user) => (user === session.user ? session.name : nameOf(user)),
+    });
     this.#store = store;
     store.subscribe((state) => {
       this.state = state;
@@ -179,7 +192,8 @@ export class MessengerApp extends TidingsElement {
 
   #views(state: State, store: Store): readonly ConversationView[] {
     const of = [state.summaries, state.typing, state.presence, state.groups, state.drafts];
-    if (!this.#listed || of.some((part, index) => part !== this.#listed?.of[index])) this.#listed = { of, views: conversationViews(state, store.names) };
+    if (!this.#listed || of.some((part, index) => part !== this.#listed?.of[index]))
+      this.#listed = { of, views: conversationViews(state, store.names) };
     return this.#listed.views;
   }
 
@@ -245,11 +259,16 @@ export class MessengerApp extends TidingsElement {
   protected override render() {
     const { session, state } = this;
     const store = this.#store;
-    if (!session || !state || !store) return html`<messenger-sign-in .config=${this.config} .problem=${this.problem} @tidings-signed-in=${this.#signedIn}></messenger-sign-in>`;
+    if (!session || !state || !store)
+      return html`<messenger-sign-in .config=${this.config} .problem=${this.problem} @tidings-signed-in=${this.#signedIn}></messenger-sign-in>`;
     const { key, about } = this.route;
     const conversations = this.#views(state, store);
     const searching = this.query.trim() !== '';
-    return html`<div class="app ${key ? 'open' : ''} ${about ? 'about' : ''}" @tidings-conversation-action=${this.#act} @tidings-open=${(event: CustomEvent<{ key: string }>) => this.#go({ key: event.detail.key, about: false })} @tidings-open-file=${this.#openFile} @tidings-open-profile=${(event: CustomEvent<{ user: string }>) => { if (event.detail.user !== session.user) this.#go({ key: `u/${event.detail.user}`, about: false }); }}>
+    return html`<div class="app ${key ? 'open' : ''} ${about ? 'about' : ''}" @tidings-conversation-action=${this.#act} @tidings-open=${(event: CustomEvent<{ key: string }>) => this.#go({ key: event.detail.key, about: false })} @tidings-open-file=${this.#openFile} @tidings-open-profile=${(
+      event: CustomEvent<{ user: string }>,
+    ) => {
+      if (event.detail.user !== session.user) this.#go({ key: `u/${event.detail.user}`, about: false });
+    }}>
         <aside class="side">${this.#side(session, state, store, conversations, searching)}</aside>
         <main class="chat">
           ${
@@ -269,7 +288,13 @@ export class MessengerApp extends TidingsElement {
   #side(session: Session, state: State, store: Store, conversations: readonly ConversationView[], searching: boolean) {
     const { connection } = state;
     const { results } = store.finder;
-    const found = results.found.map(({ conversation, message }): FoundView => ({ conversation, message, name: conversationView(state, conversation, store.names).name }));
+    const found = results.found.map(
+      ({ conversation, message }): FoundView => ({
+        conversation,
+        message,
+        name: conversationView(state, conversation, store.names).name,
+      }),
+    );
     return html`<div class="bar">
         <button class="me" aria-label="${words('settings')}: ${words('signedInAs', { name: session.name })}" title=${words('signedInAs', { name: session.name })} @click=${() => this.#dialogs?.open('settings')}><tidings-avatar .user=${session.user} .name=${session.name}></tidings-avatar></button>
         <h1>Tidings</h1>
@@ -278,7 +303,9 @@ export class MessengerApp extends TidingsElement {
       </div>
       <tidings-status .state=${connection.state} .reason=${connection.reason} .retryAt=${connection.retryAt} @tidings-sign-in-again=${() => this.#signOut(true)}></tidings-status>
       <tidings-search class=${searching ? 'full' : ''} .text=${this.query} .conversations=${conversations} .found=${found} .names=${store.names} .me=${session.user} ?has-more=${results.hasMore} .working=${results.working} .problem=${results.problem}
-        @tidings-search-text=${(event: CustomEvent<{ text: string }>) => { this.query = event.detail.text; }}
+        @tidings-search-text=${(event: CustomEvent<{ text: string }>) => {
+          this.query = event.detail.text;
+        }}
         @tidings-search=${(event: CustomEvent<{ text: string }>) => store.finder.find(event.detail.text)} @tidings-search-more=${() => store.finder.more()} @tidings-open-message=${this.#openMessage}></tidings-search>
       ${searching ? nothing : html`<tidings-conversation-list .conversations=${conversations} .selected=${this.route.key} .names=${store.names} .me=${session.user} .loading=${!state.listed && connection.state !== 'stopped'}></tidings-conversation-list>`}`;
   }

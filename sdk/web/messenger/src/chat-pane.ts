@@ -1,21 +1,21 @@
 import {
   type ConversationView,
+  controls,
+  conversationView,
   type Draft,
   type FileView,
+  icons,
   type MentionView,
   type MessageAction,
   type MessageView,
-  type State,
-  type Store,
-  TidingsElement,
-  type TidingsComposer,
-  type TidingsMessageView,
-  controls,
-  conversationView,
-  icons,
   presenceText,
   preview,
+  type State,
+  type Store,
   say,
+  type TidingsComposer,
+  TidingsElement,
+  type TidingsMessageView,
   timelineOf,
   tokens,
   typingText,
@@ -26,16 +26,26 @@ import { words } from './strings.js';
 
 /** The open conversation: its head, its messages, and where one writes. */
 export class ChatPane extends TidingsElement {
-  static override properties = { store: { attribute: false }, state: { attribute: false }, key: {}, files: { type: Boolean }, aboutOpen: { type: Boolean }, replyTo: { state: true }, editing: { state: true }, dropping: { state: true }, draft: { state: true } };
+  static override properties = {
+    store: { attribute: false },
+    state: { attribute: false },
+    key: {},
+    files: { type: Boolean },
+    aboutOpen: { type: Boolean },
+    replyTo: { state: true },
+    editing: { state: true },
+    dropping: { state: true },
+    draft: { state: true },
+  };
   declare store: Store;
   declare state: State;
   declare key: string;
   declare files: boolean;
   declare aboutOpen: boolean;
-  private declare replyTo: MessageView | undefined;
-  private declare editing: MessageView | undefined;
-  private declare dropping: boolean;
-  private declare draft: string;
+  declare private replyTo: MessageView | undefined;
+  declare private editing: MessageView | undefined;
+  declare private dropping: boolean;
+  declare private draft: string;
 
   static override styles = [tokens, controls, chatStyles];
 
@@ -86,7 +96,14 @@ export class ChatPane extends TidingsElement {
   }
 
   #editLast(event: Event): void {
-    const last = timelineOf(this.state, this.key).messages.findLast((message) => message.mine && !message.gone && message.text !== '' && message.status !== 'sending' && message.status !== 'failed');
+    const last = timelineOf(this.state, this.key).messages.findLast(
+      (message) =>
+        message.mine &&
+        !message.gone &&
+        message.text !== '' &&
+        message.status !== 'sending' &&
+        message.status !== 'failed',
+    );
     if (!last) return;
     event.preventDefault();
     this.editing = last;
@@ -96,7 +113,8 @@ export class ChatPane extends TidingsElement {
     const { id } = event.detail;
     const known = () => timelineOf(this.store.state, this.key).messages.find((message) => message.id === id);
     // A quote may be far back: pages are looked through, up to a bound.
-    for (let pages = 0; pages < 10 && !known() && !timelineOf(this.store.state, this.key).atOldest; pages += 1) await this.store.loading.older(this.key);
+    for (let pages = 0; pages < 10 && !known() && !timelineOf(this.store.state, this.key).atOldest; pages += 1)
+      await this.store.loading.older(this.key);
     const message = known();
     if (!message) return;
     await this.updateComplete;
@@ -106,7 +124,10 @@ export class ChatPane extends TidingsElement {
   #drag(event: DragEvent): void {
     if (!this.files || !event.dataTransfer?.types.includes('Files')) return;
     event.preventDefault();
-    this.dropping = event.type !== 'dragleave' || this.contains(event.relatedTarget as Node | null) || (event.relatedTarget instanceof Node && this.shadowRoot?.contains(event.relatedTarget) === true);
+    this.dropping =
+      event.type !== 'dragleave' ||
+      this.contains(event.relatedTarget as Node | null) ||
+      (event.relatedTarget instanceof Node && this.shadowRoot?.contains(event.relatedTarget) === true);
   }
 
   #drop(event: DragEvent): void {
@@ -153,8 +174,14 @@ export class ChatPane extends TidingsElement {
       <tidings-composer
         .conversation=${key} .members=${group?.members ?? []} .names=${store.names} .me=${state.me} .value=${this.draft} ?files=${this.files} .replyTo=${this.replyTo} .editing=${this.editing} .note=${note}
         @tidings-send=${this.#send} @tidings-edit=${this.#edit} @tidings-edit-last=${this.#editLast}
-        @tidings-cancel-edit=${() => { this.editing = undefined; }} @tidings-cancel-reply=${() => { this.replyTo = undefined; }}
-        @tidings-draft=${(event: CustomEvent<{ text: string }>) => { if (!this.editing) store.happened({ type: 'draft', key, text: event.detail.text }); }}
+        @tidings-cancel-edit=${() => {
+          this.editing = undefined;
+        }} @tidings-cancel-reply=${() => {
+          this.replyTo = undefined;
+        }}
+        @tidings-draft=${(event: CustomEvent<{ text: string }>) => {
+          if (!this.editing) store.happened({ type: 'draft', key, text: event.detail.text });
+        }}
         @tidings-typing=${(event: CustomEvent<{ typing: boolean }>) => store.typing(key, event.detail.typing)}
       ></tidings-composer>
       ${this.dropping ? html`<div class="drop" aria-hidden="true"><span>${icons.attach(40)} ${say('composer.drop')}</span></div>` : nothing}
@@ -171,7 +198,8 @@ export class ChatPane extends TidingsElement {
 
   #subtitle(conversation: ConversationView) {
     const isGroup = 'group' in conversation.peer;
-    if (conversation.typing.length > 0) return html`<small class="clip live" role="status">${typingText(conversation.typing, isGroup, this.store.names)}</small>`;
+    if (conversation.typing.length > 0)
+      return html`<small class="clip live" role="status">${typingText(conversation.typing, isGroup, this.store.names)}</small>`;
     const group = 'group' in conversation.peer ? this.state.groups.get(conversation.peer.group) : undefined;
     if (isGroup) return html`<small class="clip">${group ? say('group.members', { count: group.count }) : ''}</small>`;
     return html`<small class="clip ${conversation.presence?.state === 'online' ? 'live' : ''}">${presenceText(conversation.presence)}</small>`;

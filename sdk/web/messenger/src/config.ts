@@ -13,7 +13,12 @@ export async function loadConfig(): Promise<Config> {
   const answer = await fetch('/config.json');
   if (!answer.ok) throw new Error(`/config.json: ${answer.status}`);
   const told = (await answer.json()) as Partial<Config>;
-  return { websocket: told.websocket ?? '/v1/connect', demo: told.demo === true, files: told.files === true, app: told.app ?? '' };
+  return {
+    websocket: told.websocket ?? '/v1/connect',
+    demo: told.demo === true,
+    files: told.files === true,
+    app: told.app ?? '',
+  };
 }
 
 /** The address that the client connects to. */

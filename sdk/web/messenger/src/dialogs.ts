@@ -1,7 +1,19 @@
-import { type ConversationView, type Names, type ReceiptsView, type Store, TidingsElement, controls, currentLanguage, errorText, icons, say, tokens } from '@tidings/ui';
+import {
+  type ConversationView,
+  controls,
+  currentLanguage,
+  errorText,
+  icons,
+  type Names,
+  type ReceiptsView,
+  type Store,
+  say,
+  TidingsElement,
+  tokens,
+} from '@tidings/ui';
 import { html, nothing } from 'lit';
 import { dialogStyles } from './dialog-styles.js';
-import { type Theme, chooseLanguage, notifies, setNotifies, setTheme, theme } from './preferences.js';
+import { chooseLanguage, notifies, setNotifies, setTheme, type Theme, theme } from './preferences.js';
 import type { Session } from './session.js';
 import { words } from './strings.js';
 
@@ -9,15 +21,24 @@ export type DialogName = 'chat' | 'group' | 'settings' | 'receipts';
 
 /** The app's dialogs: begin a conversation or a group, settings, who has read a message. */
 export class Dialogs extends TidingsElement {
-  static override properties = { store: { attribute: false }, session: { attribute: false }, conversations: { attribute: false }, names: { attribute: false }, shown: { state: true }, problem: { state: true }, receipts: { state: true }, working: { state: true } };
+  static override properties = {
+    store: { attribute: false },
+    session: { attribute: false },
+    conversations: { attribute: false },
+    names: { attribute: false },
+    shown: { state: true },
+    problem: { state: true },
+    receipts: { state: true },
+    working: { state: true },
+  };
   declare store: Store | undefined;
   declare session: Session | undefined;
   declare conversations: readonly ConversationView[];
   declare names: Names;
-  private declare shown: DialogName | undefined;
-  private declare problem: string;
-  private declare receipts: ReceiptsView | undefined;
-  private declare working: boolean;
+  declare private shown: DialogName | undefined;
+  declare private problem: string;
+  declare private receipts: ReceiptsView | undefined;
+  declare private working: boolean;
 
   constructor() {
     super();
@@ -49,7 +70,9 @@ export class Dialogs extends TidingsElement {
 
   #chat(event: SubmitEvent): void {
     event.preventDefault();
-    const name = String(new FormData(event.target as HTMLFormElement).get('user') ?? '').trim().replace(/^@/, '');
+    const name = String(new FormData(event.target as HTMLFormElement).get('user') ?? '')
+      .trim()
+      .replace(/^@/, '');
     // Ids of the demo are small letters; elsewhere the id is meant as it is typed.
     const known = this.conversations.find((conversation) => conversation.name.toLowerCase() === name.toLowerCase());
     if (known) this.#go(known.key);
@@ -72,8 +95,13 @@ export class Dialogs extends TidingsElement {
     event.preventDefault();
     const form = new FormData(event.target as HTMLFormElement);
     const name = String(form.get('name') ?? '').trim();
-    const typed = String(form.get('users') ?? '').split(/[\s,;]+/).map((user) => user.replace(/^@/, '').toLowerCase()).filter((user) => user !== '');
-    const users = [...new Set([...typed, ...form.getAll('known').map(String)])].filter((user) => user !== this.session?.user);
+    const typed = String(form.get('users') ?? '')
+      .split(/[\s,;]+/)
+      .map((user) => user.replace(/^@/, '').toLowerCase())
+      .filter((user) => user !== '');
+    const users = [...new Set([...typed, ...form.getAll('known').map(String)])].filter(
+      (user) => user !== this.session?.user,
+    );
     if (name !== '' && this.store) {
       const { groups } = this.store;
       void this.#work(() => groups.create(name, users, form.get('announcement') === 'on'));
@@ -90,8 +118,17 @@ export class Dialogs extends TidingsElement {
   }
 
   protected override render() {
-    const titles = { chat: words('newChat'), group: words('newGroup'), settings: words('settings'), receipts: say('act.info') };
-    return html`<dialog aria-labelledby="title" @close=${() => { this.shown = undefined; }} @click=${(event: Event) => { if (event.target instanceof HTMLDialogElement) this.close(); }}>
+    const titles = {
+      chat: words('newChat'),
+      group: words('newGroup'),
+      settings: words('settings'),
+      receipts: say('act.info'),
+    };
+    return html`<dialog aria-labelledby="title" @close=${() => {
+      this.shown = undefined;
+    }} @click=${(event: Event) => {
+      if (event.target instanceof HTMLDialogElement) this.close();
+    }}>
       ${
         this.shown
           ? html`<div class="head"><h2 id="title">${titles[this.shown]}</h2><button class="icon-button" aria-label=${say('act.close')} @click=${this.close}>${icons.close()}</button></div>
@@ -140,7 +177,12 @@ export class Dialogs extends TidingsElement {
         <input class="field" id="group-name" name="name" required maxlength="60" autocomplete="off" />
         <label for="users">${words('groupPeople')}</label>
         <input class="field" id="users" name="users" autocomplete="off" autocapitalize="off" spellcheck="false" />
-        ${this.#people().slice(0, 30).map((person) => html`<label class="check"><input type="checkbox" name="known" value=${person.key.slice(2)} /><span>${person.name}</span></label>`)}
+        ${this.#people()
+          .slice(0, 30)
+          .map(
+            (person) =>
+              html`<label class="check"><input type="checkbox" name="known" value=${person.key.slice(2)} /><span>${person.name}</span></label>`,
+          )}
         <label class="check"><input type="checkbox" name="announcement" /> ${words('onlyAdmins')}</label>
         <p class="problem" role="alert">${this.problem}</p>
         <div class="end"><button class="button primary" ?disabled=${this.working}>${words('create')}</button></div>
@@ -169,7 +211,10 @@ export class Dialogs extends TidingsElement {
       <label class="check"><input type="checkbox" .checked=${notifies()} @change=${this.#notify} /> ${words('notify')}</label>
       <div class="end">
         <a class="button" href="/" target="_blank" rel="noopener">${words('secondTab')}</a>
-        <button class="button danger" @click=${() => { this.close(); this.tell('sign-out'); }}>${words('signOut')}</button>
+        <button class="button danger" @click=${() => {
+          this.close();
+          this.tell('sign-out');
+        }}>${words('signOut')}</button>
       </div>`;
   }
 
@@ -183,7 +228,9 @@ export class Dialogs extends TidingsElement {
     if (!receipts) return nothing;
     const only = receipts.delivered.filter((user) => !receipts.read.includes(user));
     const list = (title: string, users: readonly string[]) =>
-      users.length === 0 ? nothing : html`<label>${title}</label><ul class="list">${users.map((user) => html`<li><button @click=${() => this.#go(`u/${user}`)}><tidings-avatar .user=${user} .name=${this.names(user)}></tidings-avatar><span>${this.names(user)}</span></button></li>`)}</ul>`;
+      users.length === 0
+        ? nothing
+        : html`<label>${title}</label><ul class="list">${users.map((user) => html`<li><button @click=${() => this.#go(`u/${user}`)}><tidings-avatar .user=${user} .name=${this.names(user)}></tidings-avatar><span>${this.names(user)}</span></button></li>`)}</ul>`;
     return html`<p>${say('info.counts', { read: receipts.readCount, members: receipts.members, delivered: receipts.deliveredCount })}</p>
       ${list(say('info.read'), receipts.read)}${list(say('info.delivered'), only)}`;
   }

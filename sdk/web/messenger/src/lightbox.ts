@@ -1,11 +1,11 @@
-import { type FileView, TidingsElement, controls, icons, say, tokens } from '@tidings/ui';
+import { controls, type FileView, icons, say, TidingsElement, tokens } from '@tidings/ui';
 import { css, html, nothing } from 'lit';
 
 /** A picture as large as the window. */
 export class Lightbox extends TidingsElement {
   static override properties = { file: { state: true }, address: { state: true } };
-  private declare file: FileView | undefined;
-  private declare address: string;
+  declare private file: FileView | undefined;
+  declare private address: string;
 
   static override styles = [
     tokens,
@@ -69,7 +69,9 @@ export class Lightbox extends TidingsElement {
 
   protected override render() {
     const { file } = this;
-    return html`<dialog aria-label=${file?.name ?? ''} @close=${() => { this.file = undefined; }}>
+    return html`<dialog aria-label=${file?.name ?? ''} @close=${() => {
+      this.file = undefined;
+    }}>
       ${
         file
           ? html`<figure>

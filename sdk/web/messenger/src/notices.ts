@@ -1,4 +1,4 @@
-import { type Names, type State, preview } from '@tidings/ui';
+import { type Names, preview, type State } from '@tidings/ui';
 import { notifies } from './preferences.js';
 
 /** Notices of the system for what comes while the page is not looked at. */
@@ -13,8 +13,14 @@ export class Notices {
     for (const [key, summary] of state.summaries) {
       const before = this.#unread.get(key) ?? 0;
       this.#unread.set(key, summary.unread);
-      const news = this.#begun && summary.unread > before && summary.last && !summary.last.mine && summary.mutedUntil <= Date.now();
-      if (news && document.visibilityState === 'hidden' && notifies() && summary.last) this.#show(key, names(summary.last.from), preview(summary.last, state.me, names));
+      const news =
+        this.#begun &&
+        summary.unread > before &&
+        summary.last &&
+        !summary.last.mine &&
+        summary.mutedUntil <= Date.now();
+      if (news && document.visibilityState === 'hidden' && notifies() && summary.last)
+        this.#show(key, names(summary.last.from), preview(summary.last, state.me, names));
     }
     this.#begun = true;
   }

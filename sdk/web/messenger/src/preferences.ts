@@ -40,7 +40,9 @@ export function chooseLanguage(tag: string): void {
 }
 
 export function notifies(): boolean {
-  return localStorage.getItem(NOTIFY) === 'yes' && 'Notification' in globalThis && Notification.permission === 'granted';
+  return (
+    localStorage.getItem(NOTIFY) === 'yes' && 'Notification' in globalThis && Notification.permission === 'granted'
+  );
 }
 
 export async function setNotifies(on: boolean): Promise<boolean> {

@@ -54,8 +54,17 @@ export class SignInError extends Error {}
 
 /** Signs in with a name, where the server lets anybody do so. */
 export async function demoSignIn(name: string): Promise<Session> {
-  const answer = await fetch('/demo/sign-in', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ name }) });
-  const told = (await answer.json().catch(() => ({}))) as { user?: string; token?: string; error?: { message?: string } };
-  if (!answer.ok || !told.user || !told.token) throw new SignInError(told.error?.message ?? `${answer.status} ${answer.statusText}`);
+  const answer = await fetch('/demo/sign-in', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ name }),
+  });
+  const told = (await answer.json().catch(() => ({}))) as {
+    user?: string;
+    token?: string;
+    error?: { message?: string };
+  };
+  if (!answer.ok || !told.user || !told.token)
+    throw new SignInError(told.error?.message ?? `${answer.status} ${answer.statusText}`);
   return { user: told.user, token: told.token, name };
 }

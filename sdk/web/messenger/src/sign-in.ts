@@ -1,7 +1,7 @@
-import { TidingsElement, controls, tokens } from '@tidings/ui';
+import { controls, TidingsElement, tokens } from '@tidings/ui';
 import { css, html, nothing } from 'lit';
 import type { Config } from './config.js';
-import { type Session, demoSignIn, forget, remembered } from './session.js';
+import { demoSignIn, forget, remembered, type Session } from './session.js';
 import { words } from './strings.js';
 
 /** Who is at this tab: a name where anybody may sign in, else a user and a token. */
@@ -9,7 +9,7 @@ export class SignIn extends TidingsElement {
   static override properties = { config: { attribute: false }, problem: {}, working: { state: true } };
   declare config: Config | undefined;
   declare problem: string;
-  private declare working: boolean;
+  declare private working: boolean;
 
   constructor() {
     super();
@@ -192,7 +192,10 @@ export class SignIn extends TidingsElement {
                 ${people.map(
                   (session) => html`<li>
                     <button class="person" @click=${() => this.#signedIn(session)}><tidings-avatar .user=${session.user} .name=${session.name}></tidings-avatar><span class="clip">${session.name}</span></button>
-                    <button class="icon-button" aria-label=${words('forget', { name: session.name })} title=${words('forget', { name: session.name })} @click=${() => { forget(session.user); this.requestUpdate(); }}>✕</button>
+                    <button class="icon-button" aria-label=${words('forget', { name: session.name })} title=${words('forget', { name: session.name })} @click=${() => {
+                      forget(session.user);
+                      this.requestUpdate();
+                    }}>✕</button>
                   </li>`,
                 )}
               </ul>`

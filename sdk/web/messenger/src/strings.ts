@@ -56,7 +56,8 @@ const german: Words = {
   signingIn: 'Anmelden…',
   goOnAs: 'Oder weiter als',
   forget: '{name} vergessen',
-  perTab: 'Jeder Tab ist eine Person. Öffne diese Seite in einem zweiten Tab, melde dich mit einem anderen Namen an, und schreibt einander.',
+  perTab:
+    'Jeder Tab ist eine Person. Öffne diese Seite in einem zweiten Tab, melde dich mit einem anderen Namen an, und schreibt einander.',
   token: 'Zugangs-Token',
   tokenHint: 'Wer diesen Server betreibt, gibt dir eines.',
   userName: 'Benutzername',

@@ -61,12 +61,19 @@ export class Node {
     const log = openSync(join(this.#folder, 'log'), 'a');
     const listeners = LISTENERS.flatMap((key, index) => ['--set', `${key}=127.0.0.1:${this.ports[index]}`]);
     const settings = ['cluster.advertise=127.0.0.1', ...this.settings].flatMap((setting) => ['--set', setting]);
-    const started = spawn(binary(), ['standalone', '--data', join(this.#folder, 'data'), ...listeners, ...settings], { stdio: ['ignore', log, log] });
+    const started = spawn(binary(), ['standalone', '--data', join(this.#folder, 'data'), ...listeners, ...settings], {
+      stdio: ['ignore', log, log],
+    });
     this.#process = started;
     closeSync(log);
     const deadline = Date.now() + DEADLINE_MS;
     // Nothing outside of the process announces that it is ready: it has to be asked.
-    while (!(await fetch(`http://127.0.0.1:${this.ports[3]}/readyz`).then((answer) => answer.ok, () => false))) {
+    while (
+      !(await fetch(`http://127.0.0.1:${this.ports[3]}/readyz`).then(
+        (answer) => answer.ok,
+        () => false,
+      ))
+    ) {
       if (started.exitCode !== null) throw new Error(`the node ended while starting:\n${this.log.slice(-2000)}`);
       if (Date.now() > deadline) throw new Error(`the node is not ready:\n${this.log.slice(-2000)}`);
       await pause(50);

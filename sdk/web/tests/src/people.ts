@@ -1,10 +1,14 @@
-import { type Browser, type BrowserContext, type Locator, type Page, chromium } from 'playwright-core';
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core';
 import { DEADLINE_MS, type Node } from './node.js';
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: CHROMIUM, headless: true, args: ['--no-sandbox', '--disable-dev-shm-usage', '--force-color-profile=srgb', '--font-render-hinting=none'] });
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    headless: true,
+    args: ['--no-sandbox', '--disable-dev-shm-usage', '--force-color-profile=srgb', '--font-render-hinting=none'],
+  });
 }
 
 export interface Look {
@@ -35,7 +39,8 @@ export async function newContext(browser: Browser, look: Look = {}): Promise<Bro
   complaints.set(context, heard);
   context.on('weberror', (error) => heard.push(String(error.error())));
   context.on('console', (message) => {
-    if (message.type() === 'error' && /Content Security Policy|Refused to/i.test(message.text())) heard.push(message.text());
+    if (message.type() === 'error' && /Content Security Policy|Refused to/i.test(message.text()))
+      heard.push(message.text());
   });
   return context;
 }
@@ -99,7 +104,9 @@ export class Person {
   }
 
   inList(name: string): Locator {
-    return this.page.locator('tidings-conversation-list .conversation').filter({ has: this.page.locator('b', { hasText: new RegExp(`^${name}$`) }) });
+    return this.page
+      .locator('tidings-conversation-list .conversation')
+      .filter({ has: this.page.locator('b', { hasText: new RegExp(`^${name}$`) }) });
   }
 
   async say(text: string): Promise<void> {
@@ -120,7 +127,11 @@ export class Person {
 
   /** Waits until an own message has come so far. */
   async status(text: string, status: string): Promise<void> {
-    await this.page.locator(`tidings-message-view .row[data-status="${status}"]`).filter({ hasText: text }).last().waitFor();
+    await this.page
+      .locator(`tidings-message-view .row[data-status="${status}"]`)
+      .filter({ hasText: text })
+      .last()
+      .waitFor();
   }
 
   async menuOf(text: string): Promise<Locator> {
@@ -132,12 +143,23 @@ export class Person {
 
   /** All texts that are in the page now, in order. */
   async texts(): Promise<string[]> {
-    return this.page.locator('tidings-message-view .row .text').evaluateAll((texts) => texts.map((text) => [...text.childNodes].filter((node) => !(node instanceof Element && node.classList.contains('meta-room'))).map((node) => node.textContent ?? '').join('')));
+    return this.page.locator('tidings-message-view .row .text').evaluateAll((texts) =>
+      texts.map((text) =>
+        [...text.childNodes]
+          .filter((node) => !(node instanceof Element && node.classList.contains('meta-room')))
+          .map((node) => node.textContent ?? '')
+          .join(''),
+      ),
+    );
   }
 }
 
 /** A picture that is worth a look: a sunset over the sea, drawn in the page. */
-export async function picture(page: Page, width = 640, height = 420): Promise<{ name: string; mimeType: string; buffer: Buffer }> {
+export async function picture(
+  page: Page,
+  width = 640,
+  height = 420,
+): Promise<{ name: string; mimeType: string; buffer: Buffer }> {
   const base64 = await page.evaluate(
     ([width, height]) => {
       const canvas = document.createElement('canvas');
@@ -145,7 +167,13 @@ export async function picture(page: Page, width = 640, height = 420): Promise<{ 
       canvas.height = height;
       const draw = canvas.getContext('2d')!;
       const sky = draw.createLinearGradient(0, 0, 0, height * 0.62);
-      for (const [at, colour] of [[0, '#1f3b73'], [0.45, '#c8577a'], [0.8, '#f7a15c'], [1, '#ffd98a']] as const) sky.addColorStop(at, colour);
+      for (const [at, colour] of [
+        [0, '#1f3b73'],
+        [0.45, '#c8577a'],
+        [0.8, '#f7a15c'],
+        [1, '#ffd98a'],
+      ] as const)
+        sky.addColorStop(at, colour);
       draw.fillStyle = sky;
       draw.fillRect(0, 0, width, height * 0.62);
       draw.fillStyle = '#fff1c9';

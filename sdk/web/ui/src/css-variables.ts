@@ -1,5 +1,5 @@
 import { noChange } from 'lit';
-import { Directive, type ElementPart, type PartInfo, PartType, directive } from 'lit/directive.js';
+import { Directive, directive, type ElementPart, type PartInfo, PartType } from 'lit/directive.js';
 
 /** Sets properties of an element's style through the object model, which a Content-Security-Policy without `unsafe-inline` lets pass. */
 class StyleProperties extends Directive {

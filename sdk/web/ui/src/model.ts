@@ -145,7 +145,13 @@ export interface GroupView {
   readonly paused: boolean;
   readonly count: number;
   readonly me: MemberView;
-  readonly may: { readonly send: boolean; readonly list: boolean; readonly add: boolean; readonly remove: boolean; readonly manage: boolean };
+  readonly may: {
+    readonly send: boolean;
+    readonly list: boolean;
+    readonly add: boolean;
+    readonly remove: boolean;
+    readonly manage: boolean;
+  };
   readonly members: readonly MemberView[];
 }
 

@@ -7,9 +7,17 @@ describe('links', () => {
   const links = (text: string) => segments(text).flatMap((segment) => (segment.kind === 'link' ? [segment.href] : []));
 
   test('what closes the sentence is not a part of the address', () => {
-    expect(links('See https://example.com/a, or (https://example.com/b).')).toEqual(['https://example.com/a', 'https://example.com/b']);
-    expect(links('https://en.wikipedia.org/wiki/Tide_(disambiguation)!')).toEqual(['https://en.wikipedia.org/wiki/Tide_(disambiguation)']);
-    expect(links('www.example.com and ada@example.com')).toEqual(['https://www.example.com/', 'mailto:ada@example.com']);
+    expect(links('See https://example.com/a, or (https://example.com/b).')).toEqual([
+      'https://example.com/a',
+      'https://example.com/b',
+    ]);
+    expect(links('https://en.wikipedia.org/wiki/Tide_(disambiguation)!')).toEqual([
+      'https://en.wikipedia.org/wiki/Tide_(disambiguation)',
+    ]);
+    expect(links('www.example.com and ada@example.com')).toEqual([
+      'https://www.example.com/',
+      'mailto:ada@example.com',
+    ]);
   });
 
   test('nothing else opens', () => {
@@ -17,8 +25,18 @@ describe('links', () => {
   });
 
   test('the pieces are the text', () => {
-    for (const text of ['', 'plain', 'a https://x.yz/? b www.q.com.', '<b>https://a.bc/<script></b>', 'mail@x.org,mail@y.org']) {
-      expect(segments(text).map((segment) => segment.text).join('')).toBe(text);
+    for (const text of [
+      '',
+      'plain',
+      'a https://x.yz/? b www.q.com.',
+      '<b>https://a.bc/<script></b>',
+      'mail@x.org,mail@y.org',
+    ]) {
+      expect(
+        segments(text)
+          .map((segment) => segment.text)
+          .join(''),
+      ).toBe(text);
     }
   });
 
@@ -42,8 +60,16 @@ describe('mentions', () => {
   });
 
   test('a place that is none is passed over', () => {
-    const nonsense = [{ user: 'x', start: 5, end: 2 }, { user: 'x', start: 0, end: 900 }, { user: 'y', start: 0, end: 3 }, { user: 'z', start: 1, end: 2 }];
-    expect(segments('abcdef', nonsense)).toEqual([{ kind: 'mention', text: 'abc', user: 'y' }, { kind: 'text', text: 'def' }]);
+    const nonsense = [
+      { user: 'x', start: 5, end: 2 },
+      { user: 'x', start: 0, end: 900 },
+      { user: 'y', start: 0, end: 3 },
+      { user: 'z', start: 1, end: 2 },
+    ];
+    expect(segments('abcdef', nonsense)).toEqual([
+      { kind: 'mention', text: 'abc', user: 'y' },
+      { kind: 'text', text: 'def' },
+    ]);
   });
 
   test('what is typed', () => {

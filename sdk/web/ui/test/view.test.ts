@@ -8,13 +8,35 @@ import type { MessageView } from '../src/model.js';
 const NOON = new Date(2026, 10, 28, 12).getTime();
 
 function message(seq: number, from: string, at: number, more: Partial<MessageView> = {}): MessageView {
-  return { key: `1.${seq}`, id: `1.${seq}`, from, mine: from === 'me', at, text: `text ${seq}`, reactions: [], files: [], mentions: [], ...more };
+  return {
+    key: `1.${seq}`,
+    id: `1.${seq}`,
+    from,
+    mine: from === 'me',
+    at,
+    text: `text ${seq}`,
+    reactions: [],
+    files: [],
+    mentions: [],
+    ...more,
+  };
 }
 
 describe('rows', () => {
   test('one person without a break is one group, and days begin with a line', () => {
-    const rows = rowsOf([message(1, 'a', NOON - 86_400_000), message(2, 'a', NOON), message(3, 'a', NOON + 1000), message(4, 'b', NOON + 2000), message(5, 'a', NOON + 600_000), message(6, 'a', NOON + 1_200_000)]);
-    expect(rows.map((row) => (row.kind === 'message' ? `${row.key}${row.first ? ' first' : ''}${row.last ? ' last' : ''}` : row.kind))).toEqual([
+    const rows = rowsOf([
+      message(1, 'a', NOON - 86_400_000),
+      message(2, 'a', NOON),
+      message(3, 'a', NOON + 1000),
+      message(4, 'b', NOON + 2000),
+      message(5, 'a', NOON + 600_000),
+      message(6, 'a', NOON + 1_200_000),
+    ]);
+    expect(
+      rows.map((row) =>
+        row.kind === 'message' ? `${row.key}${row.first ? ' first' : ''}${row.last ? ' last' : ''}` : row.kind,
+      ),
+    ).toEqual([
       'day',
       '1.1 first last',
       'day',
@@ -34,7 +56,9 @@ describe('rows', () => {
   });
 
   test('100,000 messages take less than a second', () => {
-    const many = Array.from({ length: 100_000 }, (_, index) => message(index, index % 3 ? 'a' : 'b', NOON - (100_000 - index) * 20_000));
+    const many = Array.from({ length: 100_000 }, (_, index) =>
+      message(index, index % 3 ? 'a' : 'b', NOON - (100_000 - index) * 20_000),
+    );
     const heights = new Heights();
     const begun = performance.now();
     const rows = rowsOf(many);
@@ -95,7 +119,24 @@ describe('heights and anchor', () => {
 });
 
 test('votes: the first of a user count, each once, and only for options there are', () => {
-  const poll = { question: '?', options: [{ id: 'a', text: 'A' }, { id: 'b', text: 'B' }], choices: 1, closesAt: 0 };
-  const reactions = [{ emoji: 'a', from: 'x' }, { emoji: 'b', from: 'x' }, { emoji: 'b', from: 'y' }, { emoji: 'b', from: 'y' }, { emoji: '👍', from: 'z' }];
-  expect([...countVotes(message(1, 'a', NOON, { reactions }), poll)]).toEqual([['a', ['x']], ['b', ['y']]]);
+  const poll = {
+    question: '?',
+    options: [
+      { id: 'a', text: 'A' },
+      { id: 'b', text: 'B' },
+    ],
+    choices: 1,
+    closesAt: 0,
+  };
+  const reactions = [
+    { emoji: 'a', from: 'x' },
+    { emoji: 'b', from: 'x' },
+    { emoji: 'b', from: 'y' },
+    { emoji: 'b', from: 'y' },
+    { emoji: '👍', from: 'z' },
+  ];
+  expect([...countVotes(message(1, 'a', NOON, { reactions }), poll)]).toEqual([
+    ['a', ['x']],
+    ['b', ['y']],
+  ]);
 });

@@ -44,6 +44,9 @@ export const composerStyles = css`
     field-sizing: content;
     scrollbar-width: thin;
   }
+  textarea:focus-visible {
+    outline: none;
+  }
   textarea::placeholder {
     color: var(--_muted);
     opacity: 1;

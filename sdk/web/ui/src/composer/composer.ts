@@ -65,10 +65,10 @@ export class TidingsComposer extends TidingsElement {
   declare maxBytes: number;
   /** Shown in the place of the field: why nobody writes here. */
   declare note: string | undefined;
-  private declare chosen: readonly Chosen[];
-  private declare problem: string;
-  private declare suggested: readonly MemberView[];
-  private declare at: number;
+  declare private chosen: readonly Chosen[];
+  declare private problem: string;
+  declare private suggested: readonly MemberView[];
+  declare private at: number;
   #lastTyping = 0;
   #idle: ReturnType<typeof setTimeout> | undefined;
   #before = '';
@@ -101,7 +101,10 @@ export class TidingsComposer extends TidingsElement {
     if (this.chosen.length + added.length > MOST_FILES) this.problem = say('composer.tooMany');
     const room = added.slice(0, MOST_FILES - this.chosen.length);
     const picture = (file: File) => /^image\/(png|jpeg|gif|webp|avif|bmp)$/.test(file.type);
-    this.chosen = [...this.chosen, ...room.map((file) => ({ file, address: picture(file) ? URL.createObjectURL(file) : undefined }))];
+    this.chosen = [
+      ...this.chosen,
+      ...room.map((file) => ({ file, address: picture(file) ? URL.createObjectURL(file) : undefined })),
+    ];
     this.focus();
   }
 
@@ -200,7 +203,13 @@ export class TidingsComposer extends TidingsElement {
   #keys(event: KeyboardEvent): void {
     if (event.isComposing) return;
     if (this.suggested.length > 0 && this.#suggestionKeys(event)) return;
-    if (event.key === 'Enter' && !event.shiftKey && !event.ctrlKey && !event.altKey && !matchMedia('(pointer: coarse)').matches) {
+    if (
+      event.key === 'Enter' &&
+      !event.shiftKey &&
+      !event.ctrlKey &&
+      !event.altKey &&
+      !matchMedia('(pointer: coarse)').matches
+    ) {
       event.preventDefault();
       this.#send();
     } else if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
@@ -239,7 +248,10 @@ export class TidingsComposer extends TidingsElement {
       this.problem = say('composer.tooLong', { count: over });
       return;
     }
-    const mentions = mentionsIn(text, this.members.map((member) => member.user));
+    const mentions = mentionsIn(
+      text,
+      this.members.map((member) => member.user),
+    );
     this.#stopTyping();
     if (this.editing) {
       const message = this.editing;
@@ -247,7 +259,12 @@ export class TidingsComposer extends TidingsElement {
       this.tell('cancel-edit');
       return;
     }
-    const draft: Draft = { text, files: this.chosen.map(({ file }) => file), mentions: this.members.length > 0 ? mentions : [], replyTo: this.replyTo };
+    const draft: Draft = {
+      text,
+      files: this.chosen.map(({ file }) => file),
+      mentions: this.members.length > 0 ? mentions : [],
+      replyTo: this.replyTo,
+    };
     this.#dropFiles();
     this.value = '';
     this.suggested = [];
@@ -302,7 +319,10 @@ export class TidingsComposer extends TidingsElement {
     const empty = this.value.trim() === '' && this.chosen.length === 0;
     return html`
       ${this.suggested.length > 0 ? this.#suggestions() : nothing}
-      <form part="form" @submit=${(event: Event) => { event.preventDefault(); this.#send(); }}>
+      <form part="form" @submit=${(event: Event) => {
+        event.preventDefault();
+        this.#send();
+      }}>
         ${this.#aim()} ${this.#tray()}
         ${this.problem ? html`<div class="problem" role="alert">${this.problem}</div>` : nothing}
         <div class="line">
@@ -328,7 +348,9 @@ export class TidingsComposer extends TidingsElement {
   #aim() {
     const message = this.editing ?? this.replyTo;
     if (!message) return nothing;
-    const head = this.editing ? say('composer.editing') : say('composer.replyTo', { name: message.mine ? say('view.you') : this.names(message.from) });
+    const head = this.editing
+      ? say('composer.editing')
+      : say('composer.replyTo', { name: message.mine ? say('view.you') : this.names(message.from) });
     const cancel = say(this.editing ? 'composer.cancelEdit' : 'composer.cancelReply');
     return html`<div class="context" part="context">
       ${this.editing ? icons.compose(20) : icons.reply(20)}
@@ -352,7 +374,10 @@ export class TidingsComposer extends TidingsElement {
   #suggestions() {
     return html`<div class="mentions" role="listbox" aria-label=${say('composer.mentions')}>
       ${this.suggested.map(
-        (member, index) => html`<div role="option" aria-selected=${index === this.at} @mousedown=${(event: Event) => { event.preventDefault(); this.#mention(member); }}>
+        (member, index) => html`<div role="option" aria-selected=${index === this.at} @mousedown=${(event: Event) => {
+          event.preventDefault();
+          this.#mention(member);
+        }}>
           <tidings-avatar .user=${member.user} .name=${member.name}></tidings-avatar><span>${member.name} <small>@${member.user}</small></span>
         </div>`,
       )}

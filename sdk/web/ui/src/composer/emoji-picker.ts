@@ -60,7 +60,12 @@ export class TidingsEmojiPicker extends TidingsElement {
     const buttons = [...this.renderRoot.querySelectorAll('button')];
     const at = buttons.indexOf(this.shadowRoot?.activeElement as HTMLButtonElement);
     const across = this.matches(':dir(rtl)') ? -1 : 1;
-    const steps: Record<string, number> = { ArrowRight: across, ArrowLeft: -across, ArrowDown: COLUMNS, ArrowUp: -COLUMNS };
+    const steps: Record<string, number> = {
+      ArrowRight: across,
+      ArrowLeft: -across,
+      ArrowDown: COLUMNS,
+      ArrowUp: -COLUMNS,
+    };
     const step = steps[event.key];
     if (step === undefined || at < 0) return;
     event.preventDefault();

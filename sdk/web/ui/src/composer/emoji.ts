@@ -4,10 +4,70 @@ import type { Key } from '../locale/strings.js';
 export const EMOJI: readonly { readonly key: Key; readonly emoji: readonly string[] }[] = [
   {
     key: 'emoji.smileys',
-    emoji: [...'😀😃😄😁😅😂🤣😊🙂🙃😉😍🥰😘😋😜🤪🤗🤭🤫🤔🤨😐😶🙄😏😬😌😴🤤😷🤒🥵🥶😵🤯🥳😎🤓🧐😕😟🙁😮😯😲😳🥺😦😧😨😢😭😱😖😞😓😩😫🥱😤😡🤬😈👻🤖💩'],
+    emoji: [
+      ...'😀😃😄😁😅😂🤣😊🙂🙃😉😍🥰😘😋😜🤪🤗🤭🤫🤔🤨😐😶🙄😏😬😌😴🤤😷🤒🥵🥶😵🤯🥳😎🤓🧐😕😟🙁😮😯😲😳🥺😦😧😨😢😭😱😖😞😓😩😫🥱😤😡🤬😈👻🤖💩',
+    ],
   },
-  { key: 'emoji.gestures', emoji: ['👍', '👎', '👌', '✌️', '🤞', '🤟', '🤙', '👈', '👉', '👆', '👇', '☝️', '✋', '👋', '👏', '🙌', '🙏', '🤝', '💪', '🫶', '✍️', '👀', '🧠', '🙈', '🙉', '🙊', '🤷', '🤦'] },
-  { key: 'emoji.hearts', emoji: ['❤️', '🧡', '💛', '💚', '💙', '💜', '🖤', '🤍', '💔', '💕', '💖', '✨', '⭐', '🔥', '🎉', '💯', '✅', '❌', '❓', '❗', '💤', '💬'] },
+  {
+    key: 'emoji.gestures',
+    emoji: [
+      '👍',
+      '👎',
+      '👌',
+      '✌️',
+      '🤞',
+      '🤟',
+      '🤙',
+      '👈',
+      '👉',
+      '👆',
+      '👇',
+      '☝️',
+      '✋',
+      '👋',
+      '👏',
+      '🙌',
+      '🙏',
+      '🤝',
+      '💪',
+      '🫶',
+      '✍️',
+      '👀',
+      '🧠',
+      '🙈',
+      '🙉',
+      '🙊',
+      '🤷',
+      '🤦',
+    ],
+  },
+  {
+    key: 'emoji.hearts',
+    emoji: [
+      '❤️',
+      '🧡',
+      '💛',
+      '💚',
+      '💙',
+      '💜',
+      '🖤',
+      '🤍',
+      '💔',
+      '💕',
+      '💖',
+      '✨',
+      '⭐',
+      '🔥',
+      '🎉',
+      '💯',
+      '✅',
+      '❌',
+      '❓',
+      '❗',
+      '💤',
+      '💬',
+    ],
+  },
   { key: 'emoji.nature', emoji: [...'🐶🐱🐭🐰🦊🐻🐼🐨🐯🦁🐸🐵🐔🐧🦉🐺🐝🦋🐢🐙🐬🌵🌲🌳🌴🌱🍀🌷🌹🌻🌙🌈⛅⚡🌊'] },
   { key: 'emoji.food', emoji: [...'🍏🍎🍐🍊🍋🍌🍉🍇🍓🍒🍑🥑🥦🥕🌽🍞🥐🧀🍳🥞🍔🍟🍕🌮🥗🍝🍣🍪🎂🍰🍫🍿☕🍵🍺🍷🥂'] },
   { key: 'emoji.things', emoji: [...'⚽🏀🎾🎮🎲🎸🎨🎬📷💻📱💡📚📅📌📎🔑🔒🔧🎁🚗🚲🚆🚀🏠🏡🏢🏖🗺⏰⌛💰📈📉🏆🎵'] },
@@ -19,7 +79,9 @@ const MANY = 16;
 export function recentEmoji(): string[] {
   try {
     const kept: unknown = JSON.parse(localStorage.getItem(KEPT) ?? '[]');
-    return Array.isArray(kept) ? kept.filter((emoji): emoji is string => typeof emoji === 'string' && emoji.length <= 16).slice(0, MANY) : [];
+    return Array.isArray(kept)
+      ? kept.filter((emoji): emoji is string => typeof emoji === 'string' && emoji.length <= 16).slice(0, MANY)
+      : [];
   } catch {
     return [];
   }
@@ -27,7 +89,10 @@ export function recentEmoji(): string[] {
 
 export function rememberEmoji(emoji: string): void {
   try {
-    localStorage.setItem(KEPT, JSON.stringify([emoji, ...recentEmoji().filter((other) => other !== emoji)].slice(0, MANY)));
+    localStorage.setItem(
+      KEPT,
+      JSON.stringify([emoji, ...recentEmoji().filter((other) => other !== emoji)].slice(0, MANY)),
+    );
   } catch {
     // A page without storage has no recent ones.
   }

@@ -1,5 +1,5 @@
 import { german } from './german.js';
-import { type Key, type Table, english } from './strings.js';
+import { english, type Key, type Table } from './strings.js';
 
 const tables = new Map<string, Table>([
   ['en', english],
@@ -60,7 +60,8 @@ export type Values = { readonly [name: string]: string | number };
 /** What `key` is in the page's language. */
 export function say(key: Key, values: Values = {}): string {
   const entry = table[key];
-  const words = typeof entry === 'string' ? entry : plurals.select(Number(values.count ?? 0)) === 'one' ? entry[0] : entry[1];
+  const words =
+    typeof entry === 'string' ? entry : plurals.select(Number(values.count ?? 0)) === 'one' ? entry[0] : entry[1];
   return words.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = values[name];
     return value === undefined ? whole : typeof value === 'number' ? formats.number.format(value) : value;

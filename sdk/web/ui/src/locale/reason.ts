@@ -1,6 +1,6 @@
 import { ErrorCode, TidingsError } from '@tidings/client';
 import { say } from './locale.js';
-import { type Key, english } from './strings.js';
+import { english, type Key } from './strings.js';
 
 /** Why something did not work, in the page's language where the code is one that people meet; else the server's words. */
 export function reasonText(code: ErrorCode | undefined, words: string | undefined): string {

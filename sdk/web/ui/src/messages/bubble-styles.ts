@@ -135,13 +135,17 @@ export const bubbleStyles = css`
     block-size: 8px;
     vertical-align: baseline;
   }
-  .own-line .meta {
+  .own-line .meta,
+  :host(:dir(rtl)) .runs-ltr .meta,
+  :host(:dir(ltr)) .runs-rtl .meta {
     position: static;
     display: flex;
     justify-content: flex-end;
     margin-block-start: 2px;
   }
-  .own-line .meta-room {
+  .own-line .meta-room,
+  :host(:dir(rtl)) .runs-ltr .meta-room,
+  :host(:dir(ltr)) .runs-rtl .meta-room {
     display: none;
   }
   .meta .tick {

@@ -1,4 +1,4 @@
-import { type TemplateResult, html, nothing } from 'lit';
+import { html, nothing, type TemplateResult } from 'lit';
 import { hueOf } from '../avatar.js';
 import { icons, ticks } from '../icons.js';
 import { clockTime, fullTime, listOf, say } from '../locale/locale.js';
@@ -15,7 +15,6 @@ export interface BubbleContext {
   readonly me: string;
   readonly names: Names;
   readonly group: boolean;
-  readonly rightToLeft: boolean;
   readonly quoted: (id: string) => MessageView | undefined;
   readonly react: (message: MessageView, emoji: string, off: boolean) => void;
   readonly openMenu: (message: MessageView, at: HTMLElement) => void;
@@ -65,7 +64,9 @@ function reactions(message: MessageView, context: BubbleContext): TemplateResult
   return html`<div class="reactions" part="reactions">
     ${sorted.map(([emoji, users]) => {
       const mine = users.includes(context.me);
-      const names = listOf(users.slice(0, 12).map((user) => (user === context.me ? say('view.you') : context.names(user))));
+      const names = listOf(
+        users.slice(0, 12).map((user) => (user === context.me ? say('view.you') : context.names(user))),
+      );
       const label = say('view.reactions', { emoji, names });
       return html`<button class="chip ${mine ? 'mine' : ''}" aria-pressed=${mine} aria-label=${label} title=${label} @click=${() => context.react(message, emoji, mine)}>
         <span aria-hidden="true">${emoji}</span>${users.length > 1 || context.group ? html`<span aria-hidden="true">${users.length}</span>` : nothing}
@@ -74,10 +75,14 @@ function reactions(message: MessageView, context: BubbleContext): TemplateResult
   </div>`;
 }
 
+function goneText(message: MessageView, context: BubbleContext): string {
+  if (message.gone === 'wiped') return say('view.wiped');
+  return message.mine ? say('view.recalledByYou') : say('view.recalled', { name: context.names(message.from) });
+}
+
 function content(message: MessageView, context: BubbleContext): TemplateResult | typeof nothing {
   if (message.gone) {
-    const words = message.gone === 'wiped' ? say('view.wiped') : message.mine ? say('view.recalledByYou') : say('view.recalled', { name: context.names(message.from) });
-    return html`<div class="text gone">${words}<span class="meta-room" aria-hidden="true">${meta(message)}</span></div>`;
+    return html`<div class="text gone">${goneText(message, context)}<span class="meta-room" aria-hidden="true">${meta(message)}</span></div>`;
   }
   const room = html`<span class="meta-room" aria-hidden="true">${meta(message)}</span>`;
   const title = message.title ? html`<b class="title" dir="auto">${message.title}</b>` : nothing;
@@ -88,14 +93,25 @@ function content(message: MessageView, context: BubbleContext): TemplateResult |
 /** A bubble in its row, with what belongs to it. All that a person wrote is text in it. */
 export function bubble(row: MessageRow, context: BubbleContext): TemplateResult {
   const { message } = row;
-  const emoji = !message.gone && message.files.length === 0 && !message.replyTo && !message.title && !message.poll ? onlyEmoji(message.text) : 0;
-  const pictures = !message.gone && message.files.length > 0 && message.files.every((file) => file.mediaType.startsWith('image/'));
+  const emoji =
+    !message.gone && message.files.length === 0 && !message.replyTo && !message.title && !message.poll
+      ? onlyEmoji(message.text)
+      : 0;
+  const pictures =
+    !message.gone && message.files.length > 0 && message.files.every((file) => file.mediaType.startsWith('image/'));
   const textless = !message.text && !message.title && !message.gone;
-  const runs = direction(message.text);
-  const against = runs !== undefined && (runs === 'rtl') !== context.rightToLeft;
-  const ownLine = against || (textless && !pictures) || !!message.poll || !!message.location;
+  // Where the text runs against the page, its end is not where the time stands: the styles put that into a line of its own.
+  const runs = direction(message.gone ? goneText(message, context) : message.text);
+  const ownLine = (textless && !pictures) || !!message.poll || !!message.location;
   const showName = context.group && !message.mine && row.first;
-  const classes = ['bubble', emoji ? 'emoji' : '', pictures ? 'pictures' : '', pictures && textless ? 'over' : '', ownLine ? 'own-line' : ''].join(' ');
+  const classes = [
+    'bubble',
+    emoji ? 'emoji' : '',
+    pictures ? 'pictures' : '',
+    pictures && textless ? 'over' : '',
+    ownLine ? 'own-line' : '',
+    runs ? `runs-${runs}` : '',
+  ].join(' ');
   return html`
     ${
       context.group && !message.mine

@@ -1,4 +1,4 @@
-import { type TemplateResult, html, nothing } from 'lit';
+import { html, nothing, type TemplateResult } from 'lit';
 import { styled } from '../css-variables.js';
 import { icons } from '../icons.js';
 import { fileSize, say } from '../locale/locale.js';

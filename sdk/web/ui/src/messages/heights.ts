@@ -8,7 +8,14 @@ export function estimate(row: Row, width: number): number {
   const perLine = Math.max(18, Math.min(width * 0.72, 560) / 8);
   const lines = Math.max(1, Math.ceil(message.text.length / perLine) + (message.text.match(/\n/g)?.length ?? 0));
   const picture = message.files.some((file) => file.mediaType.startsWith('image/')) ? 260 : message.files.length * 60;
-  return lines * 21 + 17 + picture + (row.first ? 8 : 2) + (message.replyTo ? 50 : 0) + (message.reactions.length > 0 ? 28 : 0);
+  return (
+    lines * 21 +
+    17 +
+    picture +
+    (row.first ? 8 : 2) +
+    (message.replyTo ? 50 : 0) +
+    (message.reactions.length > 0 ? 28 : 0)
+  );
 }
 
 /** Where each row stands: heights as measured, estimates for the others. */

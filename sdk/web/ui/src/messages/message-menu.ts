@@ -25,7 +25,14 @@ const ACTIONS: readonly { readonly act: MessageAction; readonly icon: keyof type
 
 /** What can be done with a message: a pop-up with quick reactions above and actions below. */
 export class TidingsMessageMenu extends TidingsElement {
-  static override properties = { message: { attribute: false }, me: {}, group: { type: Boolean }, picking: { state: true }, mayManage: { type: Boolean }, mayWrite: { type: Boolean } };
+  static override properties = {
+    message: { attribute: false },
+    me: {},
+    group: { type: Boolean },
+    picking: { state: true },
+    mayManage: { type: Boolean },
+    mayWrite: { type: Boolean },
+  };
   declare message: MessageView | undefined;
   declare me: string;
   declare group: boolean;
@@ -107,7 +114,12 @@ export class TidingsMessageMenu extends TidingsElement {
   #keys(event: KeyboardEvent): void {
     const items = [...this.renderRoot.querySelectorAll<HTMLElement>('.item, .quick button')];
     const focused = items.indexOf(this.shadowRoot?.activeElement as HTMLElement);
-    const step = event.key === 'ArrowDown' || event.key === 'ArrowRight' ? 1 : event.key === 'ArrowUp' || event.key === 'ArrowLeft' ? -1 : 0;
+    const step =
+      event.key === 'ArrowDown' || event.key === 'ArrowRight'
+        ? 1
+        : event.key === 'ArrowUp' || event.key === 'ArrowLeft'
+          ? -1
+          : 0;
     if (step === 0 || this.picking) return;
     event.preventDefault();
     event.stopPropagation();
@@ -130,18 +142,30 @@ export class TidingsMessageMenu extends TidingsElement {
   }
 
   #body(message: MessageView) {
-    if (this.picking) return html`<tidings-emoji-picker @tidings-emoji=${(event: CustomEvent<{ emoji: string }>) => { event.stopPropagation(); this.#react(event.detail.emoji); }}></tidings-emoji-picker>`;
-    const mine = new Set(message.reactions.filter((reaction) => reaction.from === this.me).map((reaction) => reaction.emoji));
+    if (this.picking)
+      return html`<tidings-emoji-picker @tidings-emoji=${(event: CustomEvent<{ emoji: string }>) => {
+        event.stopPropagation();
+        this.#react(event.detail.emoji);
+      }}></tidings-emoji-picker>`;
+    const mine = new Set(
+      message.reactions.filter((reaction) => reaction.from === this.me).map((reaction) => reaction.emoji),
+    );
     return html`${
       this.mayWrite && !message.poll
         ? html`<div class="quick" role="group" aria-label=${say('act.react')}>
             ${QUICK.map((emoji) => html`<button role="menuitemcheckbox" aria-checked=${mine.has(emoji)} aria-label="${say('act.react')} ${emoji}" @click=${() => this.#react(emoji)}>${emoji}</button>`)}
-            <button role="menuitem" aria-label=${say('composer.emoji')} title=${say('composer.emoji')} @click=${() => { this.picking = true; }}>＋</button>
+            <button role="menuitem" aria-label=${say('composer.emoji')} title=${say('composer.emoji')} @click=${() => {
+              this.picking = true;
+            }}>＋</button>
           </div>`
         : nothing
     }
     ${ACTIONS.filter(({ act }) => this.#offers(act, message)).map(
-      ({ act, icon, key }) => html`<button class="item ${act === 'recall' ? 'danger' : ''}" role="menuitem" data-action=${act} @click=${() => this.#act(act)}>
+      ({
+        act,
+        icon,
+        key,
+      }) => html`<button class="item ${act === 'recall' ? 'danger' : ''}" role="menuitem" data-action=${act} @click=${() => this.#act(act)}>
         ${icons[icon](19)} ${say(act === 'pin' && message.pinned ? 'act.unpin' : key)}
       </button>`,
     )}`;

@@ -63,12 +63,12 @@ export class TidingsMessageView extends TidingsElement {
   declare hasNewer: boolean;
   declare loading: boolean;
   declare firstUnread: string | undefined;
-  private declare from: number;
-  private declare to: number;
-  private declare atEnd: boolean;
-  private declare fresh: number;
-  private declare floating: string;
-  private declare notice: string;
+  declare private from: number;
+  declare private to: number;
+  declare private atEnd: boolean;
+  declare private fresh: number;
+  declare private floating: string;
+  declare private notice: string;
 
   #rows: readonly Row[] = [];
   #byId = new Map<string, MessageView>();
@@ -118,9 +118,6 @@ export class TidingsMessageView extends TidingsElement {
       },
       get group() {
         return view.group;
-      },
-      get rightToLeft() {
-        return view.matches(':dir(rtl)');
       },
       quoted: (id) => this.#byId.get(id) ?? this.quotes?.get(id),
       react: (message, emoji, off) => this.tell('react', { message, emoji, off }),
@@ -212,19 +209,24 @@ export class TidingsMessageView extends TidingsElement {
       if (newest) this.notice = spoken(newest, this.#context);
     }
     this.#lastKey = last?.key;
-    if (unreadMoved && this.#heights.indexOf('unread') !== undefined) this.#anchor = { kind: 'row', key: 'unread', offset: 40 };
-    if (this.#wanted !== undefined && this.#heights.indexOf(this.#wanted) !== undefined) this.scrollToMessage(this.#wanted);
+    if (unreadMoved && this.#heights.indexOf('unread') !== undefined)
+      this.#anchor = { kind: 'row', key: 'unread', offset: 40 };
+    if (this.#wanted !== undefined && this.#heights.indexOf(this.#wanted) !== undefined)
+      this.scrollToMessage(this.#wanted);
   }
 
   /** The rows to have in the page, around where the anchor puts the visible part. */
   #choose(): void {
-    const top = scrollTopOf(this.#anchor, this.#heights, this.#viewport, PADDING_END) ?? this.find('.scroller')?.scrollTop ?? 0;
+    const top =
+      scrollTopOf(this.#anchor, this.#heights, this.#viewport, PADDING_END) ?? this.find('.scroller')?.scrollTop ?? 0;
     const [from, to] = this.#heights.range(top - AHEAD, (this.#viewport || 900) + 2 * AHEAD);
     this.from = from;
     this.to = to;
   }
 
   protected override firstUpdated(): void {
+    // The observer tells it too, but only after this frame.
+    this.#resized();
     this.#sizes.observe(this);
     const drawn = this.find('.window');
     if (drawn) this.#sizes.observe(drawn);
@@ -280,13 +282,16 @@ export class TidingsMessageView extends TidingsElement {
 
   #scrolled(): void {
     const scroller = this.find<HTMLElement>('.scroller');
-    if (!scroller) return;
+    if (!scroller || this.#viewport !== scroller.clientHeight) return;
     const top = scroller.scrollTop;
     const settled = scrollTopOf(this.#anchor, this.#heights, this.#viewport, PADDING_END);
     // Our own doing: the anchor says it already, more exactly than whole pixels do.
     if (settled !== undefined && Math.abs(settled - top) < 1.5) return;
     const end = this.#heights.total + PADDING_END - this.#viewport;
-    this.#anchor = end - top < AT_END && !this.hasNewer ? { kind: 'bottom' } : anchorAt(this.#heights, (index) => this.#rows[index]?.key, top);
+    this.#anchor =
+      end - top < AT_END && !this.hasNewer
+        ? { kind: 'bottom' }
+        : anchorAt(this.#heights, (index) => this.#rows[index]?.key, top);
     if (this.#anchor.kind === 'bottom') this.fresh = 0;
     this.atEnd = this.#anchor.kind === 'bottom' && !this.hasNewer;
     const [from, to] = this.#heights.range(top - AHEAD / 2, this.#viewport + AHEAD);
@@ -326,7 +331,13 @@ export class TidingsMessageView extends TidingsElement {
     for (const row of this.#rows.slice(this.from, this.to)) {
       if (row.kind !== 'message' || row.message.gone) continue;
       for (const file of row.message.files) {
-        if (!file.mediaType.startsWith('image/') || file.address || file.progress !== undefined || this.#asked.has(file.id)) continue;
+        if (
+          !file.mediaType.startsWith('image/') ||
+          file.address ||
+          file.progress !== undefined ||
+          this.#asked.has(file.id)
+        )
+          continue;
         this.#asked.add(file.id);
         this.tell('show-file', { message: row.message, file });
       }
@@ -424,7 +435,11 @@ export class TidingsMessageView extends TidingsElement {
     const top = this.#heights.topOf(index);
     if (top < scroller.scrollTop || top + this.#heights.heightOf(index) > scroller.scrollTop + this.#viewport) {
       const below = top > scroller.scrollTop;
-      this.#anchor = { kind: 'row', key, offset: below ? Math.max(0, this.#viewport - this.#heights.heightOf(index) - 20) : 20 };
+      this.#anchor = {
+        kind: 'row',
+        key,
+        offset: below ? Math.max(0, this.#viewport - this.#heights.heightOf(index) - 20) : 20,
+      };
     }
     this.requestUpdate();
     await this.updateComplete;
@@ -437,7 +452,11 @@ export class TidingsMessageView extends TidingsElement {
       <div class="scroller scrolls" part="scroller" tabindex="0" role="region" aria-label=${say('view.label', { name: this.label })} aria-busy=${this.loading} @scroll=${this.#scrolled} @keydown=${this.#keys} @contextmenu=${this.#contextMenu}>
         <div class="canvas">
           <div class="window" lang=${currentLanguage()}>
-            <div class="inner" role="list">${repeat(rows, (row) => row.key, (row) => this.#row(row))}</div>
+            <div class="inner" role="list">${repeat(
+              rows,
+              (row) => row.key,
+              (row) => this.#row(row),
+            )}</div>
           </div>
         </div>
       </div>
@@ -459,8 +478,10 @@ export class TidingsMessageView extends TidingsElement {
   }
 
   #row(row: Row) {
-    if (row.kind === 'day') return html`<div class="day" data-key=${row.key} role="listitem"><span class="pill" part="day">${dayName(row.at)}</span></div>`;
-    if (row.kind === 'unread') return html`<div class="new" data-key=${row.key} role="listitem"><span class="pill" part="unread">${say('view.unread')}</span></div>`;
+    if (row.kind === 'day')
+      return html`<div class="day" data-key=${row.key} role="listitem"><span class="pill" part="day">${dayName(row.at)}</span></div>`;
+    if (row.kind === 'unread')
+      return html`<div class="new" data-key=${row.key} role="listitem"><span class="pill" part="unread">${say('view.unread')}</span></div>`;
     if (row.kind === 'event') {
       const event = row.message.event;
       return html`<div class="event" data-key=${row.key} role="listitem"><span class="pill" part="event">${event ? eventText(event, this.me, this.names) : nothing}</span></div>`;

@@ -1,4 +1,4 @@
-import { type TemplateResult, html, nothing } from 'lit';
+import { html, nothing, type TemplateResult } from 'lit';
 import { icons } from '../icons.js';
 import { say } from '../locale/locale.js';
 import type { MessageView, PollView } from '../model.js';
@@ -37,7 +37,14 @@ export function pollOf(message: MessageView, poll: PollView, context: BubbleCont
 }
 
 /** With one choice, choosing another takes the first one back. */
-function vote(message: MessageView, poll: PollView, votes: Map<string, string[]>, option: string, mine: boolean, context: BubbleContext): void {
+function vote(
+  message: MessageView,
+  poll: PollView,
+  votes: Map<string, string[]>,
+  option: string,
+  mine: boolean,
+  context: BubbleContext,
+): void {
   if (!mine && Math.max(1, poll.choices) === 1) {
     for (const [other, voters] of votes) {
       if (voters.includes(context.me)) context.react(message, other, true);

@@ -20,7 +20,16 @@ export type Row =
 const BREAK_MS = 5 * 60_000;
 
 function together(a: MessageView | undefined, b: MessageView | undefined, day: Day): boolean {
-  return !!a && !!b && !a.event && !b.event && a.from === b.from && Math.abs(b.at - a.at) < BREAK_MS && day.has(a.at) && day.has(b.at);
+  return (
+    !!a &&
+    !!b &&
+    !a.event &&
+    !b.event &&
+    a.from === b.from &&
+    Math.abs(b.at - a.at) < BREAK_MS &&
+    day.has(a.at) &&
+    day.has(b.at)
+  );
 }
 
 /** A day of the local calendar: asked for once, and not for every message. */

@@ -13,11 +13,23 @@ import { controls, scrollbars, tokens } from '../theme.js';
 import { listStyles } from './list-styles.js';
 import { typingText } from './typing-text.js';
 
-export type ConversationAction = 'mute' | 'unmute' | 'archive' | 'unarchive' | 'favourite' | 'unfavourite' | 'block' | 'unblock' | 'markUnread' | 'markRead';
+export type ConversationAction =
+  | 'mute'
+  | 'unmute'
+  | 'archive'
+  | 'unarchive'
+  | 'favourite'
+  | 'unfavourite'
+  | 'block'
+  | 'unblock'
+  | 'markUnread'
+  | 'markRead';
 
 /** Favourites first, then by the newest message. */
 export function inOrder(conversations: readonly ConversationView[]): ConversationView[] {
-  return [...conversations].sort((a, b) => Number(b.favourite) - Number(a.favourite) || b.lastAt - a.lastAt || a.name.localeCompare(b.name));
+  return [...conversations].sort(
+    (a, b) => Number(b.favourite) - Number(a.favourite) || b.lastAt - a.lastAt || a.name.localeCompare(b.name),
+  );
 }
 
 /** All conversations of a user, each with its newest message, who is writing, and what is unread. */
@@ -39,8 +51,8 @@ export class TidingsConversationList extends TidingsElement {
   /** Only those whose name has it. */
   declare filter: string;
   declare loading: boolean;
-  private declare showArchived: boolean;
-  private declare acting: ConversationView | undefined;
+  declare private showArchived: boolean;
+  declare private acting: ConversationView | undefined;
   #from: HTMLElement | undefined;
 
   constructor() {
@@ -99,17 +111,33 @@ export class TidingsConversationList extends TidingsElement {
 
   protected override render() {
     const wanted = this.filter.trim().toLocaleLowerCase();
-    const matching = inOrder(this.conversations).filter((conversation) => conversation.name.toLocaleLowerCase().includes(wanted));
+    const matching = inOrder(this.conversations).filter((conversation) =>
+      conversation.name.toLocaleLowerCase().includes(wanted),
+    );
     const shown = matching.filter((conversation) => !conversation.archived);
     const archived = matching.filter((conversation) => conversation.archived);
     return html`<nav class="scrolls" aria-label=${say('list.label')} part="list" @keydown=${this.#keys}>
         ${shown.length + archived.length === 0 ? this.#nothing(wanted !== '') : nothing}
-        <ul role="list">${repeat(shown, (conversation) => conversation.key, (conversation) => this.#row(conversation))}</ul>
+        <ul role="list">${repeat(
+          shown,
+          (conversation) => conversation.key,
+          (conversation) => this.#row(conversation),
+        )}</ul>
         ${
           archived.length === 0
             ? nothing
-            : html`<button class="fold" aria-expanded=${this.showArchived} @click=${() => { this.showArchived = !this.showArchived; }}>${icons.archive(20)} <span>${say('list.archived')}</span> <small>${archived.length}</small></button>
-              ${this.showArchived ? html`<ul role="list">${repeat(archived, (conversation) => conversation.key, (conversation) => this.#row(conversation))}</ul>` : nothing}`
+            : html`<button class="fold" aria-expanded=${this.showArchived} @click=${() => {
+                this.showArchived = !this.showArchived;
+              }}>${icons.archive(20)} <span>${say('list.archived')}</span> <small>${archived.length}</small></button>
+              ${
+                this.showArchived
+                  ? html`<ul role="list">${repeat(
+                      archived,
+                      (conversation) => conversation.key,
+                      (conversation) => this.#row(conversation),
+                    )}</ul>`
+                  : nothing
+              }`
         }
         <slot></slot>
       </nav>
@@ -117,7 +145,8 @@ export class TidingsConversationList extends TidingsElement {
   }
 
   #nothing(filtered: boolean) {
-    if (this.loading) return html`<div class="ghosts" aria-hidden="true">${[1, 2, 3, 4, 5].map(() => html`<div class="ghost"><i></i><span></span></div>`)}</div>`;
+    if (this.loading)
+      return html`<div class="ghosts" aria-hidden="true">${[1, 2, 3, 4, 5].map(() => html`<div class="ghost"><i></i><span></span></div>`)}</div>`;
     if (filtered) return html`<p class="none">${say('list.nothingFound')}</p>`;
     return html`<slot name="empty"><p class="none"><b>${say('list.empty')}</b>${say('list.emptyHint')}</p></slot>`;
   }
@@ -134,7 +163,8 @@ export class TidingsConversationList extends TidingsElement {
     ];
     if (person) offers.push([conversation.blocked ? 'unblock' : 'block', 'block']);
     return offers.map(
-      ([action, icon]) => html`<button class="item ${action === 'block' ? 'danger' : ''}" role="menuitem" data-action=${action} @click=${() => this.#act(action)}>${icons[icon](19)} ${say(`act.${action}` as Key)}</button>`,
+      ([action, icon]) =>
+        html`<button class="item ${action === 'block' ? 'danger' : ''}" role="menuitem" data-action=${action} @click=${() => this.#act(action)}>${icons[icon](19)} ${say(`act.${action}` as Key)}</button>`,
     );
   }
 
@@ -144,7 +174,8 @@ export class TidingsConversationList extends TidingsElement {
     const id = group ? conversation.key.slice(2) : (conversation.peer as { user: string }).user;
     const muted = conversation.mutedUntil > Date.now();
     const selected = conversation.key === this.selected;
-    const badge = unread > 0 ? say('list.unread', { count: unread }) : conversation.markedUnread ? say('list.markedUnread') : '';
+    const badge =
+      unread > 0 ? say('list.unread', { count: unread }) : conversation.markedUnread ? say('list.markedUnread') : '';
     return html`<li>
       <button class="conversation ${selected ? 'selected' : ''} ${unread > 0 ? 'unread' : ''}" part="conversation ${selected ? 'selected' : ''}" aria-current=${selected ? 'true' : nothing} data-key=${conversation.key} @click=${() => this.#open(conversation)} @contextmenu=${(event: Event) => this.#menu(event, conversation)}>
         <tidings-avatar .user=${id} .name=${name} ?group=${group} ?online=${conversation.presence?.state === 'online'}></tidings-avatar>
@@ -162,13 +193,16 @@ export class TidingsConversationList extends TidingsElement {
 
   #summary(conversation: ConversationView) {
     const group = 'group' in conversation.peer;
-    if (conversation.typing.length > 0) return html`<span class="typing">${typingText(conversation.typing, group, this.names)}</span>`;
-    if (conversation.draft && conversation.key !== this.selected) return html`<span class="draft">${say('list.draft')}</span> ${conversation.draft}`;
+    if (conversation.typing.length > 0)
+      return html`<span class="typing">${typingText(conversation.typing, group, this.names)}</span>`;
+    if (conversation.draft && conversation.key !== this.selected)
+      return html`<span class="draft">${say('list.draft')}</span> ${conversation.draft}`;
     const { last } = conversation;
     if (!last) return nothing;
     const words = preview(last, this.me, this.names);
     if (last.event || last.gone) return html`<i>${words}</i>`;
-    if (last.mine) return html`${this.#mark(last.status)}${group ? html`<span class="who">${say('list.you')}</span> ` : nothing}${words}`;
+    if (last.mine)
+      return html`${this.#mark(last.status)}${group ? html`<span class="who">${say('list.you')}</span> ` : nothing}${words}`;
     return html`${group ? html`<span class="who">${this.names(last.from)}:</span> ` : nothing}${words}`;
   }
 

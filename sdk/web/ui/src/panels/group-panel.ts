@@ -43,10 +43,10 @@ export class TidingsGroupPanel extends TidingsElement {
   /** Why the last action did not work. */
   declare problem: string;
   declare hasMore: boolean;
-  private declare renaming: boolean;
-  private declare adding: boolean;
-  private declare sure: 'leave' | 'delete' | undefined;
-  private declare acting: MemberView | undefined;
+  declare private renaming: boolean;
+  declare private adding: boolean;
+  declare private sure: 'leave' | 'delete' | undefined;
+  declare private acting: MemberView | undefined;
 
   constructor() {
     super();
@@ -69,7 +69,8 @@ export class TidingsGroupPanel extends TidingsElement {
   }
 
   protected override updated(changed: Changed): void {
-    if ((changed.has('renaming') && this.renaming) || (changed.has('adding') && this.adding)) this.find<HTMLInputElement>('input.field')?.focus();
+    if ((changed.has('renaming') && this.renaming) || (changed.has('adding') && this.adding))
+      this.find<HTMLInputElement>('input.field')?.focus();
     if (changed.has('sure') && this.sure) this.find<HTMLElement>('.danger.sure')?.focus();
   }
 
@@ -87,7 +88,10 @@ export class TidingsGroupPanel extends TidingsElement {
   #add(event: SubmitEvent): void {
     event.preventDefault();
     const form = event.target as HTMLFormElement;
-    const users = String(new FormData(form).get('users') ?? '').split(/[\s,;]+/).map((user) => user.replace(/^@/, '')).filter((user) => user !== '');
+    const users = String(new FormData(form).get('users') ?? '')
+      .split(/[\s,;]+/)
+      .map((user) => user.replace(/^@/, ''))
+      .filter((user) => user !== '');
     if (users.length > 0) this.#do({ act: 'add', users });
     form.reset();
   }
@@ -125,7 +129,13 @@ export class TidingsGroupPanel extends TidingsElement {
         </header>
         ${this.problem ? html`<p class="problem" role="alert">${this.problem}</p>` : nothing}
         <div class="rows">
-          ${group.may.add ? html`<button class="act" aria-expanded=${this.adding} @click=${() => { this.adding = !this.adding; }}>${icons.addPerson()} ${say('group.add')}</button>` : nothing}
+          ${
+            group.may.add
+              ? html`<button class="act" aria-expanded=${this.adding} @click=${() => {
+                  this.adding = !this.adding;
+                }}>${icons.addPerson()} ${say('group.add')}</button>`
+              : nothing
+          }
           ${
             this.adding
               ? html`<form class="line" @submit=${this.#add}><input class="field" name="users" autocomplete="off" autocapitalize="off" aria-label=${say('group.addPlaceholder')} placeholder=${say('group.addPlaceholder')} /><button class="button">${say('group.addAction')}</button></form>`
@@ -133,7 +143,9 @@ export class TidingsGroupPanel extends TidingsElement {
           }
           ${
             group.may.manage
-              ? html`<button class="act" @click=${() => { this.renaming = true; }}>${icons.compose()} ${say('group.rename')}</button>
+              ? html`<button class="act" @click=${() => {
+                  this.renaming = true;
+                }}>${icons.compose()} ${say('group.rename')}</button>
                   <button class="act" @click=${() => this.#do({ act: 'pause', paused: !group.paused })}>${icons.clock()} ${say(group.paused ? 'group.resume' : 'group.pause')}</button>`
               : nothing
           }
@@ -149,7 +161,14 @@ export class TidingsGroupPanel extends TidingsElement {
 
   #renameForm(group: GroupView) {
     return html`<form class="line" @submit=${this.#rename}>
-      <input class="field" name="name" maxlength="100" aria-label=${say('group.name')} .value=${group.name} @keydown=${(event: KeyboardEvent) => { if (event.key === 'Escape') { event.stopPropagation(); this.renaming = false; } }} />
+      <input class="field" name="name" maxlength="100" aria-label=${say('group.name')} .value=${group.name} @keydown=${(
+        event: KeyboardEvent,
+      ) => {
+        if (event.key === 'Escape') {
+          event.stopPropagation();
+          this.renaming = false;
+        }
+      }} />
       <button class="button">${say('act.save')}</button>
     </form>`;
   }
@@ -159,12 +178,25 @@ export class TidingsGroupPanel extends TidingsElement {
       const act = this.sure;
       return html`<p class="none">${say(act === 'leave' ? 'group.leaveSure' : 'group.deleteSure', { name: group.name })}</p>
         <div class="line">
-          <button class="button danger sure" @click=${() => { this.sure = undefined; this.#do({ act }); }}>${say(act === 'leave' ? 'group.leave' : 'group.delete')}</button>
-          <button class="button" @click=${() => { this.sure = undefined; }}>${say('act.cancel')}</button>
+          <button class="button danger sure" @click=${() => {
+            this.sure = undefined;
+            this.#do({ act });
+          }}>${say(act === 'leave' ? 'group.leave' : 'group.delete')}</button>
+          <button class="button" @click=${() => {
+            this.sure = undefined;
+          }}>${say('act.cancel')}</button>
         </div>`;
     }
-    return html`<button class="act danger" @click=${() => { this.sure = 'leave'; }}>${icons.leave()} ${say('group.leave')}</button>
-      ${group.me.role === 'owner' ? html`<button class="act danger" @click=${() => { this.sure = 'delete'; }}>${icons.bin()} ${say('group.delete')}</button>` : nothing}`;
+    return html`<button class="act danger" @click=${() => {
+      this.sure = 'leave';
+    }}>${icons.leave()} ${say('group.leave')}</button>
+      ${
+        group.me.role === 'owner'
+          ? html`<button class="act danger" @click=${() => {
+              this.sure = 'delete';
+            }}>${icons.bin()} ${say('group.delete')}</button>`
+          : nothing
+      }`;
   }
 
   #members(group: GroupView) {
@@ -191,7 +223,9 @@ export class TidingsGroupPanel extends TidingsElement {
   #mayAct(group: GroupView, member: MemberView): boolean {
     const rank = { member: 0, admin: 1, owner: 2 };
     if (member.user === group.me.user) return false;
-    return group.me.role === 'owner' || ((group.may.manage || group.may.remove) && rank[member.role] < rank[group.me.role]);
+    return (
+      group.me.role === 'owner' || ((group.may.manage || group.may.remove) && rank[member.role] < rank[group.me.role])
+    );
   }
 
   #actions(group: GroupView, member: MemberView) {

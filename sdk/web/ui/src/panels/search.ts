@@ -180,7 +180,9 @@ export class TidingsSearch extends TidingsElement {
   #results(text: string) {
     const wanted = text.toLocaleLowerCase();
     const words = text.split(/\s+/);
-    const people = this.conversations.filter((conversation) => conversation.name.toLocaleLowerCase().includes(wanted)).slice(0, 8);
+    const people = this.conversations
+      .filter((conversation) => conversation.name.toLocaleLowerCase().includes(wanted))
+      .slice(0, 8);
     const none = people.length === 0 && this.found.length === 0;
     return html`
       ${
@@ -202,7 +204,11 @@ export class TidingsSearch extends TidingsElement {
               ${repeat(
                 this.found,
                 ({ conversation, message }) => `${conversation} ${message.id}`,
-                ({ conversation, name, message }) => html`<button class="conversation" data-id=${message.id} @click=${() => this.tell('open-message', { key: conversation, message })}>
+                ({
+                  conversation,
+                  name,
+                  message,
+                }) => html`<button class="conversation" data-id=${message.id} @click=${() => this.tell('open-message', { key: conversation, message })}>
                   <tidings-avatar .user=${conversation.slice(2)} .name=${name} ?group=${conversation.startsWith('g/')}></tidings-avatar>
                   <span class="words">
                     <span class="top"><b class="clip" dir="auto">${name}</b><time class="small">${shortTime(message.at)}</time></span>

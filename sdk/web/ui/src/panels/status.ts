@@ -9,14 +9,20 @@ export type ConnectionView = 'idle' | 'connecting' | 'connected' | 'waiting' | '
 
 /** Nothing while all is well; else how the connection stands, in one line. */
 export class TidingsStatus extends TidingsElement {
-  static override properties = { state: { reflect: true }, reason: {}, retryAt: { type: Number, attribute: 'retry-at' }, catchingUp: { type: Boolean, attribute: 'catching-up' }, now: { state: true } };
+  static override properties = {
+    state: { reflect: true },
+    reason: {},
+    retryAt: { type: Number, attribute: 'retry-at' },
+    catchingUp: { type: Boolean, attribute: 'catching-up' },
+    now: { state: true },
+  };
   declare state: ConnectionView;
   /** Why it stopped, for people. */
   declare reason: string;
   /** Unix milliseconds; 0: not known. */
   declare retryAt: number;
   declare catchingUp: boolean;
-  private declare now: number;
+  declare private now: number;
   #clock: ReturnType<typeof setInterval> | undefined;
 
   constructor() {
@@ -106,8 +112,10 @@ export class TidingsStatus extends TidingsElement {
       const seconds = Math.ceil((this.retryAt - this.now) / 1000);
       return html`<div class="line" part="line">${icons.offline(18)}<span>${say('connection.waiting')}${seconds > 1 ? html` <span aria-hidden="true">${say('connection.retryIn', { count: seconds })}</span>` : nothing}</span></div>`;
     }
-    if (this.state === 'connecting') return html`<div class="line" part="line"><span class="spinner"></span><span>${say('connection.connecting')}</span></div>`;
-    if (this.catchingUp) return html`<div class="line" part="line"><span class="spinner"></span><span>${say('connection.catchingUp')}</span></div>`;
+    if (this.state === 'connecting')
+      return html`<div class="line" part="line"><span class="spinner"></span><span>${say('connection.connecting')}</span></div>`;
+    if (this.catchingUp)
+      return html`<div class="line" part="line"><span class="spinner"></span><span>${say('connection.catchingUp')}</span></div>`;
     return nothing;
   }
 }

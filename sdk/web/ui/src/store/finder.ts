@@ -52,17 +52,25 @@ export class Finder {
   async #more(question: number, text: string): Promise<void> {
     try {
       for (let pages = 0; pages < PAGES; pages += 1) {
-        const { items, next } = await this.context.client.search({ text, limit: 30, page: this.#page, ...(this.#with !== undefined && { with: this.#with }) });
+        const { items, next } = await this.context.client.search({
+          text,
+          limit: 30,
+          page: this.#page,
+          ...(this.#with !== undefined && { with: this.#with }),
+        });
         if (question !== this.#question) return;
         this.#page = next;
         const { me } = this.context.state();
-        const found = items.flatMap(({ place, message, ...where }) => (message ? [{ conversation: toldKey(where), message: messageOf(message, me, place) }] : []));
+        const found = items.flatMap(({ place, message, ...where }) =>
+          message ? [{ conversation: toldKey(where), message: messageOf(message, me, place) }] : [],
+        );
         this.#set({ ...this.results, found: [...this.results.found, ...found], hasMore: next !== undefined });
         if (found.length > 0 || next === undefined) break;
       }
       this.#set({ ...this.results, working: false });
     } catch (error) {
-      if (question === this.#question) this.#set({ ...this.results, working: false, hasMore: false, problem: errorText(error) });
+      if (question === this.#question)
+        this.#set({ ...this.results, working: false, hasMore: false, problem: errorText(error) });
     }
   }
 

@@ -39,7 +39,10 @@ export function fileOf(attachment: Attachment): FileView {
     mediaType: attachment.mediaType || 'application/octet-stream',
     size: attachment.size,
     thumbnail: thumbnailOf(attachment.thumbnail),
-    picture: attachment.width > 0 && attachment.height > 0 ? { width: attachment.width, height: attachment.height } : undefined,
+    picture:
+      attachment.width > 0 && attachment.height > 0
+        ? { width: attachment.width, height: attachment.height }
+        : undefined,
     source: attachment,
   };
 }
@@ -68,8 +71,16 @@ export function contentOf(content: Message['content']): Said {
     forwarded: content.forwarded || undefined,
     files: content.attachments.slice(0, 10).map(fileOf),
     mentions,
-    poll: content.poll && { question: content.poll.question, options: content.poll.options, choices: content.poll.choices, closesAt: content.poll.closesAtMs },
-    location: content.location && { latitude: content.location.latitudeE7 / 1e7, longitude: content.location.longitudeE7 / 1e7 },
+    poll: content.poll && {
+      question: content.poll.question,
+      options: content.poll.options,
+      choices: content.poll.choices,
+      closesAt: content.poll.closesAtMs,
+    },
+    location: content.location && {
+      latitude: content.location.latitudeE7 / 1e7,
+      longitude: content.location.longitudeE7 / 1e7,
+    },
   };
 }
 
@@ -107,11 +118,24 @@ export function eventOf(event: GroupEvent): MessageView | undefined {
   const kind = EVENTS[event.kind];
   if (!kind) return undefined;
   const key = `event ${event.group} ${event.groupSeq} ${kind}`;
-  return { key, id: key, from: '', mine: false, at: event.atMs, place: event.groupSeq, text: '', reactions: [], files: [], mentions: [], event: { kind, users: event.users, by: event.by } };
+  return {
+    key,
+    id: key,
+    from: '',
+    mine: false,
+    at: event.atMs,
+    place: event.groupSeq,
+    text: '',
+    reactions: [],
+    files: [],
+    mentions: [],
+    event: { kind, users: event.users, by: event.by },
+  };
 }
 
 export function presenceOf(user: UserPresence): PresenceView {
-  const state = user.state === PresenceState.ONLINE ? 'online' : user.state === PresenceState.OFFLINE ? 'offline' : 'unknown';
+  const state =
+    user.state === PresenceState.ONLINE ? 'online' : user.state === PresenceState.OFFLINE ? 'offline' : 'unknown';
   return { state, lastSeen: user.lastSeenMs };
 }
 
@@ -149,7 +173,12 @@ export function permissionsOf(group: GroupState['group'], me: Member): number {
 const KINDS = ['normal', 'announcement', 'listeners', 'hunt'] as const;
 
 /** A group as `me` sees it; `members` are those that are known already. */
-export function groupOf(state: GroupState, me: string, names: (user: string) => string, members: readonly MemberView[]): GroupView | undefined {
+export function groupOf(
+  state: GroupState,
+  me: string,
+  names: (user: string) => string,
+  members: readonly MemberView[],
+): GroupView | undefined {
   const { group } = state;
   const mine = state.members.find((member) => member.user === me);
   if (!group || !mine) return undefined;
@@ -162,7 +191,13 @@ export function groupOf(state: GroupState, me: string, names: (user: string) => 
     paused: group.paused,
     count: group.members,
     me: memberOf(mine, names),
-    may: { send: has(Permission.SEND), list: has(Permission.LIST), add: has(Permission.ADD), remove: has(Permission.REMOVE), manage: has(Permission.MANAGE) },
+    may: {
+      send: has(Permission.SEND),
+      list: has(Permission.LIST),
+      add: has(Permission.ADD),
+      remove: has(Permission.REMOVE),
+      manage: has(Permission.MANAGE),
+    },
     members,
   };
 }

@@ -1,6 +1,6 @@
 import { GroupKind, Role } from '@tidings/client';
+import { type ConversationKey, keyOf, type MessageView } from '../model.js';
 import type { GroupAction } from '../panels/group-panel.js';
-import { type ConversationKey, type MessageView, keyOf } from '../model.js';
 import type { Context } from './context.js';
 import type { Loading } from './loading.js';
 import { timelineOf } from './state.js';
@@ -29,8 +29,19 @@ export class GroupsPart {
   /** Makes a group with an id of its own, and answers its conversation. */
   async create(name: string, users: readonly string[], announcement = false): Promise<ConversationKey> {
     const { client, happened, names } = this.context;
-    const group = `${name.toLowerCase().normalize('NFKD').replace(/[^\p{L}\p{N}]+/gu, '-').replace(/^-|-$/g, '').slice(0, 24) || 'group'}-${crypto.randomUUID().slice(0, 8)}`;
-    const state = await client.groups.create(group, { displayName: name, kind: announcement ? GroupKind.ANNOUNCEMENT : GroupKind.NORMAL }, users);
+    const group = `${
+      name
+        .toLowerCase()
+        .normalize('NFKD')
+        .replace(/[^\p{L}\p{N}]+/gu, '-')
+        .replace(/^-|-$/g, '')
+        .slice(0, 24) || 'group'
+    }-${crypto.randomUUID().slice(0, 8)}`;
+    const state = await client.groups.create(
+      group,
+      { displayName: name, kind: announcement ? GroupKind.ANNOUNCEMENT : GroupKind.NORMAL },
+      users,
+    );
     happened({ type: 'group', state, names });
     await this.loading.group(group);
     return keyOf({ group });
@@ -91,7 +102,13 @@ export class GroupsPart {
   async receipts(group: string, message: MessageView): Promise<ReceiptsView | undefined> {
     if (message.place === undefined) return undefined;
     const told = await this.context.client.groups.receipts(group, message.place);
-    return { members: told.members, delivered: told.deliveredTo, read: told.readBy, deliveredCount: told.delivered, readCount: told.read };
+    return {
+      members: told.members,
+      delivered: told.deliveredTo,
+      read: told.readBy,
+      deliveredCount: told.delivered,
+      readCount: told.read,
+    };
   }
 
   /** Of the newest own message in an open group: what everybody has, or has read, gets its ticks. */
@@ -104,7 +121,8 @@ export class GroupsPart {
     try {
       const told = await this.receipts(group, own);
       if (!told || told.members === 0) return;
-      const status = told.readCount >= told.members ? 'read' : told.deliveredCount >= told.members ? 'delivered' : undefined;
+      const status =
+        told.readCount >= told.members ? 'read' : told.deliveredCount >= told.members ? 'delivered' : undefined;
       if (status) this.context.happened({ type: 'groupReceipts', group, place: own.place ?? 0, status });
     } catch {
       // A group that is too large, or a policy: the ticks stay as they are.

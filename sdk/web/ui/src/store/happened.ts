@@ -1,4 +1,17 @@
-import type { Activity, Change, ChangeKind, Conversation, GroupEvent, GroupState, HistoryMessage, Member, Message, StateChanged, StatusChanged, UserPresence } from '@tidings/client';
+import type {
+  Activity,
+  Change,
+  ChangeKind,
+  Conversation,
+  GroupEvent,
+  GroupState,
+  HistoryMessage,
+  Member,
+  Message,
+  StateChanged,
+  StatusChanged,
+  UserPresence,
+} from '@tidings/client';
 import type { ConversationKey, FileView, MessageView, Names, Status } from '../model.js';
 import type { Mark } from './state.js';
 import type { Direction } from './timeline.js';
@@ -27,11 +40,28 @@ export type Happened =
   | { readonly type: 'disappeared'; readonly now: number }
   | { readonly type: 'conversations'; readonly conversations: readonly Conversation[]; readonly complete: boolean }
   | { readonly type: 'loading'; readonly key: ConversationKey; readonly loading: boolean }
-  | { readonly type: 'page'; readonly key: ConversationKey; readonly messages: readonly HistoryMessage[]; readonly more: boolean; readonly direction: Direction }
+  | {
+      readonly type: 'page';
+      readonly key: ConversationKey;
+      readonly messages: readonly HistoryMessage[];
+      readonly more: boolean;
+      readonly direction: Direction;
+    }
   /** Of a group: what its newest page says of what is unread; `readTo` as this device kept it, undefined when it kept nothing. */
-  | { readonly type: 'groupNewest'; readonly group: string; readonly messages: readonly HistoryMessage[]; readonly readTo: number | undefined }
+  | {
+      readonly type: 'groupNewest';
+      readonly group: string;
+      readonly messages: readonly HistoryMessage[];
+      readonly readTo: number | undefined;
+    }
   | { readonly type: 'group'; readonly state: GroupState; readonly names: Names }
-  | { readonly type: 'members'; readonly group: string; readonly members: readonly Member[]; readonly first: boolean; readonly names: Names }
+  | {
+      readonly type: 'members';
+      readonly group: string;
+      readonly members: readonly Member[];
+      readonly first: boolean;
+      readonly names: Names;
+    }
   | { readonly type: 'groupGone'; readonly group: string }
   | { readonly type: 'groupReceipts'; readonly group: string; readonly place: number; readonly status: Status }
   | { readonly type: 'marks'; readonly marks: ReadonlyMap<string, Mark> }
@@ -41,9 +71,27 @@ export type Happened =
   | { readonly type: 'composed'; readonly key: ConversationKey; readonly message: MessageView }
   /** What was composed here is now called so by the client. */
   | { readonly type: 'handedOver'; readonly key: ConversationKey; readonly local: string; readonly to: string }
-  | { readonly type: 'file'; readonly key: ConversationKey; readonly message: string; readonly file: string; readonly change: Partial<FileView> }
+  | {
+      readonly type: 'file';
+      readonly key: ConversationKey;
+      readonly message: string;
+      readonly file: string;
+      readonly change: Partial<FileView>;
+    }
   | { readonly type: 'failed'; readonly key: ConversationKey; readonly message: string; readonly reason: string }
   /** The user changed a message here: it is shown before the server has it, and put back when it will not have it. */
-  | { readonly type: 'changedHere'; readonly key: ConversationKey; readonly message: string; readonly change: ChangeHere; readonly edited: Partial<MessageView> | undefined }
-  | { readonly type: 'undone'; readonly key: ConversationKey; readonly message: MessageView; readonly change: ChangeHere; readonly reason: string }
+  | {
+      readonly type: 'changedHere';
+      readonly key: ConversationKey;
+      readonly message: string;
+      readonly change: ChangeHere;
+      readonly edited: Partial<MessageView> | undefined;
+    }
+  | {
+      readonly type: 'undone';
+      readonly key: ConversationKey;
+      readonly message: MessageView;
+      readonly change: ChangeHere;
+      readonly reason: string;
+    }
   | { readonly type: 'removed'; readonly key: ConversationKey; readonly message: string };

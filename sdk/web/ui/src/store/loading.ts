@@ -43,7 +43,8 @@ export class Loading {
     } while (page);
     // A server that lists groups among the conversations has said all of it.
     const told = (group: string) => (this.context.state().summaries.get(keyOf({ group }))?.countedTo ?? 0) > 0;
-    for (const group of ids.filter((group) => !told(group)).slice(0, GROUPS_ASKED)) await this.groupNewest(group, readTo(group)).catch(() => undefined);
+    for (const group of ids.filter((group) => !told(group)).slice(0, GROUPS_ASKED))
+      await this.groupNewest(group, readTo(group)).catch(() => undefined);
   }
 
   async groupNewest(group: string, readTo: number | undefined): Promise<void> {
@@ -88,7 +89,11 @@ export class Loading {
     await this.newer(key);
   }
 
-  async #page(key: ConversationKey, direction: 'newest' | 'older' | 'newer' | 'around', where: { before?: number; after?: number }): Promise<void> {
+  async #page(
+    key: ConversationKey,
+    direction: 'newest' | 'older' | 'newer' | 'around',
+    where: { before?: number; after?: number },
+  ): Promise<void> {
     if (this.#under.has(key)) return;
     this.#under.add(key);
     const { client, happened } = this.context;

@@ -24,10 +24,19 @@ export class Memory {
 
   read(): Kept {
     try {
-      const kept = JSON.parse(this.storage?.getItem(this.#name) ?? 'null') as { marks?: unknown; groups?: unknown } | null;
+      const kept = JSON.parse(this.storage?.getItem(this.#name) ?? 'null') as {
+        marks?: unknown;
+        groups?: unknown;
+      } | null;
       if (!kept || !Array.isArray(kept.marks) || !Array.isArray(kept.groups)) return NOTHING;
-      const marks = kept.marks.flatMap((entry): [string, Mark][] => (isMark(entry) ? [[entry[0], { delivered: entry[1], read: entry[2] }]] : []));
-      const groups = kept.groups.flatMap((entry): [string, number][] => (Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'number' ? [[entry[0], entry[1]]] : []));
+      const marks = kept.marks.flatMap((entry): [string, Mark][] =>
+        isMark(entry) ? [[entry[0], { delivered: entry[1], read: entry[2] }]] : [],
+      );
+      const groups = kept.groups.flatMap((entry): [string, number][] =>
+        Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'number'
+          ? [[entry[0], entry[1]]]
+          : [],
+      );
       return { marks: new Map(marks), groups: new Map(groups), known: true };
     } catch {
       return NOTHING;
@@ -46,7 +55,10 @@ export class Memory {
     clearTimeout(this.#writing);
     this.#writing = undefined;
     try {
-      const written = { marks: [...marks].slice(-MOST_MARKS).map(([name, { delivered, read }]) => [name, delivered, read]), groups: [...groups] };
+      const written = {
+        marks: [...marks].slice(-MOST_MARKS).map(([name, { delivered, read }]) => [name, delivered, read]),
+        groups: [...groups],
+      };
       this.storage?.setItem(this.#name, JSON.stringify(written));
     } catch {
       // The storage is full or closed: see above.
@@ -55,5 +67,7 @@ export class Memory {
 }
 
 function isMark(entry: unknown): entry is [string, number, number] {
-  return Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'number' && typeof entry[2] === 'number';
+  return (
+    Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'number' && typeof entry[2] === 'number'
+  );
 }

@@ -5,7 +5,15 @@ import type { Happened } from './happened.js';
 import { type State, summaryOf, timelineOf, withSummary, withTimeline } from './state.js';
 import { change } from './timeline.js';
 
-const NOTHING = { text: '', title: undefined, files: [], mentions: [], poll: undefined, location: undefined, replyTo: undefined };
+const NOTHING = {
+  text: '',
+  title: undefined,
+  files: [],
+  mentions: [],
+  poll: undefined,
+  location: undefined,
+  replyTo: undefined,
+};
 
 type Told = Pick<Change, 'kind' | 'content' | 'emoji' | 'off' | 'from' | 'atMs' | 'disappearsAtMs'>;
 
@@ -20,9 +28,13 @@ export function afterChange(message: MessageView, told: Told): MessageView {
     case ChangeKind.WIPE:
       return message.gone === 'recalled' ? message : { ...message, ...NOTHING, gone: 'wiped', reactions: [] };
     case ChangeKind.REACT: {
-      const others = message.reactions.filter((reaction) => reaction.emoji !== told.emoji || reaction.from !== told.from);
+      const others = message.reactions.filter(
+        (reaction) => reaction.emoji !== told.emoji || reaction.from !== told.from,
+      );
       if (told.off) return others.length === message.reactions.length ? message : { ...message, reactions: others };
-      return others.length < message.reactions.length ? message : { ...message, reactions: [...message.reactions, { emoji: told.emoji, from: told.from }] };
+      return others.length < message.reactions.length
+        ? message
+        : { ...message, reactions: [...message.reactions, { emoji: told.emoji, from: told.from }] };
     }
     case ChangeKind.PIN:
       return { ...message, pinned: told.off ? undefined : true };
@@ -38,7 +50,9 @@ export function changed(state: State, told: Change): State {
   const key = conversationOf(told, state.me);
   const id = told.of;
   const place = told.ofGroupSeq > 0 ? told.ofGroupSeq : undefined;
-  const next = withTimeline(state, key, (timeline) => change(timeline, { id, place }, (message) => afterChange(message, told)));
+  const next = withTimeline(state, key, (timeline) =>
+    change(timeline, { id, place }, (message) => afterChange(message, told)),
+  );
   const { last } = summaryOf(next, key);
   if (!last || last.id !== id) return next;
   const shown = timelineOf(next, key).messages.find((message) => message.id === id) ?? afterChange(last, told);
@@ -50,7 +64,15 @@ export function changedHere(state: State, happened: Extract<Happened, { type: 'c
   const { key, change: made } = happened;
   const undo = happened.type === 'undone';
   const id = undo ? happened.message.id : happened.message;
-  const told: Told = { kind: made.kind, content: undefined, emoji: made.emoji ?? '', off: (made.off ?? false) !== undo, from: state.me, atMs: 0, disappearsAtMs: 0 };
+  const told: Told = {
+    kind: made.kind,
+    content: undefined,
+    emoji: made.emoji ?? '',
+    off: (made.off ?? false) !== undo,
+    from: state.me,
+    atMs: 0,
+    disappearsAtMs: 0,
+  };
   const reverts = undo && made.kind !== ChangeKind.REACT && made.kind !== ChangeKind.PIN;
   const after = (message: MessageView): MessageView => {
     if (reverts && undo) return { ...happened.message, key: message.key, reactions: message.reactions };

@@ -1,9 +1,30 @@
 import { ActivityKind, GroupEventKind, type StatusChanged } from '@tidings/client';
-import { type ConversationKey, type MessageView, keyOf } from '../model.js';
-import { blocksMessages, conversationOf, eventOf, groupOf, memberOf, messageOf, presenceOf, toldKey } from './from-client.js';
+import { type ConversationKey, keyOf, type MessageView } from '../model.js';
+import {
+  blocksMessages,
+  conversationOf,
+  eventOf,
+  groupOf,
+  memberOf,
+  messageOf,
+  presenceOf,
+  toldKey,
+} from './from-client.js';
 import type { Happened } from './happened.js';
 import { changed, changedHere } from './reduce-change.js';
-import { type Mark, type State, type Summary, blank, markKey, put, summaryOf, timelineOf, withSummary, withTimeline, without } from './state.js';
+import {
+  blank,
+  type Mark,
+  markKey,
+  put,
+  type State,
+  type Summary,
+  summaryOf,
+  timelineOf,
+  without,
+  withSummary,
+  withTimeline,
+} from './state.js';
 import { add, addPage, change, has, laterStatus, raise, remove } from './timeline.js';
 
 /** What is said to be typed is shown for so long, unless it is said again. */
@@ -30,7 +51,9 @@ export function reduce(state: State, happened: Happened): State {
     case 'groupEvent':
       return groupEvent(state, happened);
     case 'conversation':
-      return withSummary(state, toldKey(happened.conversation), (summary) => summed(state, summary, happened.conversation, false));
+      return withSummary(state, toldKey(happened.conversation), (summary) =>
+        summed(state, summary, happened.conversation, false),
+      );
     case 'conversations':
       return conversations(state, happened);
     case 'presence': {
@@ -47,7 +70,9 @@ export function reduce(state: State, happened: Happened): State {
     case 'disappeared':
       return disappeared(state, happened.now);
     case 'loading':
-      return withTimeline(state, happened.key, (timeline) => (timeline.loading === happened.loading ? timeline : { ...timeline, loading: happened.loading }));
+      return withTimeline(state, happened.key, (timeline) =>
+        timeline.loading === happened.loading ? timeline : { ...timeline, loading: happened.loading },
+      );
     case 'page':
       return page(state, happened);
     case 'groupNewest':
@@ -56,7 +81,11 @@ export function reduce(state: State, happened: Happened): State {
       const id = happened.state.group?.id ?? '';
       const group = groupOf(happened.state, state.me, happened.names, state.groups.get(id)?.members ?? []);
       if (!group) return state;
-      return withSummary({ ...state, groups: put(state.groups, id, group) }, keyOf({ group: id }), (summary) => summary);
+      return withSummary(
+        { ...state, groups: put(state.groups, id, group) },
+        keyOf({ group: id }),
+        (summary) => summary,
+      );
     }
     case 'members': {
       const group = state.groups.get(happened.group);
@@ -67,24 +96,47 @@ export function reduce(state: State, happened: Happened): State {
     }
     case 'groupGone': {
       const key = keyOf({ group: happened.group });
-      return { ...state, groups: without(state.groups, happened.group), summaries: without(state.summaries, key), timelines: without(state.timelines, key) };
+      return {
+        ...state,
+        groups: without(state.groups, happened.group),
+        summaries: without(state.summaries, key),
+        timelines: without(state.timelines, key),
+      };
     }
     case 'groupReceipts':
       return withTimeline(state, keyOf({ group: happened.group }), (timeline) => ({
         ...timeline,
         // Whoever has a message of a group has what stands before it.
-        messages: timeline.messages.map((message) => (message.mine && message.place !== undefined && message.place <= happened.place && message.status !== 'failed' ? { ...message, status: laterStatus(message.status, happened.status) } : message)),
+        messages: timeline.messages.map((message) =>
+          message.mine && message.place !== undefined && message.place <= happened.place && message.status !== 'failed'
+            ? { ...message, status: laterStatus(message.status, happened.status) }
+            : message,
+        ),
       }));
     case 'marks':
       return { ...state, marks: new Map([...happened.marks, ...state.marks]) };
     case 'opened':
       return opened(state, happened.key);
     case 'read':
-      return withSummary(state, happened.key, (summary) => ({ ...summary, unread: 0, mentioned: false, markedUnread: false, readTo: Math.max(summary.readTo, happened.place ?? 0) }));
+      return withSummary(state, happened.key, (summary) => ({
+        ...summary,
+        unread: 0,
+        mentioned: false,
+        markedUnread: false,
+        readTo: Math.max(summary.readTo, happened.place ?? 0),
+      }));
     case 'draft':
-      return { ...state, drafts: happened.text === '' ? without(state.drafts, happened.key) : put(state.drafts, happened.key, happened.text) };
+      return {
+        ...state,
+        drafts:
+          happened.text === '' ? without(state.drafts, happened.key) : put(state.drafts, happened.key, happened.text),
+      };
     case 'composed':
-      return latest(withTimeline(state, happened.key, (timeline) => add(timeline, happened.message)), happened.key, happened.message);
+      return latest(
+        withTimeline(state, happened.key, (timeline) => add(timeline, happened.message)),
+        happened.key,
+        happened.message,
+      );
     case 'handedOver':
       return handedOver(state, happened);
     case 'file':
@@ -95,7 +147,13 @@ export function reduce(state: State, happened: Happened): State {
         })),
       );
     case 'failed':
-      return withTimeline(state, happened.key, (timeline) => change(timeline, { id: happened.message, key: happened.message }, (message) => ({ ...message, status: 'failed', reason: happened.reason })));
+      return withTimeline(state, happened.key, (timeline) =>
+        change(timeline, { id: happened.message, key: happened.message }, (message) => ({
+          ...message,
+          status: 'failed',
+          reason: happened.reason,
+        })),
+      );
     case 'changedHere':
     case 'undone':
       return changedHere(state, happened);
@@ -106,32 +164,57 @@ export function reduce(state: State, happened: Happened): State {
 
 /** The newest message of a conversation stands in its summary. */
 function latest(state: State, key: ConversationKey, message: MessageView): State {
-  return withSummary(state, key, (summary) => (message.at >= summary.lastAt || summary.last?.key === message.key ? { ...summary, last: message, lastAt: message.at, archived: summary.archived && summary.mutedUntil > message.at } : summary));
+  return withSummary(state, key, (summary) =>
+    message.at >= summary.lastAt || summary.last?.key === message.key
+      ? { ...summary, last: message, lastAt: message.at, archived: summary.archived && summary.mutedUntil > message.at }
+      : summary,
+  );
 }
 
 function received(state: State, message: MessageView, key: ConversationKey): State {
   const timeline = timelineOf(state, key);
   const group = key.startsWith('g/');
   const summary = summaryOf(state, key);
-  const known = has(timeline, message) || summary.last?.id === message.id || (group && (message.place ?? 0) <= summary.countedTo);
-  let next = latest(withTimeline(state, key, (before) => add(before, message)), key, message);
+  const known =
+    has(timeline, message) || summary.last?.id === message.id || (group && (message.place ?? 0) <= summary.countedTo);
+  let next = latest(
+    withTimeline(state, key, (before) => add(before, message)),
+    key,
+    message,
+  );
   next = { ...next, typing: notTyping(next, key, message.from) };
   if (message.mine || known) return next;
   const mentioned = message.mentions.some((mention) => mention.user === '' || mention.user === state.me);
-  return withSummary(next, key, (before) => ({ ...before, unread: before.unread + 1, mentioned: before.mentioned || mentioned, countedTo: Math.max(before.countedTo, message.place ?? 0) }));
+  return withSummary(next, key, (before) => ({
+    ...before,
+    unread: before.unread + 1,
+    mentioned: before.mentioned || mentioned,
+    countedTo: Math.max(before.countedTo, message.place ?? 0),
+  }));
 }
 
 function sent(state: State, { message, key, pending }: Extract<Happened, { type: 'sent' }>): State {
   const where = conversationOf(message, state.me);
   const view = messageOf(message, state.me);
   // In the outbox it may have no id yet; the client's key tells it from others until then.
-  const shown: MessageView = { ...view, id: view.id || `key ${key ?? ''}`, key: key ?? view.id, status: pending ? 'sending' : 'sent', at: view.at || Date.now() };
+  const shown: MessageView = {
+    ...view,
+    id: view.id || `key ${key ?? ''}`,
+    key: key ?? view.id,
+    status: pending ? 'sending' : 'sent',
+    at: view.at || Date.now(),
+  };
   const marked = withMarks(state, where, shown);
-  return latest(withTimeline(state, where, (timeline) => add(timeline, marked)), where, marked);
+  return latest(
+    withTimeline(state, where, (timeline) => add(timeline, marked)),
+    where,
+    marked,
+  );
 }
 
 function withMarks(state: State, key: ConversationKey, message: MessageView): MessageView {
-  if (!message.mine || !key.startsWith('u/') || message.status === 'sending' || message.status === 'failed') return message;
+  if (!message.mine || !key.startsWith('u/') || message.status === 'sending' || message.status === 'failed')
+    return message;
   const [stream = '', seq] = message.id.split('.');
   const mark = state.marks.get(markKey(key.slice(2), stream));
   if (!mark) return message;
@@ -147,7 +230,10 @@ function status(state: State, told: StatusChanged, reason: string): State {
     const name = markKey(told.to, stream);
     const before = state.marks.get(name) ?? { delivered: 0, read: 0 };
     const at = Number(seq);
-    const mark: Mark = { delivered: Math.max(before.delivered, at), read: told.status === 'read' ? Math.max(before.read, at) : before.read };
+    const mark: Mark = {
+      delivered: Math.max(before.delivered, at),
+      read: told.status === 'read' ? Math.max(before.read, at) : before.read,
+    };
     next = { ...next, marks: put(next.marks, name, mark) };
     const reached = told.status;
     next = withTimeline(next, key, (timeline) => raise(timeline, stream, at, reached));
@@ -156,12 +242,19 @@ function status(state: State, told: StatusChanged, reason: string): State {
       change(timeline, { id: told.id || 'none', key: told.key ?? told.id }, (message) =>
         told.status === 'failed'
           ? { ...message, id: told.id || message.id, status: 'failed', reason }
-          : { ...message, id: told.id || message.id, at: told.status === 'sent' && told.atMs > 0 ? told.atMs : message.at, status: laterStatus(message.status === 'failed' ? 'sending' : message.status, told.status), reason: undefined },
+          : {
+              ...message,
+              id: told.id || message.id,
+              at: told.status === 'sent' && told.atMs > 0 ? told.atMs : message.at,
+              status: laterStatus(message.status === 'failed' ? 'sending' : message.status, told.status),
+              reason: undefined,
+            },
       ),
     );
   }
   const last = next.summaries.get(key)?.last;
-  const shown = last && timelineOf(next, key).messages.find((message) => message.key === last.key || message.id === last.id);
+  const shown =
+    last && timelineOf(next, key).messages.find((message) => message.key === last.key || message.id === last.id);
   if (shown) return withSummary(next, key, (summary) => ({ ...summary, last: shown }));
   return last ? withSummary(next, key, (summary) => ({ ...summary, last: withMarks(next, key, last) })) : next;
 }
@@ -170,22 +263,31 @@ function groupEvent(state: State, { event }: Extract<Happened, { type: 'groupEve
   const key = keyOf({ group: event.group });
   const view = eventOf(event);
   if (!view) return state;
-  const ends = event.kind === GroupEventKind.DELETED || ((event.kind === GroupEventKind.LEFT || event.kind === GroupEventKind.REMOVED) && event.users.includes(state.me));
+  const ends =
+    event.kind === GroupEventKind.DELETED ||
+    ((event.kind === GroupEventKind.LEFT || event.kind === GroupEventKind.REMOVED) && event.users.includes(state.me));
   if (ends) return reduce(state, { type: 'groupGone', group: event.group });
   const known = has(timelineOf(state, key), view);
   const next = withTimeline(state, key, (timeline) => add(timeline, view));
   const summary = summaryOf(next, key);
-  return known || (summary.last && event.kind !== GroupEventKind.CREATED && event.kind !== GroupEventKind.JOINED) ? withSummary(next, key, (before) => before) : latest(next, key, view);
+  return known || (summary.last && event.kind !== GroupEventKind.CREATED && event.kind !== GroupEventKind.JOINED)
+    ? withSummary(next, key, (before) => before)
+    : latest(next, key, view);
 }
 
 /** What the server says of a conversation. Of its last message the newer counts: the answer may be older than what came since. */
 function summed(state: State, summary: Summary, told: Parameters<typeof blocksMessages>[0], counts: boolean): Summary {
-  const message = told.lastMessage && withMarks(state, summary.key, messageOf(told.lastMessage, state.me, told.lastPlace));
+  const message =
+    told.lastMessage && withMarks(state, summary.key, messageOf(told.lastMessage, state.me, told.lastPlace));
   const newer = message && message.at >= summary.lastAt;
   const open = state.open === summary.key;
   return {
     ...summary,
-    last: newer ? (summary.last?.id === message.id ? { ...message, key: summary.last.key, status: laterStatus(summary.last.status, message.status) } : message) : summary.last,
+    last: newer
+      ? summary.last?.id === message.id
+        ? { ...message, key: summary.last.key, status: laterStatus(summary.last.status, message.status) }
+        : message
+      : summary.last,
     lastAt: Math.max(summary.lastAt, told.lastAtMs),
     unread: open && !counts ? summary.unread : told.unread,
     markedUnread: told.markedUnread,
@@ -215,7 +317,8 @@ function activity(state: State, { activity, now }: Extract<Happened, { type: 'ac
     const users = new Map(state.typing.get(key)).set(activity.from, now + TYPING_MS);
     return { ...state, typing: put(state.typing, key, users) };
   }
-  if (activity.kind === ActivityKind.IDLE || activity.kind === ActivityKind.LEFT) return { ...state, typing: notTyping(state, key, activity.from) };
+  if (activity.kind === ActivityKind.IDLE || activity.kind === ActivityKind.LEFT)
+    return { ...state, typing: notTyping(state, key, activity.from) };
   return state;
 }
 
@@ -238,7 +341,18 @@ function faded(state: State, now: number): State {
 function lost(state: State, now: number): State {
   const key = state.open;
   if (!key) return { ...state, timelines: new Map() };
-  const line: MessageView = { key: `lost ${now}`, id: `lost ${now}`, from: '', mine: false, at: now, text: '', reactions: [], files: [], mentions: [], event: { kind: 'lost', users: [], by: '' } };
+  const line: MessageView = {
+    key: `lost ${now}`,
+    id: `lost ${now}`,
+    from: '',
+    mine: false,
+    at: now,
+    text: '',
+    reactions: [],
+    files: [],
+    mentions: [],
+    event: { kind: 'lost', users: [], by: '' },
+  };
   return { ...state, timelines: new Map([[key, add(timelineOf(state, key), line)]]) };
 }
 
@@ -246,7 +360,10 @@ function disappeared(state: State, now: number): State {
   let next = state;
   for (const [key, timeline] of state.timelines) {
     if (!timeline.messages.some((message) => (message.disappearsAt ?? now + 1) <= now)) continue;
-    next = withTimeline(next, key, (before) => ({ ...before, messages: before.messages.filter((message) => (message.disappearsAt ?? now + 1) > now) }));
+    next = withTimeline(next, key, (before) => ({
+      ...before,
+      messages: before.messages.filter((message) => (message.disappearsAt ?? now + 1) > now),
+    }));
   }
   return next;
 }
@@ -254,7 +371,9 @@ function disappeared(state: State, now: number): State {
 function page(state: State, happened: Extract<Happened, { type: 'page' }>): State {
   const { key } = happened;
   const group = state.groups.get(key.slice(2));
-  const views = happened.messages.flatMap(({ place, message }) => (message ? [withMarks(state, key, messageOf(message, state.me, place))] : []));
+  const views = happened.messages.flatMap(({ place, message }) =>
+    message ? [withMarks(state, key, messageOf(message, state.me, place))] : [],
+  );
   let next = withTimeline(state, key, (timeline) => addPage(timeline, views, happened.direction, happened.more));
   if (group || happened.direction !== 'newest') return marksUnread(next, key);
   const last = views.at(-1);
@@ -285,8 +404,16 @@ function groupNewest(state: State, { group, messages, readTo }: Extract<Happened
   const read = readTo ?? newest;
   const unread = views.filter((message) => !message.mine && (message.place ?? 0) > read);
   const next = last ? latest(state, key, last) : state;
-  const mentioned = unread.some((message) => message.mentions.some((mention) => mention.user === '' || mention.user === state.me));
-  return withSummary(next, key, (summary) => ({ ...summary, unread: unread.length, mentioned, readTo: read, countedTo: Math.max(summary.countedTo, newest) }));
+  const mentioned = unread.some((message) =>
+    message.mentions.some((mention) => mention.user === '' || mention.user === state.me),
+  );
+  return withSummary(next, key, (summary) => ({
+    ...summary,
+    unread: unread.length,
+    mentioned,
+    readTo: read,
+    countedTo: Math.max(summary.countedTo, newest),
+  }));
 }
 
 function opened(state: State, key: ConversationKey | undefined): State {
@@ -304,7 +431,20 @@ function handedOver(state: State, { key, local, to }: Extract<Happened, { type: 
     const told = timeline.messages.find((message) => message.key === to);
     if (!mine) return timeline;
     if (!told) return change(timeline, { id: mine.id, key: local }, (message) => ({ ...message, key: to }));
-    const messages = timeline.messages.filter((message) => message !== told).map((message) => (message === mine ? { ...told, files: told.files.map((file, index) => ({ ...file, address: mine.files[index]?.address, thumbnail: file.thumbnail ?? mine.files[index]?.thumbnail })) } : message));
+    const messages = timeline.messages
+      .filter((message) => message !== told)
+      .map((message) =>
+        message === mine
+          ? {
+              ...told,
+              files: told.files.map((file, index) => ({
+                ...file,
+                address: mine.files[index]?.address,
+                thumbnail: file.thumbnail ?? mine.files[index]?.thumbnail,
+              })),
+            }
+          : message,
+      );
     return { ...timeline, messages };
   });
 }

@@ -6,7 +6,10 @@ import { byteOfIndex } from '../text/utf8.js';
 import { type Context, targetOf } from './context.js';
 import { timelineOf } from './state.js';
 
-type What = Pick<Draft, 'text' | 'mentions'> & { readonly replyTo?: string | undefined; readonly files?: readonly File[] };
+type What = Pick<Draft, 'text' | 'mentions'> & {
+  readonly replyTo?: string | undefined;
+  readonly files?: readonly File[];
+};
 
 interface Composed {
   readonly what: What;
@@ -18,7 +21,11 @@ function contentInit(what: What, attachments: readonly Attachment[]): ContentIni
   return {
     text: what.text,
     replyTo: what.replyTo,
-    mentions: what.mentions.map(({ user, start, end }) => ({ user, start: byteOfIndex(what.text, start), length: byteOfIndex(what.text, end) - byteOfIndex(what.text, start) })),
+    mentions: what.mentions.map(({ user, start, end }) => ({
+      user,
+      start: byteOfIndex(what.text, start),
+      length: byteOfIndex(what.text, end) - byteOfIndex(what.text, start),
+    })),
     attachments,
   };
 }
@@ -51,7 +58,8 @@ export class SendingPart {
   async retry(key: ConversationKey, message: MessageView): Promise<void> {
     if (this.#composed.has(message.key)) return this.#upload(key, message.key);
     this.context.happened({ type: 'removed', key, message: message.key });
-    if (message.files.length === 0) this.#hand(key, { text: message.text, mentions: message.mentions, replyTo: message.replyTo }, []);
+    if (message.files.length === 0)
+      this.#hand(key, { text: message.text, mentions: message.mentions, replyTo: message.replyTo }, []);
   }
 
   /** Gives the message to the client, whose outbox keeps it from here on. */
@@ -62,9 +70,28 @@ export class SendingPart {
   #local(key: string, what: What): MessageView {
     const files = (what.files ?? []).map((file, index): FileView => {
       const address = /^image\/(png|jpeg|gif|webp|avif|bmp)$/.test(file.type) ? URL.createObjectURL(file) : undefined;
-      return { id: `${key} ${index}`, name: file.name, mediaType: file.type || 'application/octet-stream', size: file.size, address, progress: 0 };
+      return {
+        id: `${key} ${index}`,
+        name: file.name,
+        mediaType: file.type || 'application/octet-stream',
+        size: file.size,
+        address,
+        progress: 0,
+      };
     });
-    return { key, id: key, from: this.context.state().me, mine: true, at: Date.now(), text: what.text, status: 'sending', replyTo: what.replyTo, reactions: [], files, mentions: what.mentions };
+    return {
+      key,
+      id: key,
+      from: this.context.state().me,
+      mine: true,
+      at: Date.now(),
+      text: what.text,
+      status: 'sending',
+      replyTo: what.replyTo,
+      reactions: [],
+      files,
+      mentions: what.mentions,
+    };
   }
 
   async #upload(key: ConversationKey, local: string): Promise<void> {
@@ -72,12 +99,22 @@ export class SendingPart {
     if (!composed) return;
     const { what, uploaded } = composed;
     const { client, happened } = this.context;
-    happened({ type: 'composed', key, message: { ...this.#shown(key, local, what), status: 'sending', reason: undefined } });
+    happened({
+      type: 'composed',
+      key,
+      message: { ...this.#shown(key, local, what), status: 'sending', reason: undefined },
+    });
     try {
       for (const [index, file] of (what.files ?? []).entries()) {
         if (uploaded.has(index)) continue;
-        const progressed = (progress: number | undefined) => happened({ type: 'file', key, message: local, file: `${local} ${index}`, change: { progress } });
-        uploaded.set(index, await client.files.upload(file, { onProgress: ({ sent, total }) => progressed(total > 0 ? sent / total : 1) }));
+        const progressed = (progress: number | undefined) =>
+          happened({ type: 'file', key, message: local, file: `${local} ${index}`, change: { progress } });
+        uploaded.set(
+          index,
+          await client.files.upload(file, {
+            onProgress: ({ sent, total }) => progressed(total > 0 ? sent / total : 1),
+          }),
+        );
         progressed(undefined);
       }
     } catch (error) {
@@ -90,29 +127,59 @@ export class SendingPart {
   }
 
   #shown(key: ConversationKey, local: string, what: What): MessageView {
-    return timelineOf(this.context.state(), key).messages.find((message) => message.key === local) ?? this.#local(local, what);
+    return (
+      timelineOf(this.context.state(), key).messages.find((message) => message.key === local) ??
+      this.#local(local, what)
+    );
   }
 
   edit(key: ConversationKey, message: MessageView, text: string, mentions: readonly MentionView[]): void {
     const attachments = message.files.flatMap((file) => (file.source ? [file.source as Attachment] : []));
     const content = contentInit({ text, mentions, replyTo: message.replyTo }, attachments);
-    this.#change(key, message, { kind: ChangeKind.EDIT }, () => this.context.client.edit(targetOf(key), message.id, content).sent, { text, mentions, editedAt: Date.now() });
+    this.#change(
+      key,
+      message,
+      { kind: ChangeKind.EDIT },
+      () => this.context.client.edit(targetOf(key), message.id, content).sent,
+      { text, mentions, editedAt: Date.now() },
+    );
   }
 
   recall(key: ConversationKey, message: MessageView): void {
-    this.#change(key, message, { kind: ChangeKind.RECALL }, () => this.context.client.recall(targetOf(key), message.id).sent);
+    this.#change(
+      key,
+      message,
+      { kind: ChangeKind.RECALL },
+      () => this.context.client.recall(targetOf(key), message.id).sent,
+    );
   }
 
   react(key: ConversationKey, message: MessageView, emoji: string, off: boolean): void {
-    this.#change(key, message, { kind: ChangeKind.REACT, emoji, off }, () => this.context.client.react(targetOf(key), message.id, emoji, { off }).sent);
+    this.#change(
+      key,
+      message,
+      { kind: ChangeKind.REACT, emoji, off },
+      () => this.context.client.react(targetOf(key), message.id, emoji, { off }).sent,
+    );
   }
 
   pin(key: ConversationKey, message: MessageView): void {
     const off = message.pinned === true;
-    this.#change(key, message, { kind: ChangeKind.PIN, off }, () => this.context.client.pin(targetOf(key), message.id, { off }).sent);
+    this.#change(
+      key,
+      message,
+      { kind: ChangeKind.PIN, off },
+      () => this.context.client.pin(targetOf(key), message.id, { off }).sent,
+    );
   }
 
-  #change(key: ConversationKey, message: MessageView, change: { kind: ChangeKind; emoji?: string; off?: boolean }, does: () => Promise<unknown>, edited?: Partial<MessageView>): void {
+  #change(
+    key: ConversationKey,
+    message: MessageView,
+    change: { kind: ChangeKind; emoji?: string; off?: boolean },
+    does: () => Promise<unknown>,
+    edited?: Partial<MessageView>,
+  ): void {
     const { happened } = this.context;
     happened({ type: 'changedHere', key, message: message.id, change, edited });
     does().catch((error: unknown) => happened({ type: 'undone', key, message, change, reason: errorText(error) }));
@@ -121,7 +188,13 @@ export class SendingPart {
   /** Own messages that waited from before a reload. */
   async showPending(): Promise<void> {
     for (const { key, id, message } of await this.context.client.pending()) {
-      if (message) this.context.happened({ type: 'sent', message: { ...message, id: id || message.id } as Message, key, pending: true });
+      if (message)
+        this.context.happened({
+          type: 'sent',
+          message: { ...message, id: id || message.id } as Message,
+          key,
+          pending: true,
+        });
     }
   }
 }

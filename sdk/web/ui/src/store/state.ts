@@ -67,7 +67,19 @@ export function initial(me: string): State {
 }
 
 export function blank(key: ConversationKey): Summary {
-  return { key, lastAt: 0, unread: 0, mentioned: false, markedUnread: false, mutedUntil: 0, archived: false, favourite: false, blocked: false, countedTo: 0, readTo: 0 };
+  return {
+    key,
+    lastAt: 0,
+    unread: 0,
+    mentioned: false,
+    markedUnread: false,
+    mutedUntil: 0,
+    archived: false,
+    favourite: false,
+    blocked: false,
+    countedTo: 0,
+    readTo: 0,
+  };
 }
 
 export function put<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> {

@@ -1,6 +1,6 @@
 import { ActivityKind, Block, type Client, GroupEventKind } from '@tidings/client';
 import { reasonText } from '../locale/reason.js';
-import { type ConversationKey, type FileView, type MessageView, type Names, keyOf, peerOf } from '../model.js';
+import { type ConversationKey, type FileView, keyOf, type MessageView, type Names, peerOf } from '../model.js';
 import type { ConversationAction } from '../panels/conversation-list.js';
 import { type Context, targetOf } from './context.js';
 import { FilesPart } from './files.js';
@@ -11,7 +11,7 @@ import { Loading } from './loading.js';
 import { Memory } from './memory.js';
 import { reduce } from './reduce.js';
 import { SendingPart } from './sending.js';
-import { type State, initial, summaryOf, timelineOf } from './state.js';
+import { initial, type State, summaryOf, timelineOf } from './state.js';
 
 const FOREVER = 253_402_300_799_000;
 const MOST_WATCHED = 200;
@@ -52,7 +52,12 @@ export class Store {
     this.names = options.names ?? ((user) => user);
     this.#state = initial(options.me);
     this.#memory = new Memory(options.me, 'storage' in options ? options.storage : globalThis.localStorage);
-    const context: Context = { client, names: this.names, state: () => this.#state, happened: (happened) => this.happened(happened) };
+    const context: Context = {
+      client,
+      names: this.names,
+      state: () => this.#state,
+      happened: (happened) => this.happened(happened),
+    };
     this.loading = new Loading(context);
     this.sending = new SendingPart(context, (key) => this.loading.newest(key));
     this.groups = new GroupsPart(context, this.loading);
@@ -75,7 +80,12 @@ export class Store {
     this.#state = reduce(before, happened);
     if (this.#state === before) return;
     if (before.marks !== this.#state.marks || happened.type === 'read') this.#keep();
-    if (before.summaries !== this.#state.summaries || before.groups !== this.#state.groups || before.open !== this.#state.open) this.#watch();
+    if (
+      before.summaries !== this.#state.summaries ||
+      before.groups !== this.#state.groups ||
+      before.open !== this.#state.open
+    )
+      this.#watch();
     this.#tell();
   }
 
@@ -109,7 +119,13 @@ export class Store {
     };
     this.#ends.push(
       client.on('stateChanged', (change) => {
-        this.happened({ type: 'connection', change: { ...change, error: change.state === 'stopped' ? reasonText(change.reason, change.error) : change.error } });
+        this.happened({
+          type: 'connection',
+          change: {
+            ...change,
+            error: change.state === 'stopped' ? reasonText(change.reason, change.error) : change.error,
+          },
+        });
         if (change.state === 'connected' && !listed) list();
         if (change.state === 'connected') this.#rewatch();
       }),
@@ -122,12 +138,19 @@ export class Store {
         if (message.group && !this.#state.groups.has(message.group)) this.#refreshSoon(message.group);
         if (message.group) this.#ticks();
       }),
-      client.on('messageSent', ({ message, key }) => this.happened({ type: 'sent', message, key, pending: key !== undefined })),
-      client.on('statusChanged', (change) => this.happened({ type: 'status', change, reason: reasonText(change.reason, change.error) })),
+      client.on('messageSent', ({ message, key }) =>
+        this.happened({ type: 'sent', message, key, pending: key !== undefined }),
+      ),
+      client.on('statusChanged', (change) =>
+        this.happened({ type: 'status', change, reason: reasonText(change.reason, change.error) }),
+      ),
       client.on('messageChanged', ({ change }) => this.happened({ type: 'changed', change })),
       client.on('groupEventReceived', ({ event }) => {
         this.happened({ type: 'groupEvent', event });
-        const over = event.kind === GroupEventKind.DELETED || ((event.kind === GroupEventKind.LEFT || event.kind === GroupEventKind.REMOVED) && event.users.includes(this.#state.me));
+        const over =
+          event.kind === GroupEventKind.DELETED ||
+          ((event.kind === GroupEventKind.LEFT || event.kind === GroupEventKind.REMOVED) &&
+            event.users.includes(this.#state.me));
         if (!over) this.#refreshSoon(event.group);
       }),
       client.on('conversationUpdated', ({ conversation }) => this.happened({ type: 'conversation', conversation })),
@@ -167,7 +190,8 @@ export class Store {
 
   #kept() {
     const groups = new Map(this.#memory.read().groups);
-    for (const [key, summary] of this.#state.summaries) if (key.startsWith('g/')) groups.set(key.slice(2), Math.max(summary.readTo, groups.get(key.slice(2)) ?? 0));
+    for (const [key, summary] of this.#state.summaries)
+      if (key.startsWith('g/')) groups.set(key.slice(2), Math.max(summary.readTo, groups.get(key.slice(2)) ?? 0));
     return { marks: this.#state.marks, groups };
   }
 
@@ -194,7 +218,8 @@ export class Store {
     const users = new Set<string>();
     if (open?.startsWith('u/')) users.add(open.slice(2));
     if (open?.startsWith('g/')) for (const member of groups.get(open.slice(2))?.members ?? []) users.add(member.user);
-    for (const { key } of [...summaries.values()].sort((a, b) => b.lastAt - a.lastAt)) if (key.startsWith('u/')) users.add(key.slice(2));
+    for (const { key } of [...summaries.values()].sort((a, b) => b.lastAt - a.lastAt))
+      if (key.startsWith('u/')) users.add(key.slice(2));
     users.delete(me);
     const watched = [...users].slice(0, MOST_WATCHED);
     const name = [...watched].sort().join('\n');
@@ -237,14 +262,19 @@ export class Store {
     const { unread, markedUnread } = summary;
     this.happened({ type: 'read', key, place: undefined });
     if (!/^\d+\.\d+$/.test(message.id)) return;
-    if (unread > 0 || markedUnread || message.place === undefined) this.client.markRead({ with: peer.user, id: message.id }).catch(() => undefined);
+    if (unread > 0 || markedUnread || message.place === undefined)
+      this.client.markRead({ with: peer.user, id: message.id }).catch(() => undefined);
     // The server counts what is unread by places: of what came live it is not known, and `markRead` says it as well.
-    const change = { ...(message.place !== undefined && unread > 0 && { readPlace: message.place }), ...(markedUnread && { markedUnread: false }) };
+    const change = {
+      ...(message.place !== undefined && unread > 0 && { readPlace: message.place }),
+      ...(markedUnread && { markedUnread: false }),
+    };
     if (Object.keys(change).length > 0) this.client.conversations.update(peer.user, change).catch(() => undefined);
   }
 
   typing(key: ConversationKey, typing: boolean): void {
-    if (this.#state.connection.state === 'connected') this.client.activity({ ...targetOf(key), kind: typing ? ActivityKind.TYPING : ActivityKind.IDLE });
+    if (this.#state.connection.state === 'connected')
+      this.client.activity({ ...targetOf(key), kind: typing ? ActivityKind.TYPING : ActivityKind.IDLE });
   }
 
   /** Settings of a conversation. Of groups the server keeps none. */
@@ -263,7 +293,8 @@ export class Store {
       markUnread: { markedUnread: true },
       markRead: { markedUnread: false },
     };
-    const last = timelineOf(this.#state, key).messages.findLast((message) => !message.mine) ?? summaryOf(this.#state, key).last;
+    const last =
+      timelineOf(this.#state, key).messages.findLast((message) => !message.mine) ?? summaryOf(this.#state, key).last;
     if (action === 'markRead' && last && !last.mine) this.read(key, last);
     const conversation = await this.client.conversations.update(peer.user, changes[action]);
     this.happened({ type: 'conversation', conversation });

@@ -25,7 +25,9 @@ export function laterStatus(a: Status | undefined, b: Status | undefined): Statu
 }
 
 function placed(messages: readonly MessageView[]): readonly MessageView[] {
-  const inOrder = messages.every((message, index) => (messages[index - 1]?.place ?? 0) <= (message.place ?? Number.MAX_SAFE_INTEGER));
+  const inOrder = messages.every(
+    (message, index) => (messages[index - 1]?.place ?? 0) <= (message.place ?? Number.MAX_SAFE_INTEGER),
+  );
   if (inOrder) return messages;
   return [...messages].sort((a, b) => (a.place ?? Number.MAX_SAFE_INTEGER) - (b.place ?? Number.MAX_SAFE_INTEGER));
 }
@@ -37,7 +39,11 @@ function merged(known: MessageView, told: MessageView): MessageView {
     key: known.key,
     place: told.place ?? known.place,
     status: laterStatus(known.status, told.status),
-    files: told.files.map((file) => ({ ...file, address: file.address ?? known.files.find((other) => other.id === file.id)?.address, thumbnail: file.thumbnail ?? known.files.find((other) => other.id === file.id)?.thumbnail })),
+    files: told.files.map((file) => ({
+      ...file,
+      address: file.address ?? known.files.find((other) => other.id === file.id)?.address,
+      thumbnail: file.thumbnail ?? known.files.find((other) => other.id === file.id)?.thumbnail,
+    })),
   };
 }
 
@@ -76,14 +82,24 @@ function insert(messages: readonly MessageView[], message: MessageView): readonl
   if (place !== undefined) {
     while (at > 0 && (messages[at - 1]!.place ?? Number.MAX_SAFE_INTEGER) > place) at -= 1;
     // In a conversation of two, what came live has no place: it stays before what came after it.
-    if (messages.slice(at).every((later) => later.place === undefined && later.status !== 'sending' && later.status !== 'failed')) at = messages.length;
+    if (
+      messages
+        .slice(at)
+        .every((later) => later.place === undefined && later.status !== 'sending' && later.status !== 'failed')
+    )
+      at = messages.length;
   }
   return [...messages.slice(0, at), message, ...messages.slice(at)];
 }
 
-export function change(timeline: Timeline, which: { readonly id: string; readonly key?: string; readonly place?: number | undefined }, to: (message: MessageView) => MessageView): Timeline {
+export function change(
+  timeline: Timeline,
+  which: { readonly id: string; readonly key?: string; readonly place?: number | undefined },
+  to: (message: MessageView) => MessageView,
+): Timeline {
   let index = indexOf(timeline, { id: which.id, key: which.key ?? which.id });
-  if (index < 0 && which.place !== undefined) index = timeline.messages.findIndex((message) => message.place === which.place && !message.event);
+  if (index < 0 && which.place !== undefined)
+    index = timeline.messages.findIndex((message) => message.place === which.place && !message.event);
   if (index < 0) return timeline;
   const after = to(timeline.messages[index]!);
   return after === timeline.messages[index] ? timeline : replaced(timeline, index, after);
@@ -107,15 +123,25 @@ export function changeAll(timeline: Timeline, to: (message: MessageView) => Mess
 export type Direction = 'older' | 'newer' | 'newest' | 'around';
 
 /** A page of the history takes its place. `newest` and `around` begin a new window where the old one does not touch the page. */
-export function addPage(timeline: Timeline, page: readonly MessageView[], direction: Direction, more: boolean): Timeline {
+export function addPage(
+  timeline: Timeline,
+  page: readonly MessageView[],
+  direction: Direction,
+  more: boolean,
+): Timeline {
   const known = new Map(timeline.messages.map((message) => [message.id, message]));
   const told = page.map((message) => {
     const before = known.get(message.id);
     return before ? merged(before, message) : message;
   });
   const ids = new Set(page.map((message) => message.id));
-  const touches = direction === 'older' || direction === 'newer' || (direction === 'newest' && timeline.atNewest && timeline.loaded && page.some((message) => known.has(message.id)));
-  const rest = timeline.messages.filter((message) => !ids.has(message.id) && (touches || keptOver(message, timeline, direction)));
+  const touches =
+    direction === 'older' ||
+    direction === 'newer' ||
+    (direction === 'newest' && timeline.atNewest && timeline.loaded && page.some((message) => known.has(message.id)));
+  const rest = timeline.messages.filter(
+    (message) => !ids.has(message.id) && (touches || keptOver(message, timeline, direction)),
+  );
   const withPlace = [...rest.filter((message) => message.place !== undefined), ...told];
   const messages = [...placed(withPlace), ...rest.filter((message) => message.place === undefined)];
   return {
@@ -123,15 +149,33 @@ export function addPage(timeline: Timeline, page: readonly MessageView[], direct
     messages,
     loaded: true,
     loading: false,
-    atOldest: direction === 'older' ? !more : direction === 'newest' && !touches ? !more : direction === 'around' ? false : timeline.atOldest,
-    atNewest: direction === 'newer' ? !more : direction === 'newest' ? true : direction === 'around' ? false : timeline.atNewest,
+    atOldest:
+      direction === 'older'
+        ? !more
+        : direction === 'newest' && !touches
+          ? !more
+          : direction === 'around'
+            ? false
+            : timeline.atOldest,
+    atNewest:
+      direction === 'newer'
+        ? !more
+        : direction === 'newest'
+          ? true
+          : direction === 'around'
+            ? false
+            : timeline.atNewest,
   };
 }
 
 /** Into a new window goes what waits here, and what came live since the page was asked for. */
 function keptOver(message: MessageView, timeline: Timeline, direction: Direction): boolean {
   if (direction === 'around') return false;
-  return message.status === 'sending' || message.status === 'failed' || (timeline.atNewest && (message.place === undefined || !timeline.loaded));
+  return (
+    message.status === 'sending' ||
+    message.status === 'failed' ||
+    (timeline.atNewest && (message.place === undefined || !timeline.loaded))
+  );
 }
 
 export function oldestPlace(timeline: Timeline): number | undefined {

@@ -34,18 +34,26 @@ export function conversationViews(state: State, names: Names): ConversationView[
 /** A group with who of its members is online. */
 export function groupView(state: State, group: string): GroupView | undefined {
   const known = state.groups.get(group);
-  return known && { ...known, members: known.members.map((member): MemberView => ({ ...member, presence: state.presence.get(member.user) })) };
+  return (
+    known && {
+      ...known,
+      members: known.members.map((member): MemberView => ({ ...member, presence: state.presence.get(member.user) })),
+    }
+  );
 }
 
 /** What messages of the window answer to and is not in it. */
 export function unknownQuotes(state: State, key: ConversationKey): string[] {
   const { messages } = timelineOf(state, key);
   const ids = new Set(messages.map((message) => message.id));
-  return messages.flatMap((message: MessageView) => (message.replyTo && !ids.has(message.replyTo) ? [message.replyTo] : []));
+  return messages.flatMap((message: MessageView) =>
+    message.replyTo && !ids.has(message.replyTo) ? [message.replyTo] : [],
+  );
 }
 
 export function unreadTotal(state: State, now: number): number {
   let total = 0;
-  for (const summary of state.summaries.values()) if (summary.mutedUntil <= now && !summary.archived) total += summary.unread;
+  for (const summary of state.summaries.values())
+    if (summary.mutedUntil <= now && !summary.archived) total += summary.unread;
   return total;
 }

@@ -9,9 +9,16 @@ export function mentionsIn(text: string, users: readonly string[]): MentionView[
   for (let at = text.indexOf('@'); at >= 0; at = text.indexOf('@', at + 1)) {
     if (at > 0 && /[\p{L}\p{N}_]/u.test(text[at - 1]!)) continue;
     const rest = text.slice(at + 1);
-    const name = names.find((candidate) => rest.toLowerCase().startsWith(candidate.toLowerCase()) && !/^[\p{L}\p{N}_]/u.test(rest.slice(candidate.length)));
+    const name = names.find(
+      (candidate) =>
+        rest.toLowerCase().startsWith(candidate.toLowerCase()) && !/^[\p{L}\p{N}_]/u.test(rest.slice(candidate.length)),
+    );
     if (name === undefined) continue;
-    found.push({ user: name === EVERYBODY && !users.includes(EVERYBODY) ? '' : name, start: at, end: at + 1 + name.length });
+    found.push({
+      user: name === EVERYBODY && !users.includes(EVERYBODY) ? '' : name,
+      start: at,
+      end: at + 1 + name.length,
+    });
   }
   return found;
 }

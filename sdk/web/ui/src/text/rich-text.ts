@@ -1,4 +1,4 @@
-import { type TemplateResult, html } from 'lit';
+import { html, type TemplateResult } from 'lit';
 import type { MentionView } from '../model.js';
 import { segments } from './segments.js';
 

@@ -63,12 +63,15 @@ export function segments(text: string, mentions: readonly MentionView[] = []): S
   return found;
 }
 
-const ONE_EMOJI = /^(?:\p{Emoji_Presentation}|\p{Extended_Pictographic}|\p{Regional_Indicator}{2}|[#*0-9]\uFE0F?\u20E3)/u;
+const ONE_EMOJI =
+  /^(?:\p{Emoji_Presentation}|\p{Extended_Pictographic}|\p{Regional_Indicator}{2}|[#*0-9]\uFE0F?\u20E3)/u;
 
 /** How many emoji the text is made of when it has nothing else, up to 3; else 0. They are shown large. */
 export function onlyEmoji(text: string): number {
   if (text.length > 40) return 0;
-  const signs = [...new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(text.trim())].map((part) => part.segment);
+  const signs = [...new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(text.trim())].map(
+    (part) => part.segment,
+  );
   if (signs.length < 1 || signs.length > 3) return 0;
   return signs.every((sign) => ONE_EMOJI.test(sign)) ? signs.length : 0;
 }
