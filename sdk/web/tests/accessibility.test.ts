@@ -84,7 +84,7 @@ for (const dark of [false, true]) {
     await quirin.page.getByLabel('Members, with spaces between').fill(rosa.user);
     await quirin.page.getByRole('button', { name: 'Create' }).click();
     await quirin.field.waitFor();
-    await quirin.page.getByRole('button', { name: 'About this conversation' }).last().click();
+    await quirin.page.getByRole('button', { name: 'About this conversation', exact: true }).click();
     await quirin.page.locator('tidings-group-panel .member').first().waitFor();
     expect(await faults(quirin.page)).toEqual([]);
   });

@@ -166,7 +166,7 @@ test('a group: made, written to, mentions, who has read it, roles, leaving', asy
   await ada.page.getByText('2 of 2 have read it').waitFor();
   await ada.page.keyboard.press('Escape');
 
-  await ada.page.getByRole('button', { name: 'About this conversation' }).last().click();
+  await ada.page.getByRole('button', { name: 'About this conversation', exact: true }).click();
   const panel = ada.page.locator('tidings-group-panel');
   await panel.locator('.member', { hasText: 'Ben' }).getByRole('button', { name: 'Actions for Ben' }).click();
   await panel.getByRole('menuitem', { name: 'Make admin' }).click();

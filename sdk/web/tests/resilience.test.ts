@@ -101,8 +101,9 @@ test('two tabs of one person show the same, and one goes on when the other close
 
 test('a revoked sign-in says why, and leads to a new one', async () => {
   const lena = await Person.signIn(await newContext(browser), node, 'Lena');
-  const tokens = JSON.parse(await node.cli('token', 'list', 'lena', '--json')) as unknown;
-  const listed = (Array.isArray(tokens) ? tokens : (tokens as { tokens: unknown[] }).tokens) as { id: string }[];
+  const listed = (await node.cli('token', 'list', 'lena', '--json'))
+    .split('\n')
+    .map((line) => JSON.parse(line) as { id: string });
   for (const token of listed) await node.cli('token', 'revoke', 'lena', token.id);
   await lena.page.locator('tidings-status').getByText('this sign-in was revoked').waitFor();
   await lena.page.getByRole('button', { name: 'Sign in again' }).click();

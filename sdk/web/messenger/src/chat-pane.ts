@@ -149,7 +149,7 @@ export class ChatPane extends TidingsElement {
     return html`<section class="pane ${this.dropping ? 'dropping' : ''}" aria-label=${conversation.name} @dragenter=${this.#drag} @dragover=${this.#drag} @dragleave=${this.#drag} @drop=${this.#drop}>
       <header>
         <button class="icon-button back" aria-label=${say('act.back')} @click=${() => this.tell('back')}>${icons.back(24)}</button>
-        <button class="title" aria-label="${conversation.name}: ${words('about')}" aria-expanded=${this.aboutOpen} @click=${() => this.tell('about')}>
+        <button class="title" title=${words('about')} aria-expanded=${this.aboutOpen} @click=${() => this.tell('about')}>
           <tidings-avatar .user=${key.slice(2)} .name=${conversation.name} ?group=${isGroup} ?online=${conversation.presence?.state === 'online'}></tidings-avatar>
           <span class="names"><b class="clip" dir="auto">${conversation.name}</b>${this.#subtitle(conversation)}</span>
         </button>

@@ -135,7 +135,7 @@ export class Person {
   }
 
   async menuOf(text: string): Promise<Locator> {
-    await (await this.sees(text)).locator('.bubble').click({ button: 'right' });
+    await (await this.sees(text)).locator('.bubble').click({ button: 'right', position: { x: 6, y: 6 } });
     const menu = this.page.locator('tidings-message-menu .menu');
     await menu.waitFor();
     return menu;
@@ -143,14 +143,8 @@ export class Person {
 
   /** All texts that are in the page now, in order. */
   async texts(): Promise<string[]> {
-    return this.page.locator('tidings-message-view .row .text').evaluateAll((texts) =>
-      texts.map((text) =>
-        [...text.childNodes]
-          .filter((node) => !(node instanceof Element && node.classList.contains('meta-room')))
-          .map((node) => node.textContent ?? '')
-          .join(''),
-      ),
-    );
+    const texts = await this.page.locator('tidings-message-view .row .text').allInnerTexts();
+    return texts.map((text) => text.trim());
   }
 }
 

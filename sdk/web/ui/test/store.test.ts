@@ -93,9 +93,10 @@ const page = (
 });
 
 function after(...happened: readonly Happened[]): State {
-  return happened.reduce(reduce, initial('me'));
+  return happened.reduce(reduce, reduce(initial('me'), { type: 'opened', key: 'u/ben' }));
 }
 
+const inOpenGroup: Happened = { type: 'opened', key: 'g/g' };
 const texts = (state: State, key = 'u/ben') => timelineOf(state, key).messages.map((message) => message.text);
 const change = (of: string, kind: ChangeKind, more: Partial<Change> = {}): Happened => ({
   type: 'changed',
@@ -218,6 +219,7 @@ describe('windows of the history', () => {
 
   test('a group has one order, whatever came first', () => {
     const state = after(
+      inOpenGroup,
       received(inGroup(3, 'ben', 13)),
       received(inGroup(1, 'cleo', 11)),
       received(inGroup(2, 'ben', 12)),
@@ -227,7 +229,7 @@ describe('windows of the history', () => {
 
   test('an own message to a group takes its place when it comes back', () => {
     const sent: Happened = { type: 'sent', message: told(5, 'me', '', { group: 'g' }), key: 'k', pending: true };
-    const state = after(sent, received(inGroup(1, 'ben', 20)), received(inGroup(5, 'me', 19)));
+    const state = after(inOpenGroup, sent, received(inGroup(1, 'ben', 20)), received(inGroup(5, 'me', 19)));
     expect(timelineOf(state, 'g/g').messages.map(({ key, place }) => [key, place])).toEqual([
       ['k', 19],
       ['9.1', 20],
@@ -246,6 +248,40 @@ describe('windows of the history', () => {
     state = reduce(state, { type: 'opened', key: 'u/cleo' });
     expect(timelineOf(state, 'u/ben').firstUnread).toBeUndefined();
   });
+});
+
+test('while a device catches up, what is older than the window waits for its page, and is not counted twice', () => {
+  const conversation = {
+    with: 'ben',
+    lastPlace: 60,
+    lastAtMs: NOW + 60,
+    unread: 60,
+    readPlace: 0,
+    markedUnread: false,
+    muteUntilMs: 0,
+    archived: false,
+    favourite: false,
+    blocks: [],
+    lastMessage: told(60, 'ben', 'me'),
+  } as unknown as Conversation;
+  const listed: Happened = { type: 'conversations', conversations: [conversation], complete: true };
+  const state = after(
+    listed,
+    page('u/ben', 41, 60, 'newest', true),
+    ...Array.from({ length: 61 }, (_, index) => received(told(index + 1, 'ben', 'me'))),
+  );
+  expect(texts(state)).toEqual(Array.from({ length: 21 }, (_, index) => `text ${index + 41}`));
+  expect(summaryOf(state, 'u/ben').unread).toBe(61);
+});
+
+test('a conversation that nobody looks at holds no messages, and one that is left only the newest', () => {
+  const other = after(received(told(1, 'cleo', 'me')));
+  expect(timelineOf(other, 'u/cleo').messages).toEqual([]);
+  expect(summaryOf(other, 'u/cleo')).toMatchObject({ unread: 1, last: { text: 'text 1' } });
+  const left = after(page('u/ben', 1, 300, 'newest', false), { type: 'opened', key: 'u/cleo' });
+  expect(timelineOf(left, 'u/ben')).toMatchObject({ atOldest: false, loaded: true });
+  expect(texts(left)).toHaveLength(200);
+  expect(texts(left).at(-1)).toBe('text 300');
 });
 
 describe('changes', () => {
@@ -359,6 +395,7 @@ describe('around the messages', () => {
 
   test('ticks of a group reach back from the message that was asked for', () => {
     const state = after(
+      inOpenGroup,
       received(inGroup(1, 'me', 11)),
       received(inGroup(2, 'me', 12)),
       received(inGroup(3, 'me', 13)),

@@ -63,7 +63,7 @@ export class TidingsMessageMenu extends TidingsElement {
     `,
   ];
 
-  /** Opens beside an element, which gets the focus back. */
+  /** Opens beside an element; the browser gives the focus back to where it was. */
   async open(message: MessageView, near: DOMRect, from?: HTMLElement): Promise<void> {
     this.message = message;
     this.picking = false;
@@ -131,7 +131,6 @@ export class TidingsMessageMenu extends TidingsElement {
     const from = this.#from;
     this.#from = undefined;
     from?.setAttribute('aria-expanded', 'false');
-    from?.focus({ preventScroll: true });
   }
 
   protected override render() {

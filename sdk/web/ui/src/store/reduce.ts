@@ -25,7 +25,7 @@ import {
   withSummary,
   withTimeline,
 } from './state.js';
-import { add, addPage, change, has, laterStatus, raise, remove } from './timeline.js';
+import { add, addPage, change, has, laterStatus, raise, remove, trimmed } from './timeline.js';
 
 /** What is said to be typed is shown for so long, unless it is said again. */
 const TYPING_MS = 6000;
@@ -175,13 +175,11 @@ function received(state: State, message: MessageView, key: ConversationKey): Sta
   const timeline = timelineOf(state, key);
   const group = key.startsWith('g/');
   const summary = summaryOf(state, key);
-  const known =
-    has(timeline, message) || summary.last?.id === message.id || (group && (message.place ?? 0) <= summary.countedTo);
-  let next = latest(
-    withTimeline(state, key, (before) => add(before, message)),
-    key,
-    message,
-  );
+  const listed = group ? (message.place ?? 0) <= summary.countedTo : message.at < summary.listedTo;
+  const known = has(timeline, message) || summary.last?.id === message.id || listed;
+  // What nobody looks at is in the history when somebody does.
+  const kept = timeline.loaded || state.open === key;
+  let next = latest(kept ? withTimeline(state, key, (before) => add(before, message)) : state, key, message);
   next = { ...next, typing: notTyping(next, key, message.from) };
   if (message.mine || known) return next;
   const mentioned = message.mentions.some((mention) => mention.user === '' || mention.user === state.me);
@@ -296,6 +294,7 @@ function summed(state: State, summary: Summary, told: Parameters<typeof blocksMe
     favourite: told.favourite,
     blocked: blocksMessages(told),
     readTo: Math.max(summary.readTo, told.readPlace),
+    listedTo: Math.max(summary.listedTo, told.lastAtMs),
     // Of a group places are those of its order: what comes with a lower one was counted.
     countedTo: summary.key.startsWith('g/') ? Math.max(summary.countedTo, told.lastPlace) : 0,
   };
@@ -420,7 +419,7 @@ function opened(state: State, key: ConversationKey | undefined): State {
   if (key === state.open) return state;
   let next: State = { ...state, open: key };
   // The line above the new ones stays until the conversation is left.
-  if (state.open) next = withTimeline(next, state.open, (timeline) => ({ ...timeline, firstUnread: undefined }));
+  if (state.open && state.timelines.has(state.open)) next = withTimeline(next, state.open, trimmed);
   if (key === undefined) return next;
   return timelineOf(next, key).loaded ? marksUnread(next, key) : next;
 }

@@ -17,6 +17,8 @@ export interface Summary {
   /** Of a group: its messages were counted up to this place of its order, and read up to that one. */
   readonly countedTo: number;
   readonly readTo: number;
+  /** What the server last said of the conversation counts messages up to this time. */
+  readonly listedTo: number;
 }
 
 export interface Connection {
@@ -79,6 +81,7 @@ export function blank(key: ConversationKey): Summary {
     blocked: false,
     countedTo: 0,
     readTo: 0,
+    listedTo: 0,
   };
 }
 

@@ -16,6 +16,7 @@ import { initial, type State, summaryOf, timelineOf } from './state.js';
 const FOREVER = 253_402_300_799_000;
 const MOST_WATCHED = 200;
 const FADE_MS = 1000;
+const HIDDEN_MS = 100;
 /** Ticks of an open group are looked at so often, while one of its own messages is not read by all. */
 const TICKS_MS = 4000;
 
@@ -69,7 +70,7 @@ export class Store {
     return this.#state;
   }
 
-  /** Called after changes, once for all of the same moment. */
+  /** Called after changes, once for all of the same frame. */
   subscribe(follower: (state: State) => void): () => void {
     this.#followers.add(follower);
     return () => this.#followers.delete(follower);
@@ -79,7 +80,9 @@ export class Store {
     const before = this.#state;
     this.#state = reduce(before, happened);
     if (this.#state === before) return;
-    if (before.marks !== this.#state.marks || happened.type === 'read') this.#keep();
+    // A receipt counts as handled when this returns, and is not told again.
+    if (before.marks !== this.#state.marks && happened.type === 'status') this.#memory.writeNow(this.#kept());
+    else if (happened.type === 'read') this.#keep();
     if (
       before.summaries !== this.#state.summaries ||
       before.groups !== this.#state.groups ||
@@ -89,13 +92,17 @@ export class Store {
     this.#tell();
   }
 
+  /** Once for all of a frame, however much came; a page that is not seen has no frames. */
   #tell(): void {
     if (this.#told) return;
     this.#told = true;
-    queueMicrotask(() => {
+    const tell = () => {
+      if (!this.#told) return;
       this.#told = false;
       for (const follower of this.#followers) follower(this.#state);
-    });
+    };
+    if (globalThis.document?.visibilityState === 'visible') requestAnimationFrame(tell);
+    setTimeout(tell, HIDDEN_MS);
   }
 
   /** Follows the client, and connects it. */

@@ -67,29 +67,38 @@ export function has(timeline: Timeline, message: Pick<MessageView, 'id' | 'key'>
   return indexOf(timeline, message) >= 0;
 }
 
-/** A message that came or was written. In a window of the past there is no place for it: it is there when the newest are loaded. */
+/**
+ * A message that came or was written. A window that does not reach to it has no place for it: it is there when that part is loaded.
+ * While a device catches up, what comes may be older than all that is shown.
+ */
 export function add(timeline: Timeline, message: MessageView): Timeline {
   const index = indexOf(timeline, message);
   if (index >= 0) return replaced(timeline, index, merged(timeline.messages[index]!, message));
-  if (!timeline.atNewest) return timeline;
-  return { ...timeline, messages: insert(timeline.messages, message) };
+  const at = whereTo(timeline.messages, message);
+  if (!timeline.atNewest || (at === 0 && timeline.loaded && !timeline.atOldest && timeline.messages.length > 0))
+    return timeline;
+  return { ...timeline, messages: timeline.messages.toSpliced(at, 0, message) };
 }
 
-/** Nearly always at the end; by its place otherwise. */
-function insert(messages: readonly MessageView[], message: MessageView): readonly MessageView[] {
-  const { place } = message;
+/** Nearly always at the end: by its place where it has one, else by its time. What waits to be sent stays behind. */
+function whereTo(messages: readonly MessageView[], message: MessageView): number {
   let at = messages.length;
-  if (place !== undefined) {
-    while (at > 0 && (messages[at - 1]!.place ?? Number.MAX_SAFE_INTEGER) > place) at -= 1;
-    // In a conversation of two, what came live has no place: it stays before what came after it.
-    if (
-      messages
-        .slice(at)
-        .every((later) => later.place === undefined && later.status !== 'sending' && later.status !== 'failed')
-    )
-      at = messages.length;
-  }
-  return [...messages.slice(0, at), message, ...messages.slice(at)];
+  const before = (other: MessageView) => {
+    if (message.place !== undefined && other.place !== undefined) return message.place < other.place;
+    if (message.status === 'sending') return false;
+    return other.status === 'sending' || message.at < other.at;
+  };
+  while (at > 0 && before(messages[at - 1]!)) at -= 1;
+  return at;
+}
+
+/** A conversation that is left keeps so many of its newest messages. */
+const KEPT = 200;
+
+export function trimmed(timeline: Timeline): Timeline {
+  const messages = timeline.atNewest ? timeline.messages.slice(-KEPT) : timeline.messages;
+  const cut = messages.length < timeline.messages.length;
+  return { ...timeline, firstUnread: undefined, messages, atOldest: timeline.atOldest && !cut };
 }
 
 export function change(
