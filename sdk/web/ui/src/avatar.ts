@@ -4,13 +4,15 @@ import { TidingsElement } from './element.js';
 import { icons } from './icons.js';
 import { controls, tokens } from './theme.js';
 
-const HUES = 8;
+const HUES = 12;
 
 /** Always the same for the same id (FNV-1a). */
 export function hueOf(id: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < id.length; index += 1) hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);
-  return (hash >>> 0) % HUES;
+  // Its last bits differ little between short names (Murmur's finalizer).
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return ((hash ^ (hash >>> 13)) >>> 0) % HUES;
 }
 
 export function initials(name: string): string {
@@ -25,14 +27,54 @@ export function initials(name: string): string {
 
 /** The colours by hue: of the disc, and of a name in a group. */
 export const hues = css`
-  .hue-0 { --_hue: light-dark(#c2413a, #f28b82); --_disc: #c2544e; }
-  .hue-1 { --_hue: light-dark(#a85b00, #f6b26b); --_disc: #b36a1c; }
-  .hue-2 { --_hue: light-dark(#6f7a00, #cdd15f); --_disc: #7c8420; }
-  .hue-3 { --_hue: light-dark(#2e7d32, #81c995); --_disc: #3f8a4d; }
-  .hue-4 { --_hue: light-dark(#00796b, #6fd3c5); --_disc: #1f8577; }
-  .hue-5 { --_hue: light-dark(#1967b8, #8ab4f8); --_disc: #3a76bd; }
-  .hue-6 { --_hue: light-dark(#6a45c9, #b9a3f5); --_disc: #7a5cc9; }
-  .hue-7 { --_hue: light-dark(#ad3b85, #f39ac7); --_disc: #b0528f; }
+  .hue-0 {
+    --_hue: light-dark(#c2413a, #f5938b);
+    --_disc: #cf5a52;
+  }
+  .hue-1 {
+    --_hue: light-dark(#b4541a, #f7a878);
+    --_disc: #c7713a;
+  }
+  .hue-2 {
+    --_hue: light-dark(#94660a, #e6c069);
+    --_disc: #ad8428;
+  }
+  .hue-3 {
+    --_hue: light-dark(#4f7a1e, #aed581);
+    --_disc: #64933a;
+  }
+  .hue-4 {
+    --_hue: light-dark(#2c7d45, #84d29b);
+    --_disc: #3f945c;
+  }
+  .hue-5 {
+    --_hue: light-dark(#0d7a6f, #6fd3c5);
+    --_disc: #24897e;
+  }
+  .hue-6 {
+    --_hue: light-dark(#08759a, #74cdf0);
+    --_disc: #2388ad;
+  }
+  .hue-7 {
+    --_hue: light-dark(#2a66c0, #93bbfa);
+    --_disc: #4a80cf;
+  }
+  .hue-8 {
+    --_hue: light-dark(#5a53cc, #b3b0fb);
+    --_disc: #726bd6;
+  }
+  .hue-9 {
+    --_hue: light-dark(#8144bf, #d0a9f7);
+    --_disc: #9460cd;
+  }
+  .hue-10 {
+    --_hue: light-dark(#a93a92, #f0a0df);
+    --_disc: #b9579f;
+  }
+  .hue-11 {
+    --_hue: light-dark(#b83a63, #f79bb6);
+    --_disc: #c6587c;
+  }
 `;
 
 /** A disc with initials, or a picture; a dot when its user is online. */

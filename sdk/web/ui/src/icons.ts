@@ -31,6 +31,7 @@ export const icons = {
   send: icon(
     svg`<path fill="currentColor" d="M4.2 4.6l16 6.7c.6.3.6 1.1 0 1.4l-16 6.7c-.6.2-1.2-.3-1-.9L5 13l8-1-8-1-1.8-5.5c-.2-.6.4-1.1 1-.9z"/>`,
   ),
+  plus: icon(svg`<path d="M12 5v14M5 12h14"/>`),
   check: icon(svg`<path d="M5 12.5l4.5 4.5L19 7"/>`),
   reply: icon(svg`<path d="M9 6L3.5 11.5 9 17"/><path d="M4 11.5h9.5c4 0 6.5 2.3 7 6.5"/>`),
   forward: icon(svg`<path d="M15 6l5.5 5.5L15 17"/><path d="M20 11.5h-9.5c-4 0-6.5 2.3-7 6.5"/>`),

@@ -155,7 +155,7 @@ export class TidingsMessageMenu extends TidingsElement {
             ${QUICK.map((emoji) => html`<button role="menuitemcheckbox" aria-checked=${mine.has(emoji)} aria-label="${say('act.react')} ${emoji}" @click=${() => this.#react(emoji)}>${emoji}</button>`)}
             <button role="menuitem" aria-label=${say('composer.emoji')} title=${say('composer.emoji')} @click=${() => {
               this.picking = true;
-            }}>＋</button>
+            }}>${icons.plus(22)}</button>
           </div>`
         : nothing
     }

@@ -161,6 +161,9 @@ export const viewStyles = css`
     border-radius: 50%;
     font-size: 1.375rem;
     line-height: 1;
+    display: grid;
+    place-items: center;
+    color: inherit;
     transition: transform 100ms;
   }
   .quick button:hover {

@@ -25,7 +25,7 @@ import {
   withSummary,
   withTimeline,
 } from './state.js';
-import { add, addPage, change, has, laterStatus, raise, remove, trimmed } from './timeline.js';
+import { add, addPage, change, changeAll, has, laterStatus, raise, remove, trimmed } from './timeline.js';
 
 /** What is said to be typed is shown for so long, unless it is said again. */
 const TYPING_MS = 6000;
@@ -104,15 +104,7 @@ export function reduce(state: State, happened: Happened): State {
       };
     }
     case 'groupReceipts':
-      return withTimeline(state, keyOf({ group: happened.group }), (timeline) => ({
-        ...timeline,
-        // Whoever has a message of a group has what stands before it.
-        messages: timeline.messages.map((message) =>
-          message.mine && message.place !== undefined && message.place <= happened.place && message.status !== 'failed'
-            ? { ...message, status: laterStatus(message.status, happened.status) }
-            : message,
-        ),
-      }));
+      return groupReceipts(state, happened);
     case 'marks':
       return { ...state, marks: new Map([...happened.marks, ...state.marks]) };
     case 'opened':
@@ -413,6 +405,18 @@ function groupNewest(state: State, { group, messages, readTo }: Extract<Happened
     readTo: read,
     countedTo: Math.max(summary.countedTo, newest),
   }));
+}
+
+/** Whoever has a message of a group has what stands before it. */
+function groupReceipts(state: State, { group, place, status }: Extract<Happened, { type: 'groupReceipts' }>): State {
+  const key = keyOf({ group });
+  const raised = (message: MessageView): MessageView => {
+    const own = message.mine && message.place !== undefined && message.place <= place && message.status !== 'failed';
+    const later = laterStatus(message.status, status);
+    return own && later !== message.status ? { ...message, status: later } : message;
+  };
+  const next = withTimeline(state, key, (timeline) => changeAll(timeline, raised));
+  return withSummary(next, key, (summary) => (summary.last ? { ...summary, last: raised(summary.last) } : summary));
 }
 
 function opened(state: State, key: ConversationKey | undefined): State {

@@ -80,16 +80,22 @@ export function add(timeline: Timeline, message: MessageView): Timeline {
   return { ...timeline, messages: timeline.messages.toSpliced(at, 0, message) };
 }
 
-/** Nearly always at the end: by its place where it has one, else by its time. What waits to be sent stays behind. */
+/** Nearly always at the end. What waits to be sent stays behind. */
 function whereTo(messages: readonly MessageView[], message: MessageView): number {
   let at = messages.length;
-  const before = (other: MessageView) => {
-    if (message.place !== undefined && other.place !== undefined) return message.place < other.place;
-    if (message.status === 'sending') return false;
-    return other.status === 'sending' || message.at < other.at;
-  };
-  while (at > 0 && before(messages[at - 1]!)) at -= 1;
+  while (at > 0 && precedes(message, messages[at - 1]!)) at -= 1;
   return at;
+}
+
+/** By their places where both have one; of one sender's device by their numbers; else by their times. */
+function precedes(message: MessageView, other: MessageView): boolean {
+  if (message.place !== undefined && other.place !== undefined) return message.place < other.place;
+  if (message.status === 'sending') return false;
+  if (other.status === 'sending') return true;
+  const [stream, seq] = message.id.split('.');
+  const [otherStream, otherSeq] = other.id.split('.');
+  if (stream === otherStream && seq !== undefined && otherSeq !== undefined) return Number(seq) < Number(otherSeq);
+  return message.at < other.at;
 }
 
 /** A conversation that is left keeps so many of its newest messages. */
@@ -151,21 +157,22 @@ export function addPage(
   const rest = timeline.messages.filter(
     (message) => !ids.has(message.id) && (touches || keptOver(message, timeline, direction)),
   );
-  const withPlace = [...rest.filter((message) => message.place !== undefined), ...told];
-  const messages = [...placed(withPlace), ...rest.filter((message) => message.place === undefined)];
+  const withPlace = placed([...rest.filter((message) => message.place !== undefined), ...told]);
+  const atOldest =
+    direction === 'older' || (direction === 'newest' && !touches) ? !more : direction !== 'around' && timeline.atOldest;
+  // What came live has no place yet: behind what it followed, or in a part that is not loaded.
+  const messages = [...withPlace];
+  for (const message of rest) {
+    if (message.place !== undefined) continue;
+    const at = whereTo(messages, message);
+    if (at > 0 || atOldest || messages.length === 0) messages.splice(at, 0, message);
+  }
   return {
     ...timeline,
     messages,
     loaded: true,
     loading: false,
-    atOldest:
-      direction === 'older'
-        ? !more
-        : direction === 'newest' && !touches
-          ? !more
-          : direction === 'around'
-            ? false
-            : timeline.atOldest,
+    atOldest,
     atNewest:
       direction === 'newer'
         ? !more
