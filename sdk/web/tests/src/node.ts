@@ -18,7 +18,7 @@ function binary(): string {
   return path;
 }
 
-async function unusedPorts(count: number): Promise<number[]> {
+export async function unusedPorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer().listen(0, '127.0.0.1');
@@ -95,13 +95,23 @@ export class Node {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
+  /** Where backends and clients find it. */
+  get environment(): Record<string, string> {
+    return { TIDINGS_URL: `http://127.0.0.1:${this.ports[1]}`, TIDINGS_GATEWAY: `ws://127.0.0.1:${this.ports[0]}` };
+  }
+
+  get operatorKey(): string {
+    return readFileSync(this.#keyFile, 'utf8').trim();
+  }
+
+  get #keyFile(): string {
+    return join(this.#folder, 'data', 'operator.key');
+  }
+
   /** The operator's command line against this node. */
   async cli(...words: string[]): Promise<string> {
-    const env = {
-      TIDINGS_CONTROL: `http://127.0.0.1:${this.ports[1]}`,
-      TIDINGS_API_KEY_FILE: join(this.#folder, 'data', 'operator.key'),
-      TIDINGS_GATEWAY: `ws://127.0.0.1:${this.ports[0]}`,
-    };
+    const { TIDINGS_URL = '', TIDINGS_GATEWAY = '' } = this.environment;
+    const env = { TIDINGS_CONTROL: TIDINGS_URL, TIDINGS_API_KEY_FILE: this.#keyFile, TIDINGS_GATEWAY };
     const { stdout } = await run(binary(), words, { env: { ...process.env, ...env } });
     return stdout.trim();
   }
