@@ -50,6 +50,8 @@ export type SendInit = Target &
     replyTo?: string | undefined;
     /** Milliseconds from acceptance to the last moment of delivery; unset: as long as mailboxes keep it. 0: only to devices that are online now, stored nowhere. */
     ttlMs?: number | undefined;
+    /** With `ttlMs` 0: for a connection that lags only the newest message of a key is kept; at most 64 bytes. For prices, positions and the like. */
+    conflationKey?: string | undefined;
     /** Which receipts to ask for; both by default. */
     receipts?: ReceiptRequest;
     /** Takes it out of both histories so long after it was sent, delivered or read. */
@@ -102,11 +104,12 @@ export class Client {
 
   /** Sends a message. Messages to one recipient arrive in the order of these calls. @throws RangeError when `replyTo` is no id. */
   send(init: SendInit): Sending {
-    const { text, content, replyTo, ttlMs, receipts, disappears, signal } = init;
+    const { text, content, replyTo, ttlMs, conflationKey, receipts, disappears, signal } = init;
     const said = { ...content, ...(text !== undefined && { text }), ...(replyTo !== undefined && { replyTo }) };
     return this.#send(init, signal, {
       content: encode(ContentSchema, said),
       ttlMs,
+      conflationKey,
       receipts: receipts ?? 0,
       disappears: disappears && encode(DisappearanceSchema, disappears),
     });

@@ -28,10 +28,15 @@ export class Conversations {
     return { items: listed.conversations, next: nextOf(listed.nextPage) };
   }
 
-  /** Answers the conversation as it then is. */
-  update(user: string, change: ConversationChange, options?: CallOptions): Promise<Conversation> {
+  /** Of the conversation with a user (as text, or `with`), or of a group; a group has no blocks. Answers it as it then is. */
+  update(
+    of: string | { with: string } | { group: string },
+    change: ConversationChange,
+    options?: CallOptions,
+  ): Promise<Conversation> {
     const { blocks, ...others } = change;
-    const value = { ...others, with: user, ...(blocks && { blocks: { blocks } }) };
+    const which = typeof of === 'string' ? { with: of } : of;
+    const value = { ...others, ...which, ...(blocks && { blocks: { blocks } }) };
     return ask(this.hub, { case: 'updateConversation', value }, 'conversation', options);
   }
 }

@@ -16,8 +16,9 @@ export interface HistoryQuery extends CallOptions {
 export interface SearchQuery extends CallOptions {
   /** 1 to 8 words, each the beginning of one in the title or text; at most 256 bytes. */
   text: string;
-  /** Only in the conversation with this user. */
+  /** Only in the conversation with this user, or in this group. */
   with?: string;
+  group?: string;
   /** `next` of the page before. */
   page?: Uint8Array | undefined;
   /** At most 100; default 50. */

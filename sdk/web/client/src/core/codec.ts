@@ -27,8 +27,8 @@ export function decodeFrame(bytes: Uint8Array): ServerFrameBody {
 }
 
 export function sendFrame(seq: number, after: number, send: Outgoing): Uint8Array {
-  const { to, group, receipts, ttlMs, content, change, disappears } = send;
-  const writer = new Writer().raw(encode(SendSchema, { seq, after, to, group, receipts, ttlMs }));
+  const { content, change, disappears, ...named } = send;
+  const writer = new Writer().raw(encode(SendSchema, { ...named, seq, after }));
   if (change.length > 0) writer.delimited(SEND.change, change);
   else writer.delimited(SEND.content, content);
   if (disappears) writer.delimited(SEND.disappears, disappears);
