@@ -1,10 +1,8 @@
-import { create, toBinary } from '@bufbuild/protobuf';
 import { Conversations } from './conversations.js';
 import type { Outgoing } from './core/state.js';
 import { TidingsError } from './errors.js';
 import { Emitter, type EventName, type Handler, type StateChanged } from './events.js';
 import { Files } from './files/files.js';
-import { ListDevicesSchema, MarkGroupReadSchema } from './gen/tidings/client/v1/client_pb.js';
 import {
   ActivitySchema,
   Change_Kind,
@@ -26,13 +24,13 @@ import type {
   ReceiptRequest,
 } from './model.js';
 import type { ClientOptions } from './options.js';
-import { fromPlain } from './plain.js';
 import { ask, type CallOptions } from './requests.js';
 import type { Sending } from './sending.js';
 import type { Pending } from './shell/engine.js';
 import { browserEnvironment, type Environment, randomName } from './shell/environment.js';
 import { Hub } from './shell/hub.js';
 import { Tokens } from './shell/token.js';
+import { encode } from './wire.js';
 
 /** Whom a message is for: a user, or the members of a group. */
 export type Target = { to: string; group?: undefined } | { group: string; to?: undefined };
@@ -52,6 +50,8 @@ export type SendInit = Target &
     replyTo?: string | undefined;
     /** Milliseconds from acceptance to the last moment of delivery; unset: as long as mailboxes keep it. 0: only to devices that are online now, stored nowhere. */
     ttlMs?: number | undefined;
+    /** With `ttlMs` 0: for a connection that lags only the newest message of a key is kept; at most 64 bytes. For prices, positions and the like. */
+    conflationKey?: string | undefined;
     /** Which receipts to ask for; both by default. */
     receipts?: ReceiptRequest;
     /** Takes it out of both histories so long after it was sent, delivered or read. */
@@ -104,13 +104,14 @@ export class Client {
 
   /** Sends a message. Messages to one recipient arrive in the order of these calls. @throws RangeError when `replyTo` is no id. */
   send(init: SendInit): Sending {
-    const { text, content, replyTo, ttlMs, receipts, disappears, signal } = init;
+    const { text, content, replyTo, ttlMs, conflationKey, receipts, disappears, signal } = init;
     const said = { ...content, ...(text !== undefined && { text }), ...(replyTo !== undefined && { replyTo }) };
     return this.#send(init, signal, {
-      content: toBinary(ContentSchema, fromPlain(ContentSchema, said)),
+      content: encode(ContentSchema, said),
       ttlMs,
+      conflationKey,
       receipts: receipts ?? 0,
-      disappears: disappears && toBinary(DisappearanceSchema, fromPlain(DisappearanceSchema, disappears)),
+      disappears: disappears && encode(DisappearanceSchema, disappears),
     });
   }
 
@@ -149,7 +150,7 @@ export class Client {
    */
   async markRead(read: { with: string; id: string } | { group: string; groupSeq: number }): Promise<void> {
     if ('group' in read) {
-      const value = create(MarkGroupReadSchema, { group: read.group, groupSeq: BigInt(read.groupSeq) });
+      const value = { group: read.group, groupSeq: read.groupSeq };
       await ask(this.#hub, { case: 'markGroupRead', value }, 'groupReadMarked');
     } else {
       parseMessageId(read.id);
@@ -160,9 +161,9 @@ export class Client {
   /** Tells who is online what this user is doing; at most once, stored nowhere. Repeat `TYPING` every few seconds; `data` is at most 256 bytes. */
   activity(told: Target & { kind: ActivityKind; data?: Uint8Array }): void {
     const { to = '', group = '', kind, data } = told;
-    const value = create(ActivitySchema, { to, group, kind, data: data ?? new Uint8Array() });
+    const body = encode(ActivitySchema, { to, group, kind, data });
     // Nobody wants to hear of it later.
-    this.#hub.call({ op: 'activity', body: toBinary(ActivitySchema, value) }).catch(() => {});
+    this.#hub.call({ op: 'activity', body }).catch(() => {});
   }
 
   /** Watches whether these users are online, instead of those of an earlier call of this tab; none ends it. All tabs together at most 200. It is kept up by itself. */
@@ -177,16 +178,12 @@ export class Client {
 
   /** The devices of this user. */
   async devices(options?: CallOptions): Promise<Device[]> {
-    const listed = await ask(this.#hub, { case: 'listDevices', value: create(ListDevicesSchema) }, 'devices', options);
-    return listed.devices.map(({ device, stream, cursor }) => ({
-      device,
-      stream: String(stream),
-      cursor: Number(cursor),
-    }));
+    const listed = await ask(this.#hub, { case: 'listDevices', value: {} }, 'devices', options);
+    return listed.devices.map(({ device, stream, cursor }) => ({ device, stream: String(stream), cursor }));
   }
 
   #change(target: Target, of: string, change: object, options?: SendOptions): Sending {
-    const encoded = toBinary(ChangeSchema, fromPlain(ChangeSchema, { ...change, of }));
+    const encoded = encode(ChangeSchema, { ...change, of });
     return this.#send(target, options?.signal, { change: encoded });
   }
 

@@ -1,7 +1,5 @@
-import { ListConversationsSchema, UpdateConversationSchema } from './gen/tidings/client/v1/client_pb.js';
 import { nextOf } from './history.js';
 import type { Block, Conversation, Page } from './model.js';
-import { fromPlain, toPlain } from './plain.js';
 import { ask, type CallOptions } from './requests.js';
 import type { Hub } from './shell/hub.js';
 
@@ -25,17 +23,20 @@ export class Conversations {
   async list(
     query: { page?: Uint8Array | undefined; limit?: number } & CallOptions = {},
   ): Promise<Page<Conversation, Uint8Array>> {
-    const { signal, ...asked } = query;
-    const value = fromPlain(ListConversationsSchema, asked);
+    const { signal, ...value } = query;
     const listed = await ask(this.hub, { case: 'listConversations', value }, 'conversations', { signal });
-    return { items: toPlain(listed.conversations) as Conversation[], next: nextOf(listed.nextPage) };
+    return { items: listed.conversations, next: nextOf(listed.nextPage) };
   }
 
-  /** Answers the conversation as it then is. */
-  async update(user: string, change: ConversationChange, options?: CallOptions): Promise<Conversation> {
+  /** Of the conversation with a user (as text, or `with`), or of a group; a group has no blocks. Answers it as it then is. */
+  update(
+    of: string | { with: string } | { group: string },
+    change: ConversationChange,
+    options?: CallOptions,
+  ): Promise<Conversation> {
     const { blocks, ...others } = change;
-    const given = { ...others, with: user, ...(blocks && { blocks: { blocks } }) };
-    const value = fromPlain(UpdateConversationSchema, given);
-    return toPlain(await ask(this.hub, { case: 'updateConversation', value }, 'conversation', options)) as Conversation;
+    const which = typeof of === 'string' ? { with: of } : of;
+    const value = { ...others, ...which, ...(blocks && { blocks: { blocks } }) };
+    return ask(this.hub, { case: 'updateConversation', value }, 'conversation', options);
   }
 }

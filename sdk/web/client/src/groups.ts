@@ -1,27 +1,7 @@
-import { create } from '@bufbuild/protobuf';
-import {
-  ActOnGroupSchema,
-  GetGroupReceiptsSchema,
-  GetGroupSchema,
-  ListMembersSchema,
-  ListMyGroupsSchema,
-} from './gen/tidings/client/v1/client_pb.js';
-import {
-  AddSchema,
-  CreateSchema,
-  DeleteSchema,
-  JoinSchema,
-  LeaveSchema,
-  MemberChangeSchema,
-  type Operation,
-  OperationSchema,
-  RemoveSchema,
-  SettingsChangeSchema,
-} from './gen/tidings/group/v1/group_pb.js';
+import type { Operation } from './gen/tidings/group/v1/group_pb.js';
 import { nextOf } from './history.js';
-import type { GroupKind, GroupReceipts, GroupState, Member, Page, Role } from './model.js';
-import { fromPlain, toPlain } from './plain.js';
-import { ask, type CallOptions } from './requests.js';
+import type { GroupKind, GroupReceipts, GroupState, Init, Member, Page, Role } from './model.js';
+import { type Asked, ask, type CallOptions } from './requests.js';
 import type { Hub } from './shell/hub.js';
 
 /** What its maker says about a group. */
@@ -63,78 +43,78 @@ export class Groups {
     members: readonly string[] = [],
     options?: CallOptions,
   ): Promise<GroupState> {
-    const value = fromPlain(CreateSchema, { group: settings, members: plainMembers(members) });
+    const { memberPermissions, ...others } = settings;
+    const made = { ...others, memberPermissions: memberPermissions ?? undefined };
+    const value = { group: made, members: plainMembers(members) };
     return this.#act(group, { case: 'create', value }, options);
   }
 
   /** A group that this user is in, and this user as its member. */
-  async get(group: string, options?: CallOptions): Promise<GroupState> {
-    const value = create(GetGroupSchema, { group });
-    return toPlain(await ask(this.hub, { case: 'getGroup', value }, 'group', options)) as GroupState;
+  get(group: string, options?: CallOptions): Promise<GroupState> {
+    return ask(this.hub, { case: 'getGroup', value: { group } }, 'group', options);
   }
 
   /** The groups that this user is in. */
   async list({ page = '', limit = 0, signal }: ListQuery = {}): Promise<Page<GroupState, string>> {
-    const value = create(ListMyGroupsSchema, { pageToken: page, pageSize: limit });
+    const value = { pageToken: page, pageSize: limit };
     const listed = await ask(this.hub, { case: 'listMyGroups', value }, 'myGroups', { signal });
-    return { items: toPlain(listed.groups) as GroupState[], next: nextOf(listed.nextPageToken) };
+    return { items: listed.groups, next: nextOf(listed.nextPageToken) };
   }
 
   /** Takes the permission LIST. */
   async members(group: string, { page = '', limit = 0, signal }: ListQuery = {}): Promise<Page<Member, string>> {
-    const value = create(ListMembersSchema, { group, pageToken: page, pageSize: limit });
+    const value = { group, pageToken: page, pageSize: limit };
     const listed = await ask(this.hub, { case: 'listMembers', value }, 'members', { signal });
-    return { items: toPlain(listed.members) as Member[], next: nextOf(listed.nextPageToken) };
+    return { items: listed.members, next: nextOf(listed.nextPageToken) };
   }
 
   /** Joins the group of an invitation's code. */
   join(code: string, options?: CallOptions): Promise<GroupState> {
-    return this.#act('', { case: 'join', value: create(JoinSchema, { code }) }, options);
+    return this.#act('', { case: 'join', value: { code } }, options);
   }
 
   /** The event that says so is the last thing that comes from it. */
   leave(group: string, options?: CallOptions): Promise<GroupState> {
-    return this.#act(group, { case: 'leave', value: create(LeaveSchema) }, options);
+    return this.#act(group, { case: 'leave', value: {} }, options);
   }
 
   /** At most 1,000 at a time. */
   add(group: string, users: readonly string[], options?: CallOptions): Promise<GroupState> {
-    return this.#act(group, { case: 'add', value: fromPlain(AddSchema, { members: plainMembers(users) }) }, options);
+    return this.#act(group, { case: 'add', value: { members: plainMembers(users) } }, options);
   }
 
   /** At most 1,000 at a time. */
   remove(group: string, users: readonly string[], options?: CallOptions): Promise<GroupState> {
-    return this.#act(group, { case: 'remove', value: create(RemoveSchema, { users: [...users] }) }, options);
+    return this.#act(group, { case: 'remove', value: { users } }, options);
   }
 
   changeMember(group: string, user: string, change: MemberChange, options?: CallOptions): Promise<GroupState> {
-    return this.#act(group, { case: 'member', value: fromPlain(MemberChangeSchema, { ...change, user }) }, options);
+    return this.#act(group, { case: 'member', value: { ...change, user } }, options);
   }
 
   changeSettings(group: string, settings: GroupSettings, options?: CallOptions): Promise<GroupState> {
     const { attributes, memberPermissions, ...others } = settings;
-    const given = {
+    const value = {
       ...others,
       ...(attributes && { attributes: { entries: attributes } }),
       ...(memberPermissions !== undefined && { memberPermissions: { bits: memberPermissions ?? undefined } }),
     };
-    return this.#act(group, { case: 'settings', value: fromPlain(SettingsChangeSchema, given) }, options);
+    return this.#act(group, { case: 'settings', value }, options);
   }
 
   /** Takes the role OWNER. */
   delete(group: string, options?: CallOptions): Promise<GroupState> {
-    return this.#act(group, { case: 'delete', value: create(DeleteSchema) }, options);
+    return this.#act(group, { case: 'delete', value: {} }, options);
   }
 
   /** How far a message has come that this user sent to a group of at most 1,000 members. */
-  async receipts(group: string, groupSeq: number, options?: CallOptions): Promise<GroupReceipts> {
-    const value = create(GetGroupReceiptsSchema, { group, groupSeq: BigInt(groupSeq) });
-    return toPlain(await ask(this.hub, { case: 'getGroupReceipts', value }, 'groupReceipts', options)) as GroupReceipts;
+  receipts(group: string, groupSeq: number, options?: CallOptions): Promise<GroupReceipts> {
+    return ask(this.hub, { case: 'getGroupReceipts', value: { group, groupSeq } }, 'groupReceipts', options);
   }
 
-  async #act(group: string, operation: Operation['operation'], options?: CallOptions): Promise<GroupState> {
-    const value = create(ActOnGroupSchema, { group, operation: create(OperationSchema, { operation }) });
-    return toPlain(await ask(this.hub, { case: 'actOnGroup', value }, 'group', options)) as GroupState;
+  #act(group: string, operation: Init<Operation['operation']>, options?: CallOptions): Promise<GroupState> {
+    const asked = { case: 'actOnGroup', value: { group, operation: { operation } } } as Asked;
+    return ask(this.hub, asked, 'group', options);
   }
 }
 

@@ -1,6 +1,4 @@
-import { GetHistorySchema, SearchSchema } from './gen/tidings/client/v1/client_pb.js';
 import type { FoundMessage, HistoryPage, Page } from './model.js';
-import { fromPlain, toPlain } from './plain.js';
 import { ask, type CallOptions } from './requests.js';
 import type { Hub } from './shell/hub.js';
 
@@ -18,8 +16,9 @@ export interface HistoryQuery extends CallOptions {
 export interface SearchQuery extends CallOptions {
   /** 1 to 8 words, each the beginning of one in the title or text; at most 256 bytes. */
   text: string;
-  /** Only in the conversation with this user. */
+  /** Only in the conversation with this user, or in this group. */
   with?: string;
+  group?: string;
   /** `next` of the page before. */
   page?: Uint8Array | undefined;
   /** At most 100; default 50. */
@@ -31,16 +30,14 @@ export class History {
   constructor(private readonly hub: Hub) {}
 
   /** A page in the order of places, of at most 256 KiB; `more` says that there are further ones in that direction. */
-  async page({ signal, ...query }: HistoryQuery): Promise<HistoryPage> {
-    const value = fromPlain(GetHistorySchema, query);
-    return toPlain(await ask(this.hub, { case: 'getHistory', value }, 'history', { signal })) as HistoryPage;
+  page({ signal, ...value }: HistoryQuery): Promise<HistoryPage> {
+    return ask(this.hub, { case: 'getHistory', value }, 'history', { signal });
   }
 
   /** Messages with all words, the newest first. A page may be empty where much had to be looked at; it is over when `next` is undefined. */
-  async search({ signal, ...query }: SearchQuery): Promise<Page<FoundMessage, Uint8Array>> {
-    const value = fromPlain(SearchSchema, query);
+  async search({ signal, ...value }: SearchQuery): Promise<Page<FoundMessage, Uint8Array>> {
     const found = await ask(this.hub, { case: 'search', value }, 'found', { signal });
-    return { items: toPlain(found.messages) as FoundMessage[], next: nextOf(found.nextPage) };
+    return { items: found.messages, next: nextOf(found.nextPage) };
   }
 }
 

@@ -22,7 +22,6 @@ export type { History, HistoryQuery, SearchQuery } from './history.js';
 export { isUpTo } from './message-id.js';
 export * from './model.js';
 export type { ClientOptions, Token, TokenContext, UploadHandler, UploadOptions } from './options.js';
-export type { Init, Plain } from './plain.js';
 export type { CallOptions } from './requests.js';
 export type { Sending } from './sending.js';
 export type { Pending } from './shell/engine.js';

@@ -1,6 +1,3 @@
-import { create } from '@bufbuild/protobuf';
-import { type MessageId, MessageIdSchema } from './gen/tidings/message/v1/message_pb.js';
-
 const LARGEST = (1n << 64n) - 1n;
 
 /** As text: `<stream>.<seq>`. */
@@ -9,11 +6,11 @@ export function formatMessageId(id: { stream: bigint; seq: bigint | number }): s
 }
 
 /** Reads `<stream>.<seq>`. @throws RangeError when it is something else. */
-export function parseMessageId(text: string): MessageId {
+export function parseMessageId(text: string): { stream: bigint; seq: bigint } {
   const parts = /^(\d{1,20})\.(\d{1,20})$/.exec(text);
   const [stream, seq] = [BigInt(parts?.[1] ?? -1), BigInt(parts?.[2] ?? -1)];
   if (!parts || stream > LARGEST || seq > LARGEST) throw new RangeError(`"${text}" is no message id`);
-  return create(MessageIdSchema, { stream, seq });
+  return { stream, seq };
 }
 
 /** Whether a watermark (`statusChanged` with `upTo`) speaks for a message: the same stream, and a number up to its own. */

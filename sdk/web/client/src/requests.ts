@@ -1,9 +1,16 @@
-import { create, toBinary } from '@bufbuild/protobuf';
 import { TidingsError } from './errors.js';
 import { type Request, RequestSchema, type Response } from './gen/tidings/client/v1/client_pb.js';
+import type { Init } from './model.js';
 import type { Hub } from './shell/hub.js';
+import { encode } from './wire.js';
 
-export type Asked = Exclude<Request['request'], { case: undefined }>;
+/** What is asked; fields that have nothing to say may be left out. */
+export type Asked =
+  Exclude<Request['request'], { case: undefined }> extends infer R
+    ? R extends { case: infer C; value: infer V }
+      ? { case: C; value: Init<V> }
+      : never
+    : never;
 type Answered = Exclude<Response['response'], { case: undefined }>;
 
 /** What one kind of a oneof holds. */
@@ -32,11 +39,11 @@ export async function ask<C extends Answered['case']>(
 
 /** Without its id. */
 export function encodeRequest(request: Asked): Uint8Array {
-  return toBinary(RequestSchema, create(RequestSchema, { request }));
+  return encode(RequestSchema, { request });
 }
 
 export function watchRequest(users: string[]): Uint8Array {
-  return encodeRequest({ case: 'watchPresence', value: { $typeName: 'tidings.client.v1.WatchPresence', users } });
+  return encodeRequest({ case: 'watchPresence', value: { users } });
 }
 
 /** The same promise, which the signal ends. */

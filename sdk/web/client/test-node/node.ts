@@ -131,6 +131,7 @@ export interface RealPage extends Page {
 
 export function page(browser: Browser): RealPage {
   const fake = browser.page(new Gateway(), fetch);
+  const crashPage = fake.crash;
   const sockets = new Set<NodeSocket>();
   let deaf = false;
   class PageSocket extends NodeSocket {
@@ -151,7 +152,7 @@ export function page(browser: Browser): RealPage {
       socket.on('error', () => {});
       socket.terminate();
     }
-    fake.crash();
+    crashPage();
   };
   return Object.assign(fake, { sockets, deafen: () => (deaf = true), crash });
 }

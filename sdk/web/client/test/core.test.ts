@@ -1,18 +1,20 @@
 // What the state machine has beyond the Rust SDK's: see sdk/vectors for what both do.
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import { decodeFrame } from '../src/core/codec.js';
 import { Connection, DEFAULT_CONFIG } from '../src/core/connection.js';
 import type { Effect, Input } from '../src/core/effects.js';
 import { emptyState, type Outgoing } from '../src/core/state.js';
-import { ClientFrameSchema, type ServerFrame, ServerFrameSchema } from '../src/gen/tidings/client/v1/client_pb.js';
 import { ContentSchema } from '../src/gen/tidings/message/v1/message_pb.js';
+import { encode } from '../src/wire.js';
+import { ClientFrameSchema, ServerFrameSchema } from './gen/tidings/client/v1/client_pb.js';
 
 type Frame = NonNullable<MessageInitShape<typeof ServerFrameSchema>['frame']>;
 
-const frame = (given: Frame): Input => {
-  const made: ServerFrame = create(ServerFrameSchema, { frame: given });
-  return { type: 'frame', frame: made.frame };
-};
+const frame = (given: Frame): Input => ({
+  type: 'frame',
+  frame: decodeFrame(toBinary(ServerFrameSchema, create(ServerFrameSchema, { frame: given }))),
+});
 const welcome = (init: object = {}) =>
   frame({
     case: 'welcome',
@@ -20,7 +22,7 @@ const welcome = (init: object = {}) =>
   });
 
 function send(key: string, to = 'bob'): Input {
-  const content = toBinary(ContentSchema, create(ContentSchema, { text: key }));
+  const content = encode(ContentSchema, { text: key });
   const none = { change: new Uint8Array(), disappears: undefined, ttlMs: undefined, receipts: 0, atMs: 0 };
   const outgoing: Outgoing = { key, to, group: '', content, ...none };
   return { type: 'send', send: outgoing };

@@ -266,6 +266,27 @@ test('a download goes on after a break, and is checked', async () => {
   await expect(files.download({ ...attachment, size: 10 })).rejects.toThrow('longer');
 });
 
+test('a link that has ended is asked for anew, once', async () => {
+  const service = new FileService();
+  const { files } = client(service);
+  const attachment = {
+    ...(await files.upload(new Blob(['x']))),
+    size: service.download.length,
+    sha256: new Uint8Array(),
+  };
+  await files.link(attachment);
+  const gone = (times: number) => (call: string) => {
+    if (!call.includes('/download/') || times <= 0) return undefined;
+    times -= 1;
+    return Response.json({ error: { code: 'EXPIRED', message: 'the link is over' } }, { status: 410 });
+  };
+  service.fault = gone(1);
+  expect((await files.download(attachment)).size).toBe(service.download.length);
+  expect(service.calls.filter((call) => call.endsWith('/link')).length).toBe(2);
+  service.fault = gone(2);
+  await expect(files.download(attachment)).rejects.toMatchObject({ status: 410, code: ErrorCode.EXPIRED });
+});
+
 test('names that are too long are cut, and keep what tells their type', async () => {
   const service = new FileService();
   const { name } = await client(service).files.upload(new Blob(['x']), { name: `${'ä'.repeat(200)}.jpeg` });

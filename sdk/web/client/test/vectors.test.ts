@@ -3,12 +3,20 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { create, fromBinary, fromJson, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { Backoff } from '../src/core/backoff.js';
-import { sendFrame } from '../src/core/codec.js';
+import { decodeFrame, sendFrame } from '../src/core/codec.js';
 import { closeCodeOf, errorOf, nextOf, reconnects } from '../src/core/codes.js';
 import { Connection, DEFAULT_CONFIG } from '../src/core/connection.js';
 import type { Effect, Emit, Input } from '../src/core/effects.js';
 import { emptyState, type Outgoing, type State, type StateChange } from '../src/core/state.js';
 import type { Failure } from '../src/errors.js';
+import {
+  UserPresenceSchema as OwnPresence,
+  ResponseSchema as OwnResponse,
+} from '../src/gen/tidings/client/v1/client_pb.js';
+import { ErrorCode } from '../src/gen/tidings/errors/v1/errors_pb.js';
+import { EnvelopeSchema as OwnEnvelope } from '../src/gen/tidings/message/v1/message_pb.js';
+import { formatMessageId, parseMessageId } from '../src/message-id.js';
+import { encode } from '../src/wire.js';
 import {
   ClientFrameSchema,
   Durability,
@@ -17,16 +25,14 @@ import {
   SendSchema,
   ServerFrameSchema,
   UserPresenceSchema,
-} from '../src/gen/tidings/client/v1/client_pb.js';
-import { ErrorCode } from '../src/gen/tidings/errors/v1/errors_pb.js';
+} from './gen/tidings/client/v1/client_pb.js';
 import {
   ActivitySchema,
   ChangeSchema,
   ContentSchema,
   DisappearanceSchema,
   EnvelopeSchema,
-} from '../src/gen/tidings/message/v1/message_pb.js';
-import { formatMessageId, parseMessageId } from '../src/message-id.js';
+} from './gen/tidings/message/v1/message_pb.js';
 
 const FOLDER = new URL('../../../vectors/', import.meta.url);
 // biome-ignore lint/suspicious/noExplicitAny: vectors are data that each test reads in its own way.
@@ -147,7 +153,7 @@ function input(given: Record<string, Vectors>): Input {
     case 'closed':
       return { type: 'closed', code: value.code ?? undefined, reason: value.reason };
     case 'frame':
-      return { type: 'frame', frame: fromJson(ServerFrameSchema, value).frame };
+      return { type: 'frame', frame: decodeFrame(toBinary(ServerFrameSchema, fromJson(ServerFrameSchema, value))) };
     case 'send':
       return { type: 'send', send: outgoing(value) };
     case 'acknowledge':
@@ -187,7 +193,14 @@ function rendered(effect: Effect): JsonValue[] {
     case 'answered': {
       const { id, answer } = effect;
       if (!answer.ok) return [{ unanswered: { id: String(id), failed: failure(answer.failure) } }];
-      return [{ answered: toJson(ResponseSchema, create(ResponseSchema, { id, response: answer.response })) }];
+      return [
+        {
+          answered: toJson(
+            ResponseSchema,
+            fromBinary(ResponseSchema, encode(OwnResponse, { id, response: answer.response })),
+          ),
+        },
+      ];
     }
     case 'emit':
       return [{ emit: emitted(effect.emit) }];
@@ -229,12 +242,16 @@ function emitted(emit: Emit): JsonValue {
       return { offline: { retryInMs: emit.retryInMs } };
     case 'delivery': {
       const { generation, seq, envelope } = emit;
-      return { delivery: { generation, seq, envelope: toJson(EnvelopeSchema, envelope ?? create(EnvelopeSchema)) } };
+      return { delivery: { generation, seq, envelope: envelopeJson(envelope) } };
     }
     case 'transient':
-      return { transient: toJson(EnvelopeSchema, emit.envelope) };
+      return { transient: envelopeJson(emit.envelope) };
     case 'presence':
-      return { presence: emit.users.map((user) => toJson(UserPresenceSchema, user)) };
+      return {
+        presence: emit.users.map((user) =>
+          toJson(UserPresenceSchema, fromBinary(UserPresenceSchema, encode(OwnPresence, user))),
+        ),
+      };
     case 'unknownRange':
       return { unknownRange: [emit.from, emit.to] };
     case 'caughtUp':
@@ -242,4 +259,8 @@ function emitted(emit: Emit): JsonValue {
     case 'newStream':
       return { newStream: Number(emit.stream) };
   }
+}
+
+function envelopeJson(envelope: object | undefined): JsonValue {
+  return toJson(EnvelopeSchema, fromBinary(EnvelopeSchema, encode(OwnEnvelope, envelope ?? {})));
 }

@@ -4,20 +4,10 @@
 //
 // States: new → opening → handshake → online → waiting → opening …, and stopped from any of them. `handle` takes one input; `flush` ends a batch
 // of inputs and writes what may be written together; `wakeAt` says when `tick` is due. Times are milliseconds since any fixed moment.
-import { create } from '@bufbuild/protobuf';
 import type { Failure } from '../errors.js';
-import {
-  AckSchema,
-  type Deliver,
-  HelloSchema,
-  PingSchema,
-  ReadSchema,
-  type Refused,
-  ResumeSchema,
-  type Welcome,
-} from '../gen/tidings/client/v1/client_pb.js';
+import type { Deliver, Hello, Refused, Welcome } from '../gen/tidings/client/v1/client_pb.js';
 import { ErrorCode } from '../gen/tidings/errors/v1/errors_pb.js';
-import { formatMessageId } from '../message-id.js';
+import { formatMessageId, parseMessageId } from '../message-id.js';
 import { Backoff, randomUpTo } from './backoff.js';
 import { activityFrame, type ClientFrameBody, encodeFrame, type ServerFrameBody } from './codec.js';
 import { errorOf, nextOf, reconnects } from './codes.js';
@@ -309,7 +299,7 @@ export class Connection {
   #ping(now: number, online: Online): void {
     if (online.pingedAt !== undefined) return;
     online.pingedAt = now;
-    this.#transmitFrame({ case: 'ping', value: create(PingSchema, { nonce: BigInt(Math.floor(now)) }) });
+    this.#transmitFrame({ case: 'ping', value: { nonce: Math.floor(now) } });
   }
 
   #open(now: number): void {
@@ -321,10 +311,9 @@ export class Connection {
   #introduce(now: number, token: string): void {
     if (this.#phase.is !== 'opening') return;
     const { device, appId, agent, handshakeTimeout } = this.#config;
-    const hello = create(HelloSchema, { version: PROTOCOL_VERSION, token, device, appId, agent });
+    const hello: Hello = { version: PROTOCOL_VERSION, token, device, appId, agent };
     if (this.#stream !== 0n) {
-      const cursor = BigInt(this.#inbox.cursor);
-      hello.resume = create(ResumeSchema, { mailboxEpoch: this.#mailboxEpoch, stream: this.#stream, cursor });
+      hello.resume = { mailboxEpoch: this.#mailboxEpoch, stream: this.#stream, cursor: this.#inbox.cursor };
     }
     // What `Resume` says counts as acknowledged, hence it is durable first.
     this.#flushCursor(now, true);
@@ -360,9 +349,7 @@ export class Connection {
     switch (frame.case) {
       case 'accepted': {
         const { seq, sentAtMs, durability } = frame.value;
-        const number = Number(seq);
-        const id = formatMessageId({ stream: this.#stream, seq });
-        this.#settle(number, { ok: true, id, sentAtMs: Number(sentAtMs), durability });
+        this.#settle(seq, { ok: true, id: this.#id(seq), sentAtMs, durability });
         return true;
       }
       case 'refused':
@@ -377,7 +364,8 @@ export class Connection {
       case 'readRecorded': {
         const { from, id, code } = frame.value;
         const again = code !== 0 && nextOf(code) !== 'stop';
-        this.#reads.recorded(from, id?.stream ?? 0n, Number(id?.seq ?? 0n), again, now);
+        const { stream, seq } = parseMessageId(id ?? '0.0');
+        this.#reads.recorded(from, stream, Number(seq), again, now);
         return true;
       }
       case 'response': {
@@ -438,12 +426,12 @@ export class Connection {
 
   /** Brings the inbox to where the server goes on. Answers whether the mailbox is another one. */
   #takeUpMailbox(welcome: Welcome): boolean {
-    const [cursor, tail] = [Number(welcome.cursor), Number(welcome.tail)];
+    const { cursor, tail } = welcome;
     const otherMailbox = welcome.mailboxEpoch !== this.#mailboxEpoch;
     // Its end before our place: the mailbox was put back to an earlier state, and will give the numbers again.
     const putBack = this.#stream !== 0n && !otherMailbox && tail < this.#inbox.cursor;
     const { unknown } = welcome;
-    if (unknown) this.#emit({ is: 'unknownRange', from: Number(unknown.from), to: Number(unknown.to) });
+    if (unknown) this.#emit({ is: 'unknownRange', from: unknown.from, to: unknown.to });
     else if (putBack) this.#emit({ is: 'unknownRange', from: tail + 1, to: this.#inbox.cursor });
     if (otherMailbox || putBack) {
       this.#inbox.startOver(cursor);
@@ -481,8 +469,7 @@ export class Connection {
   }
 
   #refused(now: number, refused: Refused): void {
-    const { code, message, retryAfterMs } = refused;
-    const seq = Number(refused.seq);
+    const { seq, code, message, retryAfterMs } = refused;
     const entry = this.#outbox.get(seq);
     if (!entry) return;
     if (isTransient(entry.send) && code === ErrorCode.OUTCOME_UNKNOWN) return this.#fail(seq, UNKNOWN);
@@ -496,8 +483,8 @@ export class Connection {
   }
 
   #deliver(now: number, deliver: Deliver): void {
-    const seq = Number(deliver.seq);
-    const arrival = this.#inbox.arrive(seq, Number(deliver.after));
+    const { seq, after } = deliver;
+    const arrival = this.#inbox.arrive(seq, after);
     if (arrival === 'gap') return this.#broken(now, 'a delivery is missing');
     if (arrival === 'new') {
       this.#emit({ is: 'delivery', generation: this.#inbox.generation, seq, envelope: deliver.envelope });
@@ -567,8 +554,7 @@ export class Connection {
   #flushReads(now: number): void {
     if (this.#phase.is !== 'online') return;
     this.#reads.takeDue(now, (from, stream, seq) => {
-      const id = { stream, seq: BigInt(seq) };
-      this.#transmitFrame({ case: 'read', value: create(ReadSchema, { from, id }) });
+      this.#transmitFrame({ case: 'read', value: { from, id: formatMessageId({ stream, seq }) } });
     });
   }
 
@@ -586,7 +572,7 @@ export class Connection {
     if (online && acknowledgeable > this.#acked) {
       this.#acked = acknowledgeable;
       this.#ackedAt = now;
-      this.#transmitFrame({ case: 'ack', value: create(AckSchema, { cursor: BigInt(acknowledgeable) }) });
+      this.#transmitFrame({ case: 'ack', value: { cursor: acknowledgeable } });
     }
   }
 

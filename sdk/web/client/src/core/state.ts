@@ -19,6 +19,8 @@ export interface Outgoing {
   ttlMs: number | undefined;
   /** As in `Send.receipts`. */
   receipts: number;
+  /** As in `Send.conflation_key`. */
+  conflationKey?: string | undefined;
   /** When the application sent it, by this device's clock. */
   atMs: number;
 }

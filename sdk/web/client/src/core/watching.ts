@@ -1,6 +1,5 @@
 // Whom the application watches: asked once by the application, and kept up across leases and connections by the client.
-import { create } from '@bufbuild/protobuf';
-import { RequestSchema, type Response, WatchPresenceSchema } from '../gen/tidings/client/v1/client_pb.js';
+import type { Response } from '../gen/tidings/client/v1/client_pb.js';
 import { encodeFrame } from './codec.js';
 
 /** Of the requests that nobody waits for; callers count from 1. */
@@ -52,9 +51,8 @@ export class Watching {
   takeDue(now: number, write: (frame: Uint8Array) => void): void {
     if (this.#due === undefined || this.#due > now) return;
     this.#due = undefined;
-    const watch = create(WatchPresenceSchema, { users: [...this.#users] });
-    const request = create(RequestSchema, { id: OWN_REQUEST, request: { case: 'watchPresence', value: watch } });
-    write(encodeFrame({ case: 'request', value: request }));
+    const request = { case: 'watchPresence' as const, value: { users: [...this.#users] } };
+    write(encodeFrame({ case: 'request', value: { id: OWN_REQUEST, request } }));
   }
 
   wakeAt(): number | undefined {

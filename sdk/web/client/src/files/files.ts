@@ -43,7 +43,7 @@ export class Files {
   ) {
     const [gateway = ''] = [options.url].flat();
     const base = options.filesUrl ?? gatewayUrl(gateway).replace(/^ws/, 'http');
-    this.#service = new Service(base, environment, tokens);
+    this.#service = new Service(base, environment, tokens, options.appId);
   }
 
   /**
@@ -150,8 +150,11 @@ export class Files {
       } catch (error) {
         signal?.throwIfAborted();
         failures += 1;
-        if (this.#service.failureOf(error) !== 'again' || failures >= ATTEMPTS) throw error;
-        await this.#service.pause(backoff.next(Math.random), signal);
+        const failure = this.#service.failureOf(error);
+        // A link that ended is asked for anew, once.
+        const ended = failure === 'gone' && failures === 1 && this.#links.delete(attachment.file);
+        if ((failure !== 'again' && !ended) || failures >= ATTEMPTS) throw error;
+        if (!ended) await this.#service.pause(backoff.next(Math.random), signal, error);
       }
     }
     const blob = new Blob(parts, { type: attachment.mediaType });
@@ -168,7 +171,7 @@ export class Files {
       } catch (error) {
         signal?.throwIfAborted();
         if (this.#service.failureOf(error) !== 'again' || failures >= ATTEMPTS) throw error;
-        await this.#service.pause(backoff.next(Math.random), signal);
+        await this.#service.pause(backoff.next(Math.random), signal, error);
       }
     }
   }

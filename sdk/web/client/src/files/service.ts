@@ -13,10 +13,15 @@ export class StatusError extends TidingsError {
     readonly status: number,
     code: ErrorCode | undefined,
     message: string,
+    /** When it asks to be tried again, in ms. */
+    readonly retryAfterMs = 0,
   ) {
     super({ kind: 'refused', code, message });
   }
 }
+
+/** Of what a `Retry-After` may ask for, in ms. */
+const LONGEST_WAIT = 60_000;
 
 interface CallInit {
   headers?: Record<string, string>;
@@ -31,6 +36,7 @@ export class Service {
     readonly base: string,
     private readonly environment: Environment,
     private readonly tokens: Tokens,
+    private readonly appId: string | undefined,
   ) {}
 
   address(path: string): string {
@@ -46,6 +52,7 @@ export class Service {
         // The token goes to the file service alone, wherever a redirection or an answer points.
         if (new URL(url).origin !== new URL(this.base).origin)
           throw this.unexpected(`${url} is not of the file service`);
+        if (this.appId) headers['Tidings-App-Id'] = this.appId;
         headers.Authorization = `Bearer ${await this.tokens.get(signal ?? new AbortController().signal)}`;
       }
       const request: RequestInit = { method, headers, credentials: 'omit', redirect: anonymous ? 'follow' : 'error' };
@@ -72,8 +79,9 @@ export class Service {
     return new TidingsError({ kind: 'unknown-answer', code: undefined, message });
   }
 
-  /** Waits, or until the network comes back. @throws the signal's reason. */
-  pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  /** Waits, at least as long as the service asks, or until the network comes back. @throws the signal's reason. */
+  pause(ms: number, signal: AbortSignal | undefined, after?: unknown): Promise<void> {
+    const wait = Math.max(ms, after instanceof StatusError ? after.retryAfterMs : 0);
     const { window } = this.environment;
     return new Promise((resolve, reject) => {
       const end = () => {
@@ -83,7 +91,7 @@ export class Service {
         if (signal?.aborted) reject(signal.reason);
         else resolve();
       };
-      const timer = setTimeout(end, ms);
+      const timer = setTimeout(end, wait);
       window?.addEventListener('online', end);
       signal?.addEventListener('abort', end);
     });
@@ -101,5 +109,11 @@ async function errorOf(response: Response): Promise<StatusError> {
   const code = (ErrorCode as unknown as Record<string, ErrorCode | undefined>)[name];
   const unknown = name && code === undefined ? `${name}: ` : '';
   const message = said.error?.message ?? `the file service answered ${response.status}`;
-  return new StatusError(response.status, typeof code === 'number' ? code : undefined, `${unknown}${message}`);
+  const retryAfterMs = Math.min(Number(response.headers.get('Retry-After') ?? 0) || 0, LONGEST_WAIT / 1000) * 1000;
+  return new StatusError(
+    response.status,
+    typeof code === 'number' ? code : undefined,
+    `${unknown}${message}`,
+    retryAfterMs,
+  );
 }

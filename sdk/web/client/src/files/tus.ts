@@ -65,7 +65,7 @@ export async function upload(
       if (failures >= ATTEMPTS) throw error;
       // How much of the last chunk arrived only the server knows.
       offset = undefined;
-      await service.pause(backoff.next(Math.random), signal);
+      await service.pause(backoff.next(Math.random), signal, error);
     }
   }
 }

@@ -1,11 +1,15 @@
 // From what the mailbox holds to what the application is told.
-import { create, fromBinary } from '@bufbuild/protobuf';
 import type { Outgoing } from '../core/state.js';
 import type { ClientEvents, EventName } from '../events.js';
-import { ContentSchema, type Envelope, MessageSchema, Receipt_Kind } from '../gen/tidings/message/v1/message_pb.js';
+import {
+  ContentSchema,
+  type Envelope,
+  type Message,
+  MessageSchema,
+  Receipt_Kind,
+} from '../gen/tidings/message/v1/message_pb.js';
 import { formatMessageId, parseMessageId } from '../message-id.js';
-import type { Message } from '../model.js';
-import { toPlain } from '../plain.js';
+import { create, decode } from '../wire.js';
 
 /** An event for the application. */
 export type Told = { [N in EventName]: { name: N; context: ClientEvents[N] } }[EventName];
@@ -20,9 +24,9 @@ export function told(
   const event = envelope?.event;
   switch (event?.case) {
     case 'message': {
-      const { id, from, to, group } = event.value;
-      const own = id?.stream === stream;
-      const message = toPlain(event.value) as Message;
+      const message = event.value;
+      const { id, from, to, group } = message;
+      const own = id !== undefined && parseMessageId(id).stream === stream;
       if (!group && from === user && to !== user && mailboxSeq > 0) {
         // The tabs of this device were told when it was sent.
         return own ? undefined : { name: 'messageSent', context: { message, key: undefined } };
@@ -37,25 +41,25 @@ export function told(
         id: formatMessageId({ stream: of, seq: upToSeq }),
         upTo: true,
         to: from,
-        atMs: Number(atMs),
+        atMs,
       };
       return { name: 'statusChanged', context: { ...NO_STATUS, ...context } };
     }
     case 'failure': {
       const { id, to, reason, atMs } = event.value;
-      const context = { status: 'failed' as const, id: id ? formatMessageId(id) : '', to, reason, atMs: Number(atMs) };
+      const context = { status: 'failed' as const, id: id ?? '', to, reason, atMs };
       return { name: 'statusChanged', context: { ...NO_STATUS, ...context } };
     }
     case 'groupEvent':
-      return { name: 'groupEventReceived', context: { event: toPlain(event.value), mailboxSeq } };
+      return { name: 'groupEventReceived', context: { event: event.value, mailboxSeq } };
     case 'change':
-      return { name: 'messageChanged', context: { change: toPlain(event.value), mailboxSeq } };
+      return { name: 'messageChanged', context: { change: event.value, mailboxSeq } };
     case 'conversationUpdate': {
       const { conversation } = event.value;
-      return conversation && { name: 'conversationUpdated', context: { conversation: toPlain(conversation) } };
+      return conversation && { name: 'conversationUpdated', context: { conversation } };
     }
     case 'activity':
-      return { name: 'activityReceived', context: { activity: toPlain(event.value) } };
+      return { name: 'activityReceived', context: { activity: event.value } };
     default:
       return undefined;
   }
@@ -74,9 +78,7 @@ export const NO_STATUS = {
 
 /** A message that this device sends, as it is before it is accepted. */
 export function messageOf(send: Outgoing, id: string, user: string): Message {
-  const { to, group, receipts, content, atMs } = send;
-  const message = create(MessageSchema, { from: user, to, group, receipts, sentAtMs: BigInt(atMs) });
-  message.content = fromBinary(ContentSchema, content);
-  if (id) message.id = parseMessageId(id);
-  return toPlain(message) as Message;
+  const { to, group, receipts, atMs } = send;
+  const content = decode(ContentSchema, send.content);
+  return create(MessageSchema, { ...(id && { id }), from: user, to, group, receipts, sentAtMs: atMs, content });
 }

@@ -443,12 +443,7 @@ export class Engine {
         break;
       }
       case 'presence': {
-        const users = emit.users.map(({ user, state, lastSeenMs }) => ({
-          user,
-          state,
-          lastSeenMs: Number(lastSeenMs),
-        }));
-        this.#tell({ name: 'presenceChanged', context: { users } });
+        this.#tell({ name: 'presenceChanged', context: { users: emit.users } });
         break;
       }
       case 'unknownRange':

@@ -20,6 +20,8 @@ export class Socket {
     this.#socket = socket;
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => events.opened();
+    // What is wrong is told by `onclose`; some implementations throw where nobody listens.
+    socket.onerror = () => {};
     socket.onclose = (({ code, reason }: { code: number; reason: string }) => {
       this.#detach();
       events.closed(code, reason || `the connection ended (${code})`);
@@ -49,8 +51,6 @@ export class Socket {
   #detach(): void {
     const socket = this.#socket;
     socket.onopen = socket.onmessage = socket.onclose = null;
-    // A socket without a handler may take its error for one that nobody caught.
-    socket.onerror = () => {};
   }
 }
 

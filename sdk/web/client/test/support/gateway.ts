@@ -1,5 +1,7 @@
 // The other end of a client's WebSockets, in the same process: a test sees what the client writes, and says what comes back.
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import type { SocketLike } from '../../src/index.js';
+import type { ValueOf } from '../../src/requests.js';
 import {
   type ClientFrame,
   ClientFrameSchema,
@@ -7,9 +9,7 @@ import {
   ServerFrameSchema,
   type ServerFrameSchema as ServerFrames,
   type WelcomeSchema,
-} from '../../src/gen/tidings/client/v1/client_pb.js';
-import type { SocketLike } from '../../src/index.js';
-import type { ValueOf } from '../../src/requests.js';
+} from '../gen/tidings/client/v1/client_pb.js';
 import { within } from './deadline.js';
 
 type ServerFrame = NonNullable<MessageInitShape<typeof ServerFrames>['frame']>;
