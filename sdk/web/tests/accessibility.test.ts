@@ -1,11 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { seriousFaults } from './src/axe.js';
 import { Node } from './src/node.js';
 import { launch, newContext, Person } from './src/people.js';
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 let node: Node;
 let browser: Browser;
@@ -20,39 +17,13 @@ afterAll(async () => {
   await node?.stop();
 });
 
-interface Finding {
-  id: string;
-  impact: string;
-  help: string;
-  nodes: { target: unknown; failureSummary: string }[];
-}
-
-/** What axe-core finds that is serious or worse. */
-async function faults(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
-  // Colours are judged when nothing fades any more.
-  await page.evaluate(() =>
-    Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => undefined))),
-  );
-  const found = await page.evaluate(async () => {
-    const { axe } = globalThis as unknown as { axe: { run: () => Promise<{ violations: unknown[] }> } };
-    return (await axe.run()).violations;
-  });
-  return (found as Finding[])
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(
-      ({ id, help, nodes }) =>
-        `${id}: ${help}\n  ${nodes.map((at) => `${JSON.stringify(at.target)} ${at.failureSummary}`).join('\n  ')}`,
-    );
-}
-
 for (const dark of [false, true]) {
   test(`axe-core finds no serious fault, ${dark ? 'dark' : 'light'}`, async () => {
     const context = await newContext(browser, { dark });
     const start = await context.newPage();
     await start.goto(node.origin);
     await start.getByLabel('Your name').waitFor();
-    expect(await faults(start)).toEqual([]);
+    expect(await seriousFaults(start)).toEqual([]);
 
     const suffix = dark ? 'n' : 't';
     const quirin = await Person.signIn(context, node, `Quirin${suffix}`);
@@ -65,16 +36,16 @@ for (const dark of [false, true]) {
     await (await rosa.menuOf('Have you seen')).getByRole('menuitemcheckbox', { name: 'React 👍' }).click();
     await quirin.message('Have you seen').locator('.chip').waitFor();
     await quirin.page.bringToFront();
-    expect(await faults(quirin.page)).toEqual([]);
+    expect(await seriousFaults(quirin.page)).toEqual([]);
 
     await quirin.menuOf('Not yet');
-    expect(await faults(quirin.page)).toEqual([]);
+    expect(await seriousFaults(quirin.page)).toEqual([]);
     await quirin.page.keyboard.press('Escape');
 
     for (const name of ['New conversation', 'New group', /^Settings/]) {
       await quirin.page.getByRole('button', { name }).first().click();
       await quirin.page.getByRole('dialog').waitFor();
-      expect(await faults(quirin.page)).toEqual([]);
+      expect(await seriousFaults(quirin.page)).toEqual([]);
       await quirin.page.keyboard.press('Escape');
       await quirin.page.getByRole('dialog').waitFor({ state: 'hidden' });
     }
@@ -86,7 +57,7 @@ for (const dark of [false, true]) {
     await quirin.field.waitFor();
     await quirin.page.getByRole('button', { name: 'About this conversation', exact: true }).click();
     await quirin.page.locator('tidings-group-panel .member').first().waitFor();
-    expect(await faults(quirin.page)).toEqual([]);
+    expect(await seriousFaults(quirin.page)).toEqual([]);
   });
 }
 

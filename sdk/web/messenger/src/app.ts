@@ -318,7 +318,7 @@ export class MessengerApp extends TidingsElement {
       <div class="bar"><button class="icon-button" aria-label=${say('act.close')} @click=${() => this.#go({ key, about: false })}>${icons.close(22)}</button><h2>${words('about')}</h2></div>
       ${
         key.startsWith('g/')
-          ? html`<tidings-group-panel .group=${group} .messages=${messages} .problem=${this.groupProblem} ?has-more=${store.groups.hasMoreMembers(key.slice(2))} @tidings-group-action=${this.#groupAct}></tidings-group-panel>`
+          ? html`<tidings-group-panel .group=${group} .conversation=${conversation} .messages=${messages} .problem=${this.groupProblem} ?has-more=${store.groups.hasMoreMembers(key.slice(2))} @tidings-group-action=${this.#groupAct}></tidings-group-panel>`
           : html`<tidings-profile .conversation=${conversation} .messages=${messages}></tidings-profile>`
       }
     </aside>`;

@@ -17,6 +17,8 @@ export interface Look {
   readonly dark?: boolean;
   readonly locale?: string;
   readonly phone?: boolean;
+  /** With the worker that keeps the shell; elsewhere it would only come between. */
+  readonly workers?: boolean;
 }
 
 /** What the pages of a context complained of: a test that ends with something here has failed. */
@@ -31,8 +33,7 @@ export async function newContext(browser: Browser, look: Look = {}): Promise<Bro
     hasTouch: look.phone ?? false,
     isMobile: look.phone ?? false,
     deviceScaleFactor: 1,
-    // The shell's worker is what one test is about; elsewhere it would only come between.
-    serviceWorkers: 'block',
+    serviceWorkers: look.workers ? 'allow' : 'block',
   });
   context.setDefaultTimeout(DEADLINE_MS);
   const heard: string[] = [];

@@ -157,6 +157,9 @@ export const bubbleStyles = css`
   .meta.failed {
     color: var(--_danger);
   }
+  .row.mine .meta.failed {
+    color: light-dark(#a3201a, #ffb4ac);
+  }
   .bubble.emoji {
     background: none !important;
     box-shadow: none;

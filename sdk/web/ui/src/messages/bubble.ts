@@ -68,8 +68,8 @@ function reactions(message: MessageView, context: BubbleContext): TemplateResult
         users.slice(0, 12).map((user) => (user === context.me ? say('view.you') : context.names(user))),
       );
       const label = say('view.reactions', { emoji, names });
-      return html`<button class="chip ${mine ? 'mine' : ''}" aria-pressed=${mine} aria-label=${label} title=${label} @click=${() => context.react(message, emoji, mine)}>
-        <span aria-hidden="true">${emoji}</span>${users.length > 1 || context.group ? html`<span aria-hidden="true">${users.length}</span>` : nothing}
+      return html`<button class="chip ${mine ? 'mine' : ''}" aria-pressed=${mine} title=${label} @click=${() => context.react(message, emoji, mine)}>
+        <span>${emoji}</span>${users.length > 1 || context.group ? html`<span>${users.length}</span>` : nothing}<span class="unseen">${names}</span>
       </button>`;
     })}
   </div>`;

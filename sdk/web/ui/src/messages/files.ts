@@ -24,7 +24,7 @@ function picture(message: MessageView, file: FileView, context: BubbleContext): 
 }
 
 function document(message: MessageView, file: FileView, context: BubbleContext): TemplateResult {
-  return html`<button class="file" part="file" aria-label="${say('act.download')}: ${file.name}, ${fileSize(file.size)}" @click=${() => context.openFile(message, file)}>
+  return html`<button class="file" part="file" title=${say('act.download')} @click=${() => context.openFile(message, file)}>
     <span class="sign">${file.progress === undefined ? icons.file(22) : icons.clock(22)}</span>
     <span class="names"><b class="clip" dir="auto">${file.name}</b><small>${fileSize(file.size)}</small></span>
     ${file.progress === undefined ? nothing : html`<progress max="1" .value=${file.progress} aria-label=${file.name}></progress>`}

@@ -1,4 +1,5 @@
 import { html, nothing } from 'lit';
+import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
 import { hues } from '../avatar.js';
 import { define } from '../define.js';
@@ -455,7 +456,7 @@ export class TidingsMessageView extends TidingsElement {
             <div class="inner" role="list">${repeat(
               rows,
               (row) => row.key,
-              (row) => this.#row(row),
+              (row) => guard(this.#shows(row), () => this.#row(row)),
             )}</div>
           </div>
         </div>
@@ -475,6 +476,15 @@ export class TidingsMessageView extends TidingsElement {
     if (event.detail.action !== 'copy') return;
     event.stopPropagation();
     void navigator.clipboard?.writeText(event.detail.message.text).catch(() => undefined);
+  }
+
+  /** What a row's picture depends on: while scrolling, rows that stay are not made again. */
+  #shows(row: Row): unknown[] {
+    if (row.kind === 'day' || row.kind === 'unread') return [row.key, currentLanguage(), dayName(Date.now())];
+    const { message } = row;
+    const quoted = message.replyTo && this.#context.quoted(message.replyTo);
+    const place = row.kind === 'message' ? `${row.first} ${row.last}` : '';
+    return [message, place, quoted, this.me, this.group, this.names, currentLanguage()];
   }
 
   #row(row: Row) {

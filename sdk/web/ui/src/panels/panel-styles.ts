@@ -38,7 +38,7 @@ export const panelStyles = css`
     font-size: 0.875rem;
   }
   .sub.online {
-    color: var(--_online);
+    color: var(--_accent);
   }
   .rows {
     display: grid;

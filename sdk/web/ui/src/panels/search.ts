@@ -108,7 +108,7 @@ export class TidingsSearch extends TidingsElement {
       }
       mark {
         background: color-mix(in srgb, var(--_accent) 24%, transparent);
-        color: inherit;
+        color: var(--_text);
         border-radius: 3px;
       }
       .more {

@@ -1,6 +1,6 @@
 import { errorText } from '../locale/reason.js';
-import { type ConversationKey, type MessageView, peerOf } from '../model.js';
-import type { Context } from './context.js';
+import type { ConversationKey, MessageView } from '../model.js';
+import { type Context, historyOf } from './context.js';
 import { messageOf, toldKey } from './from-client.js';
 
 export interface Results {
@@ -21,20 +21,19 @@ export class Finder {
   results: Results = NO_RESULTS;
   #page: Uint8Array | undefined;
   #question = 0;
-  #with: string | undefined;
+  #where: { with?: string; group?: string } = {};
 
   constructor(
     private readonly context: Context,
     private readonly changed: () => void,
   ) {}
 
-  /** `within` is a conversation of two; groups are not searched by the server. */
+  /** `within` is one conversation; without it, all of them. */
   async find(text: string, within?: ConversationKey): Promise<void> {
     this.#question += 1;
     this.#page = undefined;
-    const peer = within === undefined ? undefined : peerOf(within);
-    this.#with = peer && 'user' in peer ? peer.user : undefined;
-    if (text === '' || (peer && 'group' in peer)) {
+    this.#where = within === undefined ? {} : historyOf(within);
+    if (text === '') {
       this.#set(NO_RESULTS);
       return;
     }
@@ -56,7 +55,7 @@ export class Finder {
           text,
           limit: 30,
           page: this.#page,
-          ...(this.#with !== undefined && { with: this.#with }),
+          ...this.#where,
         });
         if (question !== this.#question) return;
         this.#page = next;

@@ -2,7 +2,7 @@ import { ActivityKind, Block, type Client, GroupEventKind } from '@tidings/clien
 import { reasonText } from '../locale/reason.js';
 import { type ConversationKey, type FileView, keyOf, type MessageView, type Names, peerOf } from '../model.js';
 import type { ConversationAction } from '../panels/conversation-list.js';
-import { type Context, targetOf } from './context.js';
+import { type Context, historyOf, targetOf } from './context.js';
 import { FilesPart } from './files.js';
 import { Finder } from './finder.js';
 import { GroupsPart } from './groups.js';
@@ -264,6 +264,8 @@ export class Store {
       if (place <= summary.readTo && summary.unread === 0) return;
       this.happened({ type: 'read', key, place });
       if (place > 0) this.client.markRead({ group: peer.group, groupSeq: place }).catch(() => undefined);
+      if (summary.markedUnread)
+        this.client.conversations.update({ group: peer.group }, { markedUnread: false }).catch(() => undefined);
       return;
     }
     const { unread, markedUnread } = summary;
@@ -284,10 +286,8 @@ export class Store {
       this.client.activity({ ...targetOf(key), kind: typing ? ActivityKind.TYPING : ActivityKind.IDLE });
   }
 
-  /** Settings of a conversation. Of groups the server keeps none. */
+  /** Settings of a conversation; a group has no blocks. */
   async act(key: ConversationKey, action: ConversationAction): Promise<void> {
-    const peer = peerOf(key);
-    if (!('user' in peer)) return;
     const changes: Record<ConversationAction, Parameters<Client['conversations']['update']>[1]> = {
       mute: { muteUntilMs: FOREVER },
       unmute: { muteUntilMs: 0 },
@@ -303,7 +303,7 @@ export class Store {
     const last =
       timelineOf(this.#state, key).messages.findLast((message) => !message.mine) ?? summaryOf(this.#state, key).last;
     if (action === 'markRead' && last && !last.mine) this.read(key, last);
-    const conversation = await this.client.conversations.update(peer.user, changes[action]);
+    const conversation = await this.client.conversations.update(historyOf(key), changes[action]);
     this.happened({ type: 'conversation', conversation });
   }
 
