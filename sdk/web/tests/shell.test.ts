@@ -33,6 +33,8 @@ test('the app opens without a network, keeps what is written, and sends it later
   await context.setOffline(true);
   await uli.page.reload();
   await uli.page.locator('tidings-status').getByText('No connection').waitFor();
+  // The list is there as it was.
+  await uli.inList('Vera').getByText('Before the tunnel').waitFor();
   await uli.say('In the tunnel');
   await uli.status('In the tunnel', 'sending');
   await context.setOffline(false);

@@ -163,7 +163,7 @@ export class ChatPane extends TidingsElement {
       <tidings-message-view
         .conversation=${key} .label=${conversation.name} .messages=${timeline.messages} .names=${store.names} .me=${state.me} ?group=${isGroup}
         ?may-manage=${group?.may.manage ?? false} ?read-only=${note !== undefined} ?has-older=${timeline.loaded && !timeline.atOldest} ?has-newer=${!timeline.atNewest}
-        .loading=${timeline.loading || (!timeline.loaded && state.connection.state === 'connecting')} .firstUnread=${timeline.firstUnread}
+        .loading=${timeline.loading || !timeline.loaded} .firstUnread=${timeline.firstUnread}
         @tidings-load-older=${() => asked(store.loading.older(key))} @tidings-load-newer=${() => asked(store.loading.newer(key))} @tidings-load-newest=${() => asked(store.loadNewest(key))}
         @tidings-read=${(event: CustomEvent<{ message: MessageView }>) => store.read(key, event.detail.message)}
         @tidings-react=${(event: CustomEvent<{ message: MessageView; emoji: string; off: boolean }>) => store.sending.react(key, event.detail.message, event.detail.emoji, event.detail.off)}

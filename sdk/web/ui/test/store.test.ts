@@ -11,7 +11,7 @@ import {
 import { describe, expect, test } from 'vitest';
 import type { MessageView } from '../src/model.js';
 import type { Happened } from '../src/store/happened.js';
-import { Memory } from '../src/store/memory.js';
+import { KeptList, Memory } from '../src/store/memory.js';
 import { reduce } from '../src/store/reduce.js';
 import { initial, type State, summaryOf, timelineOf } from '../src/store/state.js';
 import { add, addPage, EMPTY } from '../src/store/timeline.js';
@@ -264,7 +264,7 @@ test('while a device catches up, what is older than the window waits for its pag
     blocks: [],
     lastMessage: told(60, 'ben', 'me'),
   } as unknown as Conversation;
-  const listed: Happened = { type: 'conversations', conversations: [conversation], complete: true };
+  const listed: Happened = { type: 'conversations', conversations: [conversation] };
   const state = after(
     listed,
     page('u/ben', 41, 60, 'newest', true),
@@ -379,7 +379,6 @@ describe('around the messages', () => {
       mutedUntil: 5,
       last: { text: 'text 9' },
     });
-    expect(state.listed).toBe(true);
   });
 
   test('a group that is left is gone', () => {
@@ -409,6 +408,32 @@ describe('around the messages', () => {
     expect(texts(reduce(state, { type: 'disappeared', now: NOW + 49 }))).toHaveLength(2);
     expect(texts(reduce(state, { type: 'disappeared', now: NOW + 50 }))).toEqual(['text 2']);
   });
+});
+
+test('the list of last time is there at once, and what the server does not know goes', () => {
+  const kept = new Map<string, string>();
+  const storage = {
+    getItem: (name: string) => kept.get(name) ?? null,
+    setItem: (name: string, value: string) => void kept.set(name, value),
+  };
+  const before = after(received(told(1, 'ben', 'me')), received(told(2, 'cleo', 'me')));
+  kept.set(
+    'tidings.ui.me.list',
+    JSON.stringify([...before.summaries.values(), { key: 'nonsense' }, 7, { key: 'u/x', lastAt: 'no' }]),
+  );
+  const restored = reduce(initial('me'), { type: 'restored', summaries: new KeptList('me', storage).read() });
+  expect([...restored.summaries.keys()].sort()).toEqual(['u/ben', 'u/cleo']);
+  expect(summaryOf(restored, 'u/ben')).toMatchObject({ unread: 1, last: { text: 'text 1' } });
+  const conversation = {
+    with: 'ben',
+    lastPlace: 2,
+    lastAtMs: NOW + 2,
+    unread: 0,
+    readPlace: 2,
+    blocks: [],
+  } as unknown as Conversation;
+  const listed = [{ type: 'conversations', conversations: [conversation] }, { type: 'listed' }] as const;
+  expect([...listed.reduce(reduce, restored).summaries.keys()]).toEqual(['u/ben']);
 });
 
 test('what the device keeps comes back, and nonsense is nothing', () => {

@@ -13,7 +13,7 @@ import type {
   UserPresence,
 } from '@tidings/client';
 import type { ConversationKey, FileView, MessageView, Names, Status } from '../model.js';
-import type { Mark } from './state.js';
+import type { Mark, Summary } from './state.js';
 import type { Direction } from './timeline.js';
 
 export interface ChangeHere {
@@ -38,7 +38,7 @@ export type Happened =
   | { readonly type: 'fade'; readonly now: number }
   | { readonly type: 'lost'; readonly now: number }
   | { readonly type: 'disappeared'; readonly now: number }
-  | { readonly type: 'conversations'; readonly conversations: readonly Conversation[]; readonly complete: boolean }
+  | { readonly type: 'conversations'; readonly conversations: readonly Conversation[] }
   | { readonly type: 'loading'; readonly key: ConversationKey; readonly loading: boolean }
   | {
       readonly type: 'page';
@@ -64,6 +64,10 @@ export type Happened =
     }
   | { readonly type: 'groupGone'; readonly group: string }
   | { readonly type: 'groupReceipts'; readonly group: string; readonly place: number; readonly status: Status }
+  /** The list as this device saw it last. */
+  | { readonly type: 'restored'; readonly summaries: readonly Summary[] }
+  /** The server has told of all conversations and groups. */
+  | { readonly type: 'listed' }
   | { readonly type: 'marks'; readonly marks: ReadonlyMap<string, Mark> }
   | { readonly type: 'opened'; readonly key: ConversationKey | undefined }
   | { readonly type: 'read'; readonly key: ConversationKey; readonly place: number | undefined }

@@ -1,3 +1,4 @@
+import { TidingsError } from '@tidings/client';
 import { type ConversationKey, keyOf } from '../model.js';
 import { type Context, historyOf } from './context.js';
 import { timelineOf } from './state.js';
@@ -17,13 +18,14 @@ export class Loading {
   async list(readTo: (group: string) => number | undefined): Promise<void> {
     await this.#conversations();
     await this.#groups(readTo);
+    this.context.happened({ type: 'listed' });
   }
 
   async #conversations(): Promise<void> {
     let page: Uint8Array | undefined;
     do {
       const { items, next } = await this.context.client.conversations.list({ page, limit: 100 });
-      this.context.happened({ type: 'conversations', conversations: items, complete: next === undefined });
+      this.context.happened({ type: 'conversations', conversations: items });
       page = next;
     } while (page);
   }
@@ -101,6 +103,11 @@ export class Loading {
     try {
       const { messages, more } = await client.history.page({ ...historyOf(key), ...where, limit: PAGE });
       happened({ type: 'page', key, messages, more, direction });
+    } catch (error) {
+      // There is no history with someone who does not exist, or where none is kept: that is all of it.
+      const none = error instanceof TidingsError && error.kind === 'refused' && direction === 'newest';
+      if (none) happened({ type: 'page', key, messages: [], more: false, direction });
+      throw error;
     } finally {
       this.#under.delete(key);
       happened({ type: 'loading', key, loading: false });

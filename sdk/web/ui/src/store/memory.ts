@@ -1,4 +1,5 @@
-import type { Mark } from './state.js';
+import type { MessageView } from '../model.js';
+import type { Mark, Summary } from './state.js';
 
 /** Kept by this device beside what the client keeps: how far messages came, and where groups were read to. Without it only ticks and counts of groups begin anew. */
 export interface Kept {
@@ -10,6 +11,8 @@ export interface Kept {
 
 const NOTHING: Kept = { marks: new Map(), groups: new Map(), known: false };
 const MOST_MARKS = 2000;
+const MOST_LISTED = 60;
+const LIST_MS = 500;
 
 export class Memory {
   readonly #name: string;
@@ -64,6 +67,66 @@ export class Memory {
       // The storage is full or closed: see above.
     }
   }
+}
+
+/** The list as it was last seen: shown until the server tells, and when it cannot. */
+export class KeptList {
+  readonly #name: string;
+  #writing: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    account: string,
+    private readonly storage: Pick<Storage, 'getItem' | 'setItem'> | undefined,
+  ) {
+    this.#name = `tidings.ui.${account}.list`;
+  }
+
+  read(): Summary[] {
+    try {
+      const kept: unknown = JSON.parse(this.storage?.getItem(this.#name) ?? '[]');
+      return Array.isArray(kept) ? kept.filter(isSummary) : [];
+    } catch {
+      return [];
+    }
+  }
+
+  /** Soon, and not more often than now and then. */
+  write(summaries: () => Iterable<Summary>): void {
+    this.#writing ??= setTimeout(() => this.writeNow(summaries()), LIST_MS);
+  }
+
+  writeNow(summaries: Iterable<Summary>): void {
+    clearTimeout(this.#writing);
+    this.#writing = undefined;
+    const newest = [...summaries].sort((a, b) => b.lastAt - a.lastAt).slice(0, MOST_LISTED);
+    try {
+      this.storage?.setItem(this.#name, JSON.stringify(newest.map(short)));
+    } catch {
+      // The storage is full or closed: the list comes from the server.
+    }
+  }
+}
+
+/** One line is shown of a message: no more of it is kept. */
+function short(summary: Summary): Summary {
+  const { last } = summary;
+  if (!last) return summary;
+  const files = last.files.map(({ id, name, mediaType, size }) => ({ id, name, mediaType, size }));
+  const said: MessageView = { ...last, text: last.text.slice(0, 200), files, reactions: [], mentions: [] };
+  return { ...summary, last: said };
+}
+
+function isSummary(value: unknown): value is Summary {
+  const summary = value as Summary | null;
+  const last = summary?.last;
+  return (
+    typeof summary?.key === 'string' &&
+    /^[ug]\//.test(summary.key) &&
+    typeof summary.lastAt === 'number' &&
+    typeof summary.unread === 'number' &&
+    (last === undefined ||
+      (typeof last.text === 'string' && Array.isArray(last.files) && typeof last.from === 'string'))
+  );
 }
 
 function isMark(entry: unknown): entry is [string, number, number] {

@@ -105,6 +105,19 @@ export function reduce(state: State, happened: Happened): State {
     }
     case 'groupReceipts':
       return groupReceipts(state, happened);
+    case 'listed':
+      return {
+        ...state,
+        listed: true,
+        summaries: new Map([...state.summaries].filter(([, summary]) => !summary.restored)),
+      };
+    case 'restored': {
+      const restored = happened.summaries.map((summary): [ConversationKey, Summary] => [
+        summary.key,
+        { ...blank(summary.key), ...summary, listedTo: 0, countedTo: 0, restored: true },
+      ]);
+      return { ...state, summaries: new Map([...restored, ...state.summaries]) };
+    }
     case 'marks':
       return { ...state, marks: new Map([...happened.marks, ...state.marks]) };
     case 'opened':
@@ -285,6 +298,7 @@ function summed(state: State, summary: Summary, told: Parameters<typeof blocksMe
     archived: told.archived,
     favourite: told.favourite,
     blocked: blocksMessages(told),
+    restored: undefined,
     readTo: Math.max(summary.readTo, told.readPlace),
     listedTo: Math.max(summary.listedTo, told.lastAtMs),
     // Of a group places are those of its order: what comes with a lower one was counted.
@@ -298,7 +312,7 @@ function conversations(state: State, happened: Extract<Happened, { type: 'conver
     const key = toldKey(conversation);
     summaries.set(key, summed(state, summaries.get(key) ?? blank(key), conversation, true));
   }
-  return { ...state, summaries, listed: state.listed || happened.complete };
+  return { ...state, summaries };
 }
 
 function activity(state: State, { activity, now }: Extract<Happened, { type: 'activity' }>): State {

@@ -19,6 +19,10 @@ export interface Summary {
   readonly readTo: number;
   /** What the server last said of the conversation counts messages up to this time. */
   readonly listedTo: number;
+  /** Of a group: what it is called. */
+  readonly name?: string | undefined;
+  /** As this device saw it last; the server has not told of it yet. */
+  readonly restored?: boolean | undefined;
 }
 
 export interface Connection {

@@ -8,7 +8,7 @@ import { Finder } from './finder.js';
 import { GroupsPart } from './groups.js';
 import type { Happened } from './happened.js';
 import { Loading } from './loading.js';
-import { Memory } from './memory.js';
+import { KeptList, Memory } from './memory.js';
 import { reduce } from './reduce.js';
 import { SendingPart } from './sending.js';
 import { initial, type State, summaryOf, timelineOf } from './state.js';
@@ -40,6 +40,7 @@ export class Store {
   readonly #followers = new Set<(state: State) => void>();
   readonly #ends: (() => void)[] = [];
   readonly #memory: Memory;
+  readonly #list: KeptList;
   #known = false;
   #told = false;
   #watched = '';
@@ -52,7 +53,9 @@ export class Store {
   ) {
     this.names = options.names ?? ((user) => user);
     this.#state = initial(options.me);
-    this.#memory = new Memory(options.me, 'storage' in options ? options.storage : globalThis.localStorage);
+    const storage = 'storage' in options ? options.storage : globalThis.localStorage;
+    this.#memory = new Memory(options.me, storage);
+    this.#list = new KeptList(options.me, storage);
     const context: Context = {
       client,
       names: this.names,
@@ -89,6 +92,8 @@ export class Store {
       before.open !== this.#state.open
     )
       this.#watch();
+    if (before.summaries !== this.#state.summaries && this.#state.listed)
+      this.#list.write(() => this.#state.summaries.values());
     this.#tell();
   }
 
@@ -111,6 +116,7 @@ export class Store {
     const kept = this.#memory.read();
     this.#known = kept.known;
     this.happened({ type: 'marks', marks: kept.marks });
+    this.happened({ type: 'restored', summaries: this.#list.read() });
     let listed = false;
     const list = () => {
       listed = true;
@@ -170,6 +176,8 @@ export class Store {
     );
     const clock = setInterval(() => this.#tick(), FADE_MS);
     this.#ends.push(() => clearInterval(clock));
+    globalThis.addEventListener?.('pagehide', this.#save);
+    this.#ends.push(() => globalThis.removeEventListener?.('pagehide', this.#save));
     client.connect();
     this.sending.showPending().catch(() => undefined);
   }
@@ -178,8 +186,13 @@ export class Store {
   stop(): void {
     for (const end of this.#ends.splice(0)) end();
     for (const timer of this.#refreshing.values()) clearTimeout(timer);
-    this.#memory.writeNow(this.#kept());
+    this.#save();
   }
+
+  readonly #save = (): void => {
+    this.#memory.writeNow(this.#kept());
+    if (this.#state.listed) this.#list.writeNow(this.#state.summaries.values());
+  };
 
   #tick(): void {
     const now = Date.now();

@@ -7,7 +7,7 @@ import { summaryOf, timelineOf } from './state.js';
 export function conversationView(state: State, key: ConversationKey, names: Names): ConversationView {
   const summary = summaryOf(state, key);
   const peer = peerOf(key);
-  const name = 'user' in peer ? names(peer.user) : (state.groups.get(peer.group)?.name ?? peer.group);
+  const name = 'user' in peer ? names(peer.user) : (state.groups.get(peer.group)?.name ?? summary.name ?? peer.group);
   return {
     key,
     peer,
