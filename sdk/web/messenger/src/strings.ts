@@ -36,14 +36,9 @@ const english = {
   pickOne: 'Choose a conversation, or begin one',
   pickHint: 'What you write here is kept on your own server, and arrives once, in order.',
   about: 'About this conversation',
-  search: 'Search',
-  members: '{count} members',
-  photo: 'Photo',
   signedInAs: 'Signed in as {name}',
   pinnedMessage: 'Pinned message',
   failed: 'That did not work: {reason}',
-  noSuchUser: 'There is no user “{name}” yet: they have to sign in once.',
-  forwardTo: 'Forward to',
 };
 
 type Words = typeof english;
@@ -85,14 +80,9 @@ const german: Words = {
   pickOne: 'Wähle eine Unterhaltung, oder beginne eine',
   pickHint: 'Was du hier schreibst, bleibt auf dem eigenen Server, und kommt einmal an, in Ordnung.',
   about: 'Über diese Unterhaltung',
-  search: 'Suchen',
-  members: '{count} Mitglieder',
-  photo: 'Foto',
   signedInAs: 'Angemeldet als {name}',
   pinnedMessage: 'Angeheftete Nachricht',
   failed: 'Das ging nicht: {reason}',
-  noSuchUser: '„{name}“ gibt es noch nicht: die Person muss sich einmal anmelden.',
-  forwardTo: 'Weiterleiten an',
 };
 
 /** The app's own words, beside those of the elements. */

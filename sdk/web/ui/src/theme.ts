@@ -191,6 +191,20 @@ export const controls = css`
   .menu button.item.danger svg {
     color: var(--_danger);
   }
+  .spinner {
+    flex: none;
+    inline-size: var(--_spinner, 26px);
+    aspect-ratio: 1;
+    border-radius: 50%;
+    border: calc(var(--_spinner, 26px) / 8) solid color-mix(in srgb, var(--_accent) 25%, transparent);
+    border-block-start-color: var(--_accent);
+    animation: turn 0.8s linear infinite;
+  }
+  @keyframes turn {
+    to {
+      transform: rotate(1turn);
+    }
+  }
   @media (prefers-reduced-motion: reduce) {
     *,
     *::before,

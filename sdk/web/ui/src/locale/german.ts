@@ -1,7 +1,6 @@
 import type { Table } from './strings.js';
 
 export const german: Table = {
-  'time.now': 'jetzt',
   'time.today': 'Heute',
   'time.yesterday': 'Gestern',
   'presence.online': 'online',
@@ -78,7 +77,6 @@ export const german: Table = {
   'status.delivered': 'zugestellt',
   'status.read': 'gelesen',
   'status.failed': 'nicht gesendet',
-  'info.title': 'Nachricht',
   'info.read': 'Gelesen von',
   'info.delivered': 'Zugestellt an',
   'info.counts': '{read} von {members} haben sie gelesen, {delivered} haben sie',
@@ -125,7 +123,6 @@ export const german: Table = {
   'search.conversations': 'Unterhaltungen',
   'search.messages': 'Nachrichten',
   'search.nothing': 'Nichts gefunden für „{text}“',
-  'search.hint': 'Tippe den Anfang von Wörtern',
   'search.more': 'Mehr zeigen',
   'search.working': 'Es wird gesucht',
   'search.failed': 'Die Suche ging nicht: {reason}',
@@ -156,7 +153,6 @@ export const german: Table = {
   'group.you': 'du',
   'group.more': 'Mehr Mitglieder zeigen',
   'group.actions': 'Aktionen für {name}',
-  'group.invite': 'Mit Einladung beitreten',
   'reason.RECIPIENT_UNKNOWN': 'Diese Person gibt es nicht',
   'reason.BLOCKED': 'Du kannst dieser Person nicht schreiben',
   'reason.INBOX_FULL': 'Das Postfach ist voll',

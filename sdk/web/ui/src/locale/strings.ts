@@ -1,6 +1,5 @@
 /** The one table of all that the elements say. `{name}` is filled in; an array is [one, other] by `{count}`. */
 export const english = {
-  'time.now': 'now',
   'time.today': 'Today',
   'time.yesterday': 'Yesterday',
   'presence.online': 'online',
@@ -77,7 +76,6 @@ export const english = {
   'status.delivered': 'delivered',
   'status.read': 'read',
   'status.failed': 'not sent',
-  'info.title': 'Message',
   'info.read': 'Read by',
   'info.delivered': 'Delivered to',
   'info.counts': '{read} of {members} have read it, {delivered} have it',
@@ -124,7 +122,6 @@ export const english = {
   'search.conversations': 'Conversations',
   'search.messages': 'Messages',
   'search.nothing': 'Nothing found for “{text}”',
-  'search.hint': 'Type the beginning of words',
   'search.more': 'Show more',
   'search.working': 'Searching',
   'search.failed': 'The search did not work: {reason}',
@@ -155,7 +152,6 @@ export const english = {
   'group.you': 'you',
   'group.more': 'Show more members',
   'group.actions': 'Actions for {name}',
-  'group.invite': 'Join by invitation',
   'reason.RECIPIENT_UNKNOWN': 'There is no such user',
   'reason.BLOCKED': 'You cannot write to this person',
   'reason.INBOX_FULL': 'The inbox is full',

@@ -19,6 +19,8 @@ export interface BubbleContext {
   readonly react: (message: MessageView, emoji: string, off: boolean) => void;
   readonly openMenu: (message: MessageView, at: HTMLElement) => void;
   readonly openFile: (message: MessageView, file: FileView) => void;
+  /** Its address does not answer: it may have run out. */
+  readonly fileFailed: (message: MessageView, file: FileView) => void;
   readonly openQuoted: (id: string) => void;
   readonly openProfile: (user: string) => void;
   readonly retry: (message: MessageView) => void;

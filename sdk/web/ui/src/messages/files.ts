@@ -18,7 +18,7 @@ function ratio(file: FileView): string {
 function picture(message: MessageView, file: FileView, context: BubbleContext): TemplateResult {
   return html`<button class="picture" part="picture" aria-label="${say('view.photo')}: ${file.name}" ${styled({ '--_ratio': ratio(file) })} @click=${() => context.openFile(message, file)}>
     ${file.thumbnail && !file.address ? html`<img class="thumb" src=${file.thumbnail} alt="" />` : nothing}
-    ${file.address ? html`<img src=${file.address} alt=${file.name} decoding="async" />` : nothing}
+    ${file.address ? html`<img src=${file.address} alt=${file.name} decoding="async" @error=${() => context.fileFailed(message, file)} />` : nothing}
     ${file.progress === undefined ? nothing : html`<progress max="1" .value=${file.progress} aria-label=${file.name}></progress>`}
   </button>`;
 }

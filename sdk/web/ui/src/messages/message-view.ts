@@ -124,6 +124,7 @@ export class TidingsMessageView extends TidingsElement {
       react: (message, emoji, off) => this.tell('react', { message, emoji, off }),
       openMenu: (message, at) => this.#openMenu(message, at.getBoundingClientRect(), at),
       openFile: (message, file) => this.tell('open-file', { message, file }),
+      fileFailed: (message, file) => this.tell('show-file', { message, file }),
       openQuoted: (id) => this.#goTo(id),
       openProfile: (user) => this.tell('open-profile', { user }),
       retry: (message) => this.tell('retry', { message }),
@@ -499,12 +500,6 @@ export class TidingsMessageView extends TidingsElement {
     const { message } = row;
     const classes = `row ${message.mine ? 'mine' : ''} ${row.first ? 'first' : ''} ${row.last ? 'last' : ''}`;
     return html`<div class=${classes} data-key=${row.key} data-id=${message.id} data-status=${message.status ?? nothing} role="listitem" tabindex="-1" aria-label=${spoken(message, this.#context)} part="message">${bubble(row, this.#context)}</div>`;
-  }
-
-  /** Of a picture whose address has run out: it is asked for once more. */
-  askAgain(file: FileView): void {
-    this.#asked.delete(file.id);
-    this.requestUpdate();
   }
 }
 

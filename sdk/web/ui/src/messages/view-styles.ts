@@ -134,19 +134,6 @@ export const viewStyles = css`
     place-items: center;
     pointer-events: none;
   }
-  .spinner {
-    inline-size: 26px;
-    block-size: 26px;
-    border-radius: 50%;
-    border: 3px solid color-mix(in srgb, var(--_accent) 25%, transparent);
-    border-block-start-color: var(--_accent);
-    animation: turn 0.8s linear infinite;
-  }
-  @keyframes turn {
-    to {
-      transform: rotate(1turn);
-    }
-  }
   .quick {
     display: flex;
     gap: 2px;

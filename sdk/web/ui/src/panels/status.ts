@@ -54,25 +54,14 @@ export class TidingsStatus extends TidingsElement {
         color: var(--_danger);
         background: color-mix(in srgb, var(--_danger) 10%, var(--_surface));
       }
-      .line span {
+      .line {
+        --_spinner: 16px;
+      }
+      .line span:not(.spinner) {
         flex: 1;
       }
       .line svg {
         flex: none;
-      }
-      .spinner {
-        flex: none !important;
-        inline-size: 16px;
-        block-size: 16px;
-        border-radius: 50%;
-        border: 2px solid color-mix(in srgb, var(--_accent) 25%, transparent);
-        border-block-start-color: var(--_accent);
-        animation: turn 0.8s linear infinite;
-      }
-      @keyframes turn {
-        to {
-          transform: rotate(1turn);
-        }
       }
       .button {
         min-block-size: 30px;

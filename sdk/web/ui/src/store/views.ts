@@ -1,7 +1,7 @@
-import type { ConversationView, GroupView, MemberView, MessageView, Names } from '../model.js';
+import type { ConversationView, GroupView, MemberView, Names } from '../model.js';
 import { type ConversationKey, peerOf } from '../model.js';
 import type { State } from './state.js';
-import { summaryOf, timelineOf } from './state.js';
+import { summaryOf } from './state.js';
 
 /** A conversation as elements show it. */
 export function conversationView(state: State, key: ConversationKey, names: Names): ConversationView {
@@ -39,15 +39,6 @@ export function groupView(state: State, group: string): GroupView | undefined {
       ...known,
       members: known.members.map((member): MemberView => ({ ...member, presence: state.presence.get(member.user) })),
     }
-  );
-}
-
-/** What messages of the window answer to and is not in it. */
-export function unknownQuotes(state: State, key: ConversationKey): string[] {
-  const { messages } = timelineOf(state, key);
-  const ids = new Set(messages.map((message) => message.id));
-  return messages.flatMap((message: MessageView) =>
-    message.replyTo && !ids.has(message.replyTo) ? [message.replyTo] : [],
   );
 }
 
