@@ -135,8 +135,17 @@ export class MessengerApp extends TidingsElement {
       document.title = unread > 0 ? `(${unread}) Tidings` : 'Tidings';
     });
     this.state = store.state;
+    client.on('stateChanged', ({ user }) => {
+      if (user !== undefined && user !== session.user && this.#store === store) this.#isReally(user, session);
+    });
     store.start();
     this.#follow();
+  }
+
+  /** The token says who it is, whatever was typed. */
+  #isReally(user: string, session: Session): void {
+    this.#end();
+    this.#signedIn(new CustomEvent('signed-in', { detail: { ...session, user, name: nameOf(user) } }));
   }
 
   #end(): void {

@@ -6,7 +6,7 @@ import { define } from '../define.js';
 import { type Changed, TidingsElement } from '../element.js';
 import { icons } from '../icons.js';
 import { currentLanguage, dayName, say } from '../locale/locale.js';
-import type { FileView, MessageView, Names } from '../model.js';
+import type { MessageView, Names } from '../model.js';
 import { controls, scrollbars, tokens } from '../theme.js';
 import { type Anchor, anchorAt, scrollTopOf } from './anchor.js';
 import { type BubbleContext, bubble, spoken } from './bubble.js';
