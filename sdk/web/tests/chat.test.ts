@@ -217,6 +217,20 @@ test('settings of a conversation are kept by the server', async () => {
   await ada.inList('Ben').getByTitle('muted').waitFor();
 });
 
+test('what was begun waits in its conversation', async () => {
+  await ben.page.bringToFront();
+  await ben.open('Ada');
+  await ben.field.fill('About the mooring');
+  await ben.open('Sailing club');
+  expect(await ben.field.inputValue()).toBe('');
+  await ben.inList('Ada').getByText('Draft: About the mooring').waitFor();
+  await ben.open('Ada');
+  expect(await ben.field.inputValue()).toBe('About the mooring');
+  await ben.field.press('Enter');
+  await ada.open('Ben');
+  await ada.sees('About the mooring');
+});
+
 test('a message to nobody says so', async () => {
   await ada.chatWith('nobody-here');
   await ada.say('Is anybody there?');

@@ -95,6 +95,12 @@ export class ChatPane extends TidingsElement {
     this.store.sending.edit(this.key, message, text, mentions);
   }
 
+  #drafted(event: CustomEvent<{ text: string }>): void {
+    if (this.editing) return;
+    this.draft = event.detail.text;
+    this.store.happened({ type: 'draft', key: this.key, text: this.draft });
+  }
+
   #editLast(event: Event): void {
     const last = timelineOf(this.state, this.key).messages.findLast(
       (message) =>
@@ -179,9 +185,7 @@ export class ChatPane extends TidingsElement {
         }} @tidings-cancel-reply=${() => {
           this.replyTo = undefined;
         }}
-        @tidings-draft=${(event: CustomEvent<{ text: string }>) => {
-          if (!this.editing) store.happened({ type: 'draft', key, text: event.detail.text });
-        }}
+        @tidings-draft=${this.#drafted}
         @tidings-typing=${(event: CustomEvent<{ typing: boolean }>) => store.typing(key, event.detail.typing)}
       ></tidings-composer>
       ${this.dropping ? html`<div class="drop" aria-hidden="true"><span>${icons.attach(40)} ${say('composer.drop')}</span></div>` : nothing}
