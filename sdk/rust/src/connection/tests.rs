@@ -3,3 +3,4 @@
 mod model;
 mod simulation;
 mod steps;
+mod vectors;
