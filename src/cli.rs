@@ -13,6 +13,7 @@ mod control;
 mod conversations;
 mod duration;
 mod exit;
+mod files;
 mod gateway;
 mod group;
 mod history;
@@ -69,6 +70,8 @@ pub enum Command {
     Chat(chat::ChatCommand),
     /// Print messages of a conversation, from the server
     History(history::HistoryCommand),
+    /// Download a file that a message brought
+    Download(files::DownloadCommand),
     /// Find messages of a user's history by their words
     Search(search::SearchCommand),
     /// List a user's conversations, the newest first, with what is unread
@@ -99,6 +102,7 @@ pub fn run(command: Command) -> ExitCode {
             Command::Listen(command) => command.run().await,
             Command::Chat(command) => command.run().await,
             Command::History(command) => command.run().await,
+            Command::Download(command) => command.run().await,
             Command::Search(command) => command.run().await,
             Command::Conversations(command) => command.run().await,
             Command::Presence(command) => command.run().await,

@@ -62,6 +62,9 @@ pub(crate) struct Metrics {
     pub shared_limits_granted: Counter,
     pub shared_limits_refused: Counter,
     pub shared_limits_failed: Counter,
+    /// Bytes of files that came, and that were given out.
+    pub file_bytes_in: Counter,
+    pub file_bytes_out: Counter,
     /// Connects of the watch stream.
     pub watch_connects: Counter,
     closes: BTreeMap<i32, Counter>,
@@ -120,6 +123,8 @@ impl Metrics {
             shared_limits_granted: shared_limits("granted"),
             shared_limits_refused: shared_limits("refused"),
             shared_limits_failed: shared_limits("failed"),
+            file_bytes_in: counter!("tidings_gateway_file_bytes_total", "direction" => "in"),
+            file_bytes_out: counter!("tidings_gateway_file_bytes_total", "direction" => "out"),
             watch_connects: counter!("tidings_gateway_watch_connects_total"),
             closes: codes.map(|code| (code as i32, close(code))).collect(),
             closed_by_peer: counter!("tidings_gateway_closes_total", "code" => "PEER"),

@@ -1,8 +1,9 @@
 //! What a policy says to a message, before it is counted. Pure.
 
 use prost::Message as _;
+use tidings_proto::attachments::check as check_attachments;
 use tidings_proto::client::v1::Send;
-use tidings_proto::message::v1::{Change, ReceiptRequest, change};
+use tidings_proto::message::v1::{Change, Content, ReceiptRequest, change};
 use tidings_proto::policy::v1::Audience;
 use tidings_proto::{EffectivePolicy, ErrorCode};
 
@@ -30,6 +31,9 @@ pub(crate) fn to_send(policy: &EffectivePolicy, send: &Send, max_content_bytes: 
     if policy.audience == Audience::Nobody {
         return forbidden(ErrorCode::RefusedByPolicy, "this user may send to nobody");
     }
+    if let Some(content) = content_of(send) {
+        attachments(policy, content)?;
+    }
     let size = match (&send.content, &send.change) {
         (Some(content), None) => content.encoded_len(),
         (None, Some(change)) if send.ttl_ms.is_none() => change.encoded_len(),
@@ -50,6 +54,22 @@ pub(crate) fn to_send(policy: &EffectivePolicy, send: &Send, max_content_bytes: 
     if size > most as usize {
         let message = format!("the content has {size} bytes, at most {most} are taken");
         return Err(Forbidden { code: ErrorCode::TooLarge, message });
+    }
+    Ok(())
+}
+
+/// What a send says, or an edit says in the place of what was said.
+pub(crate) fn content_of(send: &Send) -> Option<&Content> {
+    send.content.as_ref().or_else(|| send.change.as_ref()?.content.as_ref())
+}
+
+fn attachments(policy: &EffectivePolicy, content: &Content) -> Result<(), Forbidden> {
+    if let Err(message) = check_attachments(content) {
+        return Err(Forbidden { code: ErrorCode::InvalidArgument, message });
+    }
+    if !policy.files && !content.attachments.is_empty() {
+        let message = "files are switched off for this user".to_owned();
+        return Err(Forbidden { code: ErrorCode::FeatureOff, message });
     }
     Ok(())
 }
@@ -96,7 +116,7 @@ pub(crate) fn receipts(requested: i32, recipient: &EffectivePolicy) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidings_proto::message::v1::{Content, Disappearance};
+    use tidings_proto::message::v1::{Attachment, Disappearance};
 
     fn send(text_bytes: usize) -> Send {
         let content = Some(Content { text: "x".repeat(text_bytes), ..Content::default() });
@@ -134,6 +154,21 @@ mod tests {
         let content = Some(Content { text: "x".repeat(1_000), ..Content::default() });
         let large = Send { change: Some(Change { content, ..Change::default() }), ..Send::default() };
         assert_eq!(refusal(&all, &large), Some(ErrorCode::TooLarge));
+    }
+
+    #[test]
+    fn attachments_need_the_feature_and_their_form() {
+        let all = EffectivePolicy::default();
+        let attachments = vec![Attachment { url: "https://files.example/1".to_owned(), ..Attachment::default() }];
+        let photo = Content { attachments, ..Content::default() };
+        let send = Send { content: Some(photo.clone()), ..Send::default() };
+        let edit = Send { change: Some(Change { content: Some(photo), ..Change::default() }), ..Send::default() };
+        let off = EffectivePolicy { files: false, ..all.clone() };
+        for send in [&send, &edit] {
+            assert_eq!((refusal(&all, send), refusal(&off, send)), (None, Some(ErrorCode::FeatureOff)));
+        }
+        let content = Some(Content { attachments: vec![Attachment::default()], ..Content::default() });
+        assert_eq!(refusal(&all, &Send { content, ..Send::default() }), Some(ErrorCode::InvalidArgument));
     }
 
     #[test]

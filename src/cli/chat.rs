@@ -244,11 +244,15 @@ impl Chat {
                 if message.group().is_none() && self.user() == Some(message.from()) {
                     self.last_came = Some(message.id());
                 }
-                self.screen.show(&format!("{}: {}", wording::sender(message.as_proto()), message.text()))?;
+                self.screen.show(&format!(
+                    "{}: {}",
+                    wording::sender(message.as_proto()),
+                    message.content().map_or(String::new(), wording::said)
+                ))?;
                 self.client.mark_read(&message).await?;
             }
             Event::Sent(message) => {
-                let text = message.content.map_or(String::new(), |content| content.text);
+                let text = message.content.as_ref().map_or(String::new(), wording::said);
                 self.screen.show(&format!("you, to {}: {text}", message.to))?;
             }
             Event::Changed(change) => self.screen.show(&format!("— {}", wording::change(&change)))?,

@@ -1,6 +1,7 @@
 //! `tidings send`: one message, and an exit code that says what became of it.
 
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -11,7 +12,7 @@ use tidings_sdk::{
 
 use super::exit::{EXIT_CODES, Exit, Failure, Outcome};
 use super::gateway::GatewayOptions;
-use super::{duration, output};
+use super::{duration, files, output};
 
 /// `tidings send`.
 #[derive(Debug, Args)]
@@ -24,7 +25,11 @@ pub struct SendCommand {
     #[arg(long, conflicts_with = "to")]
     group: Option<String>,
     /// What to say; `-` reads it from stdin
+    #[arg(default_value = "", required_unless_present = "files")]
     text: String,
+    /// A file to send with it; may be given up to ten times
+    #[arg(long = "file", value_name = "PATH")]
+    files: Vec<PathBuf>,
     /// A title above the text
     #[arg(long, default_value = "")]
     title: String,
@@ -79,12 +84,17 @@ impl SendCommand {
             text.clear();
             std::io::stdin().read_to_string(&mut text)?;
         }
-        let content = Content { text, title: self.title.clone(), ..Content::default() };
         let (to, group) = (self.to.clone().unwrap_or_default(), self.group.clone().unwrap_or_default());
         let disappears = self.disappear.map(|after| {
             let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
             Disappearance { after_ms, from: disappearance::Start::from(self.from).into() }
         });
+        // A large file takes its time, which is not that of the answer.
+        let attachments = match self.files.as_slice() {
+            [] => Vec::new(),
+            paths => files::upload(&self.gateway.sender()?.files()?, paths).await?,
+        };
+        let content = Content { text, title: self.title.clone(), attachments, ..Content::default() };
         let outgoing = Outgoing { ttl: self.ttl, group, disappears, ..Outgoing::new(to, content) };
         let deadline = tokio::time::Instant::now() + self.timeout;
 

@@ -95,7 +95,9 @@ impl MessagesService {
         if ttl_ms == Some(0) {
             return Err(Refusal::invalid("ttl_ms", "must be 1 or more").into());
         }
-        let content = content.ok_or_else(|| Refusal::invalid("content", "is missing"))?.encode_to_vec();
+        let content = content.ok_or_else(|| Refusal::invalid("content", "is missing"))?;
+        door::attachments("content.attachments", &content)?;
+        let content = content.encode_to_vec();
         if content.len() > MAX_CONTENT_BYTES {
             let message = format!("content: has {} bytes, more than {MAX_CONTENT_BYTES}", content.len());
             return Err(ErrorCode::TooLarge.status(message));

@@ -14,6 +14,7 @@ use super::outbound::UnansweredRead;
 use super::requests::LEVEL;
 use super::{Connection, Unblocked};
 use crate::backoff;
+use crate::claims::{self, NotClaimed};
 use crate::directory::{Found, UserKey};
 use crate::limits::{LimitOf, Limited, Rates, Verdict};
 use crate::link::{LinkHandle, NotQueued};
@@ -101,6 +102,21 @@ impl<S: Transport> Connection<S> {
             }
             None => {}
         }
+        match claims::claim(&self.core, self.session().token.user.app(), &send) {
+            Some(claiming) => {
+                let send = Box::new(send);
+                self.blocked = Some(async move { Unblocked::Claimed { send, refused: claiming.await.err() } }.boxed());
+                Ok(())
+            }
+            None => self.on_claimed(send, None, now),
+        }
+    }
+
+    /// The files that it names are there and stay, or why not.
+    fn on_claimed(&mut self, send: Send, refused: Option<NotClaimed>, now: Instant) -> Result<(), Close> {
+        if let Some(NotClaimed { code, message, retries }) = refused {
+            return self.refuse(send.seq, code, &message, retries.then_some(RETRY_AFTER_MS));
+        }
         if !send.group.is_empty() {
             // Whether there is such a group, and who is a member, its home knows.
             return self.take_send(send, None, now);
@@ -124,6 +140,7 @@ impl<S: Transport> Connection<S> {
     pub(super) fn on_unblocked(&mut self, unblocked: Unblocked, now: Instant) -> Result<(), Close> {
         match unblocked {
             Unblocked::Counted { send, limited } => self.on_counted(*send, limited, now),
+            Unblocked::Claimed { send, refused } => self.on_claimed(*send, refused, now),
             Unblocked::Recipient { send, found: Ok(found) } => self.on_recipient(*send, found, now),
             Unblocked::Recipient { send, found: Err(refusal) } => {
                 self.refuse(send.seq, refusal.code, &refusal.message, Some(RETRY_AFTER_MS))

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use crate::connection::{Answer, Entry};
 use crate::error::{RequestError, SendError, StopReason};
 use crate::events::{AckQueue, ConnectionState, Message};
+use crate::files::Files;
 use crate::recipient::Recipient;
 use crate::sending::{Sending, Slot};
 
@@ -163,6 +164,7 @@ pub struct Client {
     shared: Arc<Shared>,
     pub(crate) commands: mpsc::Sender<Command>,
     state: watch::Receiver<ConnectionState>,
+    files: Files,
 }
 
 impl Client {
@@ -176,8 +178,14 @@ impl Client {
         shared: Arc<Shared>,
         commands: mpsc::Sender<Command>,
         state: watch::Receiver<ConnectionState>,
+        files: Files,
     ) -> Self {
-        Self { shared, commands, state }
+        Self { shared, commands, state, files }
+    }
+
+    /// The way of this user's files.
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// Puts a message in the outbox; waits while the outbox is full (promise 6). With a durable store it is on the disk
