@@ -9,9 +9,7 @@
 //! - `sends`, `requests`, `attachment`, `rate`: a session's windows, its place at the broker, its limits
 //! - `directory`, `control_plane`, `watch`: tokens, users and policies, cached and followed
 //! - `groups`: what clients do to groups, in the control plane
-//! - `limits`: the rate limits of policies, shared by all gateways where there is Redis
 //! - `permission`: what else a policy says to a message
-//! - `cache`: a bounded map
 //! - `router`, `leaders`, `link`: the way to a shard
 //! - `presence`: who watches whom, and what is known of them
 //! - `pulse`: heartbeats and expiry
@@ -23,8 +21,6 @@ pub mod gateway;
 
 mod admission;
 mod attachment;
-mod backoff;
-mod cache;
 mod codec;
 mod connection;
 mod control_plane;
@@ -34,7 +30,6 @@ mod groups;
 mod handshake;
 mod http;
 mod leaders;
-mod limits;
 mod link;
 mod listener;
 mod metrics;
@@ -50,6 +45,9 @@ mod session;
 mod socket;
 mod watch;
 mod websocket;
+
+use tidings_limits as limits;
+use tidings_node::{backoff, cache};
 
 pub use config::GatewayConfig;
 pub use error::GatewayError;

@@ -14,6 +14,7 @@ const RECEIPTS: u32 = 6;
 const GROUP: u32 = 7;
 const CHANGE: u32 = 8;
 const DISAPPEARS: u32 = 12;
+const DELIVER_AT_MS: u32 = 13;
 
 /// A `Send` whose content is encoded already.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct SendFrame<'a> {
     pub group: &'a str,
     /// An encoded `Disappearance`.
     pub disappears: Option<&'a [u8]>,
+    /// As in `Send`.
+    pub deliver_at_ms: i64,
 }
 
 /// What a `Send` carries, encoded.
@@ -82,6 +85,9 @@ impl SendFrame<'_> {
         if let Some(disappears) = self.disappears {
             put_delimited(DISAPPEARS, disappears, buffer);
         }
+        if self.deliver_at_ms != 0 {
+            put_number(DELIVER_AT_MS, self.deliver_at_ms.cast_unsigned(), buffer);
+        }
     }
 
     fn body_len(&self) -> usize {
@@ -99,6 +105,7 @@ impl SendFrame<'_> {
             + self.disappears.map_or(0, |disappears| delimited_len(DISAPPEARS, disappears.len()))
             + self.ttl_ms.map_or(0, |ttl_ms| number(TTL_MS, ttl_ms))
             + set_number(RECEIPTS, self.receipts as u64)
+            + set_number(DELIVER_AT_MS, self.deliver_at_ms.cast_unsigned())
     }
 }
 
@@ -130,19 +137,20 @@ mod tests {
         #[test]
         fn equals_the_generated_encoding(
             seq: u64, after: u64, to in ".{0,20}", text in ".{0,300}", ttl_ms: Option<u64>, receipts in 0..4i32,
-            group in ".{0,20}", after_ms: Option<u64>,
+            group in ".{0,20}", after_ms: Option<u64>, deliver_at_ms: i64,
         ) {
             let disappears = after_ms.map(|after_ms| Disappearance { after_ms, from: 0 });
             let encoded_disappears = disappears.map(|disappears| disappears.encode_to_vec());
             let content = Content { text, ..Content::default() };
             let encoded = content.encode_to_vec();
             let frame = SendFrame { seq, after, to: &to, body: Body::Content(&encoded), ttl_ms, receipts, group: &group,
-                disappears: encoded_disappears.as_deref() };
+                disappears: encoded_disappears.as_deref(), deliver_at_ms };
             let mut buffer = BytesMut::new();
             frame.encode(&mut buffer);
             prop_assert_eq!(buffer.len(), frame.encoded_len());
             let named = Send {
-                seq, after, to: to.clone(), ttl_ms, receipts, group: group.clone(), disappears, ..Send::default()
+                seq, after, to: to.clone(), ttl_ms, receipts, group: group.clone(), disappears, deliver_at_ms,
+                ..Send::default()
             };
             let generated = Send { content: Some(content), ..named.clone() };
             prop_assert_eq!(buffer.freeze(), encode_client(client_frame::Frame::Send(generated)));

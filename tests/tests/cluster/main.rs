@@ -19,5 +19,6 @@ mod presence;
 mod quorum;
 mod recover;
 mod resize;
+mod scheduled;
 mod support;
 mod tls;

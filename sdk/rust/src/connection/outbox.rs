@@ -28,6 +28,8 @@ pub struct Entry<T> {
     pub change: Bytes,
     /// An encoded `Disappearance`.
     pub disappears: Option<Bytes>,
+    /// As in `Send.deliver_at_ms`.
+    pub deliver_at_ms: i64,
     /// As in `Send.ttl_ms`.
     pub ttl_ms: Option<u64>,
     /// As in `Send.receipts`.
@@ -68,7 +70,8 @@ pub struct Outbox<T> {
     /// The lowest number not looked at in this connection.
     next_fresh: u64,
     waiting: BTreeSet<u64>,
-    /// Unanswered numbers by recipient, rising. Without transient ones, which no mailbox remembers.
+    /// Unanswered numbers by recipient, rising. Without transient ones, which no mailbox remembers, and scheduled ones, which the
+    /// sender's own remembers.
     by_recipient: HashMap<Recipient, VecDeque<u64>>,
     buffer: BytesMut,
 }
@@ -121,7 +124,7 @@ impl<T> Outbox<T> {
     /// Takes a message; answers its number.
     pub fn push(&mut self, entry: Entry<T>) -> u64 {
         let seq = self.next_seq();
-        if !entry.is_transient() {
+        if entry.is_in_order() {
             match self.by_recipient.get_mut(&entry.to) {
                 Some(numbers) => numbers.push_back(seq),
                 None => {
@@ -289,6 +292,7 @@ impl<T> Outbox<T> {
                 ttl_ms: entry.ttl_ms,
                 receipts: entry.receipts,
                 disappears: entry.disappears.as_deref(),
+                deliver_at_ms: entry.deliver_at_ms,
             };
             if frame.encoded_len() > max_frame_bytes {
                 too_large.push(seq);
@@ -315,7 +319,8 @@ impl<T> Outbox<T> {
     }
 
     fn unanswered_before(&self, seq: u64) -> Option<u64> {
-        let numbers = self.by_recipient.get(&self.get(seq)?.to)?;
+        let entry = self.get(seq).filter(|entry| entry.deliver_at_ms == 0)?;
+        let numbers = self.by_recipient.get(&entry.to)?;
         let index = numbers.partition_point(|number| *number < seq);
         index.checked_sub(1).map(|before| numbers[before])
     }
@@ -349,8 +354,19 @@ impl<T> Entry<T> {
     /// A new message of the application.
     pub fn new(to: Recipient, content: Bytes, ttl_ms: Option<u64>, receipts: i32, tag: T) -> Self {
         let (state, tag) = (EntryState::Queued, Some(tag));
-        let (change, disappears) = (Bytes::new(), None);
-        Self { to, content, change, disappears, ttl_ms, receipts, tag, maybe_transmitted: false, state, attempts: 0 }
+        Self {
+            to,
+            content,
+            change: Bytes::new(),
+            disappears: None,
+            deliver_at_ms: 0,
+            ttl_ms,
+            receipts,
+            tag,
+            maybe_transmitted: false,
+            state,
+            attempts: 0,
+        }
     }
 
     /// A change of an earlier message.
@@ -366,6 +382,11 @@ impl<T> Entry<T> {
     /// Only for devices that are online now.
     pub fn is_transient(&self) -> bool {
         self.ttl_ms == Some(0)
+    }
+
+    /// Whether others to the same recipient wait for it.
+    fn is_in_order(&self) -> bool {
+        !self.is_transient() && self.deliver_at_ms == 0
     }
 
     /// How often it was written to a connection by this process.
@@ -389,6 +410,7 @@ impl<T> Entry<T> {
             group: self.to.group().to_owned(),
             change: self.change.clone(),
             disappears: self.disappears.clone(),
+            deliver_at_ms: self.deliver_at_ms,
         }
     }
 
@@ -398,6 +420,7 @@ impl<T> Entry<T> {
             content: send.content,
             change: send.change,
             disappears: send.disappears,
+            deliver_at_ms: send.deliver_at_ms,
             ttl_ms: send.ttl_ms,
             receipts: send.receipts,
             tag: None,
@@ -413,6 +436,7 @@ impl<T> Entry<T> {
             content: Bytes::new(),
             change: Bytes::new(),
             disappears: None,
+            deliver_at_ms: 0,
             ttl_ms: None,
             receipts: 0,
             tag: None,
