@@ -30,8 +30,8 @@ use crate::shard::ShardHandle;
 use crate::shard::actor::{ShardActor, ShardParts};
 use crate::shard::backlog::Backlog;
 use crate::shard::courier::Courier;
-use crate::shard::releaser::Releaser;
 use crate::shard::reconcile::Reconciler;
+use crate::shard::releaser::Releaser;
 use crate::shards::Shards;
 
 /// Requests that wait for a shard's memory; a link that finds the queue full waits.

@@ -28,7 +28,7 @@ use shared::{Answer, Away};
 pub use shared::{Shared, check_url};
 
 /// Where it is counted what became of messages.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct LimitMetrics {
     /// Messages that a limit held up.
     pub limited_by_user: Counter,
@@ -299,8 +299,8 @@ mod tests {
     async fn users_of_an_app_share_its_limit_and_each_has_its_own() {
         let limits = Limits::new(100, None, LimitMetrics::noop());
         let rates = rates(&[(2, 60)], &[(3, 60)]);
-        let [alice, bob, other] = [("app", "alice"), ("app", "bob"), ("other", "alice")]
-            .map(|(app, user)| limits.meters(app, user));
+        let [alice, bob, other] =
+            [("app", "alice"), ("app", "bob"), ("other", "alice")].map(|(app, user)| limits.meters(app, user));
         assert_eq!(limits.take(&alice, &rates), Verdict::Taken);
         assert_eq!(limits.take(&alice, &rates), Verdict::Taken);
         assert_eq!(limited(limits.take(&alice, &rates)), LimitOf::User);

@@ -57,7 +57,8 @@ async fn cancel(control: &Control, from: &str, id: &str) -> Result<(), ErrorCode
 async fn listed(control: &Control, from: &str) -> Vec<ScheduledMessageStatus> {
     let (mut page_token, mut all) = (String::new(), Vec::new());
     loop {
-        let request = ListScheduledMessagesRequest { from: from.into(), page_size: 2, page_token, ..Default::default() };
+        let request =
+            ListScheduledMessagesRequest { from: from.into(), page_size: 2, page_token, ..Default::default() };
         let page = control.messages.clone().list_scheduled_messages(request).await.unwrap().into_inner();
         all.extend(page.messages);
         page_token = page.next_page_token;

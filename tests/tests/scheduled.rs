@@ -162,7 +162,8 @@ async fn a_hundred_may_wait_for_a_year_and_not_one_more_nor_longer() {
     loop {
         let scheduled = alice.scheduled(page, 30).await.unwrap();
         assert!(scheduled.messages.len() <= 30);
-        listed.extend(scheduled.messages.into_iter().map(|message| (message.id.unwrap(), message.content.unwrap().text)));
+        listed
+            .extend(scheduled.messages.into_iter().map(|message| (message.id.unwrap(), message.content.unwrap().text)));
         page = scheduled.next_page;
         if page.is_empty() {
             break;
@@ -238,9 +239,11 @@ async fn to_a_group_it_comes_to_whoever_is_a_member_then() {
     until(&mut bobs, "bob is removed", removed).await;
     let came = next_message(&mut carols).await;
     assert_eq!((came.text(), came.from(), came.group()), ("later", "alice", Some("team")));
-    let echo = |text: &'static str| move |event| match event {
-        Event::Message(message) if message.text() == text => Some(message.group_seq()),
-        _ => None,
+    let echo = |text: &'static str| {
+        move |event| match event {
+            Event::Message(message) if message.text() == text => Some(message.group_seq()),
+            _ => None,
+        }
     };
     let now = until(&mut alices, "the one that did not wait", echo("now")).await;
     let later = until(&mut alices, "the one that waited", echo("later")).await;

@@ -159,8 +159,7 @@ impl Applying<'_> {
             return Ok(());
         }
         if state == ScheduleState::Failed {
-            let failure =
-                Failure { id: Some(id), to: outcome.to, reason: outcome.reason, at_ms: self.context.now_ms };
+            let failure = Failure { id: Some(id), to: outcome.to, reason: outcome.reason, at_ms: self.context.now_ms };
             return self.receive_here(&of.mailbox, Owed::Failure(failure));
         }
         let (to, group) = recipient(&outcome.to, outcome.to_group);
@@ -173,7 +172,7 @@ impl Applying<'_> {
             message: outcome.message,
             at_ms: 0,
         };
-        self.tell_devices(of, update, 1)
+        self.tell_of_schedule(of, update, 1)
     }
 
     fn outcome(&self, id: MessageId, of: &Scheduler, waits: &ScheduledRecord) -> ScheduleOutcome {

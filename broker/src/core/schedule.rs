@@ -82,7 +82,7 @@ impl Applying<'_> {
         self.let_wait(&of, &mut record, id, &waits);
         self.save_schedule(&of, &record);
         // A sole device knows what it has scheduled itself.
-        self.tell_devices(&of, update, if schedule.by_backend { 1 } else { 2 })?;
+        self.tell_of_schedule(&of, update, if schedule.by_backend { 1 } else { 2 })?;
         Ok(reply)
     }
 
@@ -101,7 +101,7 @@ impl Applying<'_> {
         self.save_schedule(&of, &record);
         let message = waits.message.unwrap_or_default();
         let update = update_of(id, Kind::Cancelled, &message, waits.to_group, waits.deliver_at_ms);
-        self.tell_devices(&of, update, 1)?;
+        self.tell_of_schedule(&of, update, 1)?;
         Ok(Reply::ScheduledCancelled)
     }
 
@@ -118,11 +118,7 @@ impl Applying<'_> {
     }
 
     /// The next number of what backends schedule; the answer, when the request came before.
-    fn named_by_backend(
-        &self,
-        record: &ScheduleRecord,
-        request_id: String,
-    ) -> Result<Result<Named, Reply>, CoreError> {
+    fn named_by_backend(&self, record: &ScheduleRecord, request_id: String) -> Result<Result<Named, Reply>, CoreError> {
         if !request_id.is_empty()
             && let Some(known) = record.requests.iter().find(|known| known.request_id == request_id)
         {
@@ -194,7 +190,7 @@ impl Applying<'_> {
     }
 
     /// Tells a user's devices of something, where there are so many.
-    pub(super) fn tell_devices(
+    pub(super) fn tell_of_schedule(
         &mut self,
         of: &Scheduler,
         update: ScheduleUpdate,

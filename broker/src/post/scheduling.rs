@@ -74,9 +74,7 @@ pub async fn get(shards: &Shards, node: NodeId, request: GetScheduledRequest) ->
         Ok(Some(Whereabouts::Waits(waits))) => {
             GetScheduledResponse { scheduled: Some(*waits), ..GetScheduledResponse::default() }
         }
-        Ok(Some(Whereabouts::Ended(end))) => {
-            GetScheduledResponse { end: Some(end), ..GetScheduledResponse::default() }
-        }
+        Ok(Some(Whereabouts::Ended(end))) => GetScheduledResponse { end: Some(end), ..GetScheduledResponse::default() },
         Ok(None) => refused((ErrorCode::NotFound, 0)),
         Err(refusal) => refused(refusal),
     }
@@ -84,8 +82,7 @@ pub async fn get(shards: &Shards, node: NodeId, request: GetScheduledRequest) ->
 
 /// Takes back what waits.
 pub async fn cancel(shards: &Shards, node: NodeId, request: CancelScheduledRequest) -> CancelScheduledResponse {
-    let refused =
-        |(code, leader): (ErrorCode, u64)| CancelScheduledResponse { code: code.into(), leader_node: leader };
+    let refused = |(code, leader): (ErrorCode, u64)| CancelScheduledResponse { code: code.into(), leader_node: leader };
     let cancel = request.cancel.unwrap_or_default();
     let handle = match led(shards, node, request.shard, &cancel.app, &cancel.user) {
         Ok((handle, _)) => handle,

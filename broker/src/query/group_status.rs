@@ -46,9 +46,7 @@ pub fn group_status(
         named && known.from == from
     };
     let found = match (posted.posted.iter().find(is_it), id) {
-        (Some(known), _) if known.entry != 0 => {
-            Some((MessageId { stream: known.stream, seq: known.seq }, known.entry))
-        }
+        (Some(known), _) if known.entry != 0 => Some((MessageId { stream: known.stream, seq: known.seq }, known.entry)),
         (Some(known), _) => kept_at(view, group, from, MessageId { stream: known.stream, seq: known.seq })?,
         (None, Some(id)) => kept_at(view, group, from, id)?,
         (None, None) => None,
@@ -59,12 +57,7 @@ pub fn group_status(
 }
 
 /// The place of a message that the group's history keeps.
-fn kept_at(
-    view: &StateView,
-    group: &GroupName,
-    from: &str,
-    id: MessageId,
-) -> Result<Option<(MessageId, u64)>, Error> {
+fn kept_at(view: &StateView, group: &GroupName, from: &str, id: MessageId) -> Result<Option<(MessageId, u64)>, Error> {
     let stands: Option<HistoryPlace> = load(view, "place", &keys::group_place(group, id.stream, id.seq))?;
     let Some(HistoryPlace { place, .. }) = stands else { return Ok(None) };
     let Some(body) = view.get(&keys::group_body(group, place))? else { return Ok(None) };

@@ -12,7 +12,7 @@ use tidings_proto::{EffectivePolicy, ErrorCode};
 use tonic::Status;
 
 use crate::core::limits::RELEASED_PER_COMMAND;
-use crate::core::{CoreError, Core, Scheduler, encode, keys, records};
+use crate::core::{Core, CoreError, Scheduler, encode, keys, records};
 use crate::error::Error;
 use crate::group_feed::registry::GroupRegistry;
 use crate::machine::ShardMachine;

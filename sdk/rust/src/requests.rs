@@ -1,9 +1,9 @@
 //! What an application can ask: each method is one request to the server, repeated until it is answered.
 
 use tidings_proto::client::v1::{
-    CancelScheduled, Conversations, Devices, Found, GetGroupReceipts, GetHistory, GroupReadMarked, GroupReceipts, HistoryPage,
-    ListConversations, ListDevices, ListScheduled, MarkGroupRead, ScheduledCancelled, ScheduledMessages, Search,
-    UpdateConversation, request, response,
+    CancelScheduled, Conversations, Devices, Found, GetGroupReceipts, GetHistory, GroupReadMarked, GroupReceipts,
+    HistoryPage, ListConversations, ListDevices, ListScheduled, MarkGroupRead, ScheduledCancelled, ScheduledMessages,
+    Search, UpdateConversation, request, response,
 };
 use tidings_proto::message::v1::{Conversation, MessageId};
 use tokio::sync::oneshot;

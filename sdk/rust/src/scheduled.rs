@@ -33,7 +33,7 @@ impl AwaitedSchedules {
     pub(crate) fn accepted(&mut self, id: MessageId, slot: Arc<Slot>) {
         // The other owner is the application's handle: without it nobody looks.
         if Arc::strong_count(&slot) > 1 {
-            self.waiting.truncate_front(TRACKED - 1);
+            self.waiting.keep_last(TRACKED - 1);
             self.waiting.push_back((id, slot));
         }
     }
@@ -45,7 +45,7 @@ impl AwaitedSchedules {
                 let (Some(slot), Some(id)) = (self.take(update.id), update.message) else { return };
                 // To a group it goes no further: receipts there are asked for.
                 if update.group.is_empty() {
-                    self.sent.truncate_front(TRACKED - 1);
+                    self.sent.keep_last(TRACKED - 1);
                     self.sent.push_back(SentLater { id, to: update.to.clone(), slot });
                 }
             }
@@ -90,13 +90,13 @@ impl AwaitedSchedules {
     }
 }
 
-trait TruncateFront {
+trait KeepLast {
     /// Keeps the last `length`.
-    fn truncate_front(&mut self, length: usize);
+    fn keep_last(&mut self, length: usize);
 }
 
-impl<T> TruncateFront for VecDeque<T> {
-    fn truncate_front(&mut self, length: usize) {
+impl<T> KeepLast for VecDeque<T> {
+    fn keep_last(&mut self, length: usize) {
         self.drain(..self.len().saturating_sub(length));
     }
 }

@@ -6,10 +6,10 @@ use tidings_proto::mailbox::v1::{
 use tidings_proto::message::v1::{Block, Message, ReceiptRequest};
 use tidings_proto::shard::shard_of;
 
+use super::super::AttachedDevice;
 use super::super::group::testing::{ALL, bring, member, two_shards};
 use super::super::history_tests::kept;
 use super::super::testing::{APP, Shard, message};
-use super::super::AttachedDevice;
 use super::*;
 
 const HOUR_MS: i64 = 3600 * 1000;
