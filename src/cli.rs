@@ -19,10 +19,12 @@ mod group;
 mod history;
 mod key;
 mod listen;
+mod moment;
 mod output;
 mod policy;
 mod presence;
 mod recover;
+mod scheduled;
 mod search;
 mod send;
 mod token;
@@ -61,6 +63,9 @@ pub enum Command {
     Cluster(cluster::ClusterCommand),
     /// Send one message; prints its id when it is sent
     Send(Box<send::SendCommand>),
+    /// List and cancel a user's messages that wait for their time (`send --at`)
+    #[command(subcommand)]
+    Scheduled(scheduled::ScheduledCommand),
     /// Edit, recall, wipe, react to or pin an earlier message
     #[command(subcommand)]
     Change(change::ChangeCommand),
@@ -98,6 +103,7 @@ pub fn run(command: Command) -> ExitCode {
             Command::Key(command) => command.run().await,
             Command::Cluster(command) => command.run().await,
             Command::Send(command) => command.run().await,
+            Command::Scheduled(command) => command.run().await,
             Command::Change(command) => command.run().await,
             Command::Listen(command) => command.run().await,
             Command::Chat(command) => command.run().await,

@@ -8,6 +8,7 @@
 //! - [`history`], [`change`], [`conversation`]: what is kept, what becomes of it, and how far the user is in it
 //! - [`search`]: by which words a message is found
 //! - [`disappear`]: messages that go after a time
+//! - [`schedule`]: messages that wait for their time; [`release`]: when it has come
 //! - [`post`]: a backend's message; [`locate`]: where a message is
 //! - [`channel`]: what one shard owes the mailboxes of another, exactly once
 //! - [`expiry`]: entries whose time has passed, and mailboxes that want upkeep
@@ -35,6 +36,8 @@ pub mod mailbox;
 pub mod post;
 pub mod read;
 pub mod records;
+pub mod release;
+pub mod schedule;
 pub mod search;
 pub mod window;
 
@@ -55,7 +58,7 @@ use tidings_proto::mailbox::v1::{Command, ExpandGroups, TellGroupReceipts, comma
 use tidings_proto::message::v1::{Conversation, MessageId};
 
 pub use attach::AttachedDevice;
-pub use keys::{GroupName, MailboxId};
+pub use keys::{GroupName, MailboxId, Scheduler};
 pub use records::CoreError;
 use tidings_consensus::{ApplyContext, StateStore};
 
@@ -71,6 +74,12 @@ pub enum Reply {
     Appended { sent_at_ms: i64, duplicate: bool },
     /// To `PostMessage`: it is in the mailbox under this id, now or since an earlier attempt.
     Posted { id: MessageId, sent_at_ms: i64, duplicate: bool },
+    /// To `ScheduleMessage` of a backend: it waits under this id, now or since an earlier attempt.
+    Scheduled { id: MessageId, at_ms: i64, duplicate: bool },
+    /// To `CancelScheduled`: it will not be sent.
+    ScheduledCancelled,
+    /// To `ReleaseScheduled`.
+    Released,
     /// To `MoveCursor`: where the device's cursor stands now. Below what was asked, ask again.
     CursorMoved { cursor: u64 },
     /// To `MarkRead` and `MarkGroupRead`.
@@ -164,6 +173,9 @@ impl Core {
             command::Command::TellGroupReceipts(TellGroupReceipts {}) => applying.tell_group_receipts(),
             command::Command::UpdateConversation(update) => applying.update_conversation(update),
             command::Command::PostMessage(post) => applying.post_message(post),
+            command::Command::ScheduleMessage(schedule) => applying.schedule_message(schedule),
+            command::Command::CancelScheduled(cancel) => applying.cancel_scheduled(&cancel),
+            command::Command::ReleaseScheduled(release) => applying.release_scheduled(release),
         }
     }
 }

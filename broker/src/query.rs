@@ -21,8 +21,12 @@ use crate::core::records::load;
 use crate::core::{CoreError, GroupName, MailboxId, entry, keys, records};
 use crate::error::Error;
 
+mod group_status;
+mod scheduled;
 mod search;
 
+pub use group_status::{InGroup, group_status};
+pub use scheduled::{Whereabouts, scheduled, whereabouts};
 pub use search::{is_valid as is_valid_search, search};
 
 /// Messages or conversations in a page, when none are asked for, and at most.
@@ -114,6 +118,17 @@ pub fn group_receipts(
         _ => return Ok(Err(ErrorCode::PermissionDenied)),
     }
     let of_members = record.settings.unwrap_or_default().member_permissions;
+    count_receipts(view, group, of_members, user, place).map(Ok)
+}
+
+/// How many members have and read what stands at a place, without its sender. Of a group that is not too large.
+fn count_receipts(
+    view: &StateView,
+    group: &GroupName,
+    of_members: u32,
+    sender: &str,
+    place: u64,
+) -> Result<GroupReceipts, Error> {
     let mut receipts = GroupReceipts::default();
     let (from, to) = keys::group_members(group, "");
     // As many as the group has, which was looked at above, and a few who joined since.
@@ -121,7 +136,7 @@ pub fn group_receipts(
         let member: GroupMemberRecord = records::open("group member", stored)?;
         let name = keys::member_user(&key).ok_or(CoreError::Contradiction("a member has no name"))?;
         let receives = permissions(&member, of_members).has(Permission::Receive);
-        if member.joined_at > place || name == user || !receives {
+        if member.joined_at > place || name == sender || !receives {
             continue;
         }
         receipts.members += 1;
@@ -137,7 +152,7 @@ pub fn group_receipts(
     if receipts.members > NAMED_RECEIPTS {
         (receipts.delivered_to, receipts.read_by) = (Vec::new(), Vec::new());
     }
-    Ok(Ok(receipts))
+    Ok(receipts)
 }
 
 /// A page of messages from `lowest` on. `key` names a place; `read` answers the place in a key, and the envelope there

@@ -194,9 +194,9 @@ fn groups_of(addresses: &[String], membership: &Membership, dialer: &Dialer) -> 
 fn limits(config: &GatewayConfig, cluster: &str, metrics: &Arc<Metrics>) -> Result<Arc<Limits>, GatewayError> {
     let shared = match config.redis_url.as_str() {
         "" => None,
-        url => Some(Shared::start(url, config.redis_timeout(), cluster, metrics.clone())?),
+        url => Some(Shared::start(url, config.redis_timeout(), cluster, metrics.limits.clone())?),
     };
-    Ok(Limits::new(config.cache_entries as usize, shared, metrics.clone()))
+    Ok(Limits::new(config.cache_entries as usize, shared, metrics.limits.clone()))
 }
 
 fn end(component: Component) {

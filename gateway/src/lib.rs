@@ -10,9 +10,7 @@
 //! - `sends`, `requests`, `attachment`, `rate`: a session's windows, its place at the broker, its limits
 //! - `directory`, `control_plane`, `watch`: tokens, users and policies, cached and followed
 //! - `groups`: what clients do to groups, in the control plane
-//! - `limits`: the rate limits of policies, shared by all gateways where there is Redis
 //! - `permission`: what else a policy says to a message; `claims`: the files that it names
-//! - `cache`: a bounded map
 //! - `router`, `leaders`, `link`: the way to a shard
 //! - `presence`: who watches whom, and what is known of them
 //! - `pulse`: heartbeats and expiry
@@ -24,8 +22,6 @@ pub mod gateway;
 
 mod admission;
 mod attachment;
-mod backoff;
-mod cache;
 mod claims;
 mod codec;
 mod connection;
@@ -36,7 +32,6 @@ mod groups;
 mod handshake;
 mod http;
 mod leaders;
-mod limits;
 mod link;
 mod listener;
 mod metrics;
@@ -53,6 +48,9 @@ mod session;
 mod socket;
 mod watch;
 mod websocket;
+
+use tidings_limits as limits;
+use tidings_node::{backoff, cache};
 
 pub use config::GatewayConfig;
 pub use error::GatewayError;

@@ -3,7 +3,7 @@
 use prost::Message as _;
 use tidings_proto::attachments::check as check_attachments;
 use tidings_proto::client::v1::Send;
-use tidings_proto::message::v1::{Change, Content, ReceiptRequest, change};
+use tidings_proto::message::v1::{Change, Content, change};
 use tidings_proto::policy::v1::Audience;
 use tidings_proto::{EffectivePolicy, ErrorCode};
 
@@ -39,6 +39,10 @@ pub(crate) fn to_send(policy: &EffectivePolicy, send: &Send, max_content_bytes: 
         (None, Some(change)) if send.ttl_ms.is_none() => change.encoded_len(),
         _ => return forbidden(ErrorCode::InvalidArgument, "a Send has content, or a change and no ttl_ms"),
     };
+    let is_plain = send.change.is_none() && send.ttl_ms != Some(0);
+    if send.deliver_at_ms < 0 || (send.deliver_at_ms > 0 && !is_plain) {
+        return forbidden(ErrorCode::InvalidArgument, "a message that is stored is scheduled, for a time after 1970");
+    }
     if let Some(disappears) = &send.disappears {
         let is_stored = send.group.is_empty() && send.change.is_none() && send.ttl_ms != Some(0);
         if !is_stored || disappears.after_ms == 0 || disappears.after_ms > MAX_DISAPPEARS_AFTER_MS {
@@ -96,21 +100,6 @@ pub(crate) fn terms(sender: &EffectivePolicy, recipient: &EffectivePolicy, chang
         sender_retention_ms: sender.history_seconds.saturating_mul(1000),
         change_window_ms: u64::from(window_seconds) * 1000,
     }
-}
-
-/// Which of the receipts that a sender asked for its recipient's policy lets out.
-pub(crate) fn receipts(requested: i32, recipient: &EffectivePolicy) -> i32 {
-    use ReceiptRequest::{ReceiptsAll, ReceiptsDelivered, ReceiptsNone, ReceiptsRead};
-    let requested = ReceiptRequest::try_from(requested).unwrap_or(ReceiptsAll);
-    let delivered = recipient.delivered_receipts && matches!(requested, ReceiptsAll | ReceiptsDelivered);
-    let read = recipient.read_receipts && matches!(requested, ReceiptsAll | ReceiptsRead);
-    let left = match (delivered, read) {
-        (true, true) => ReceiptsAll,
-        (true, false) => ReceiptsDelivered,
-        (false, true) => ReceiptsRead,
-        (false, false) => ReceiptsNone,
-    };
-    left as i32
 }
 
 #[cfg(test)]
@@ -195,6 +184,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stored_can_be_scheduled() {
+        let all = EffectivePolicy::default();
+        let at = |deliver_at_ms| Send { deliver_at_ms, ..send(5) };
+        assert_eq!([0, 1, i64::MAX].map(|ms| refusal(&all, &at(ms))), [None, None, None]);
+        let change = Send { change: Some(Change::default()), content: None, ..at(1) };
+        for nonsense in [at(-1), change, Send { ttl_ms: Some(0), ..at(1) }] {
+            assert_eq!(refusal(&all, &nonsense), Some(ErrorCode::InvalidArgument));
+        }
+    }
+
+    #[test]
     fn each_side_keeps_for_its_own_time_and_each_kind_of_change_has_its_window() {
         let sender = EffectivePolicy {
             history_seconds: 1,
@@ -219,25 +219,5 @@ mod tests {
         assert_eq!((refusal(&small, &send(97)), refusal(&small, &send(98))), (None, Some(ErrorCode::TooLarge)));
         let large = EffectivePolicy { max_message_bytes: 1 << 20, ..EffectivePolicy::default() };
         assert_eq!((refusal(&large, &send(997)), refusal(&large, &send(998))), (None, Some(ErrorCode::TooLarge)));
-    }
-
-    #[test]
-    fn a_receipt_needs_both_who_asks_for_it_and_who_lets_it_out() {
-        use ReceiptRequest::{ReceiptsAll, ReceiptsDelivered, ReceiptsNone, ReceiptsRead};
-        let all = EffectivePolicy::default();
-        let unread = EffectivePolicy { read_receipts: false, ..all.clone() };
-        let silent = EffectivePolicy { delivered_receipts: false, ..unread.clone() };
-        for (requested, policy, left) in [
-            (ReceiptsAll, &all, ReceiptsAll),
-            (ReceiptsRead, &all, ReceiptsRead),
-            (ReceiptsAll, &unread, ReceiptsDelivered),
-            (ReceiptsRead, &unread, ReceiptsNone),
-            (ReceiptsDelivered, &unread, ReceiptsDelivered),
-            (ReceiptsAll, &silent, ReceiptsNone),
-            (ReceiptsNone, &all, ReceiptsNone),
-        ] {
-            assert_eq!(receipts(requested as i32, policy), left as i32, "{requested:?}");
-        }
-        assert_eq!(receipts(99, &all), ReceiptsAll as i32);
     }
 }

@@ -1,6 +1,7 @@
 //! A policy with every field filled in: what gateways and brokers go by. The defaults and the bounds are those of
 //! `policy.proto`.
 
+use crate::message::v1::ReceiptRequest;
 use crate::policy::v1::{Audience, Policy, RateLimit};
 
 /// The id of the policy that users without one go by.
@@ -97,6 +98,21 @@ impl From<&Policy> for EffectivePolicy {
 }
 
 impl EffectivePolicy {
+    /// Which of the receipts that a sender asked for whoever goes by this lets out.
+    pub fn receipts_of(&self, requested: i32) -> i32 {
+        use ReceiptRequest::{ReceiptsAll, ReceiptsDelivered, ReceiptsNone, ReceiptsRead};
+        let requested = ReceiptRequest::try_from(requested).unwrap_or(ReceiptsAll);
+        let delivered = self.delivered_receipts && matches!(requested, ReceiptsAll | ReceiptsDelivered);
+        let read = self.read_receipts && matches!(requested, ReceiptsAll | ReceiptsRead);
+        let left = match (delivered, read) {
+            (true, true) => ReceiptsAll,
+            (true, false) => ReceiptsDelivered,
+            (false, true) => ReceiptsRead,
+            (false, false) => ReceiptsNone,
+        };
+        left as i32
+    }
+
     /// As a policy in which every field is set, for showing it.
     pub fn to_policy(&self) -> Policy {
         Policy {
@@ -260,5 +276,24 @@ mod tests {
         }
         let unknown = Policy { presence_audience: 77, ..Policy::default() };
         assert_eq!(check(&unknown).unwrap_err().0, "presence_audience");
+    }
+    #[test]
+    fn a_receipt_needs_both_who_asks_for_it_and_who_lets_it_out() {
+        use ReceiptRequest::{ReceiptsAll, ReceiptsDelivered, ReceiptsNone, ReceiptsRead};
+        let all = EffectivePolicy::default();
+        let unread = EffectivePolicy { read_receipts: false, ..all.clone() };
+        let silent = EffectivePolicy { delivered_receipts: false, ..unread.clone() };
+        for (requested, policy, left) in [
+            (ReceiptsAll, &all, ReceiptsAll),
+            (ReceiptsRead, &all, ReceiptsRead),
+            (ReceiptsAll, &unread, ReceiptsDelivered),
+            (ReceiptsRead, &unread, ReceiptsNone),
+            (ReceiptsDelivered, &unread, ReceiptsDelivered),
+            (ReceiptsAll, &silent, ReceiptsNone),
+            (ReceiptsNone, &all, ReceiptsNone),
+        ] {
+            assert_eq!(policy.receipts_of(requested as i32), left as i32, "{requested:?}");
+        }
+        assert_eq!(all.receipts_of(99), ReceiptsAll as i32);
     }
 }

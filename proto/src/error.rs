@@ -59,6 +59,7 @@ const TABLE: &[(ErrorCode, Code, u16, Next)] = {
         (E::OutOfOrder, Code::Aborted, 4048, Retry),
         (E::TooLate, Code::FailedPrecondition, 4555, Stop),
         (E::StreamSuperseded, Code::Aborted, 4549, Stop),
+        (E::ScheduleFull, Code::ResourceExhausted, 4550, Stop),
         (E::GroupPaused, Code::FailedPrecondition, 4554, Stop),
         (E::FeatureOff, Code::PermissionDenied, 4556, Stop),
         (E::SessionSuperseded, Code::Aborted, 4560, Stop),

@@ -32,6 +32,7 @@ hi        sends to the last one, or to who wrote first
 /groups   the groups that you are in      /members   who is in the group that you talk to
 /edit TEXT, /recall   changes what you said last; takes it back
 /react EMOJI          to what was said to you last
+/at 10m TEXT          sends TEXT in ten minutes, also when you are offline then
 /join CODE, /leave    joins by an invitation, leaves the group that you talk to
 /help     this
 /quit     ends, as the end of the input does
@@ -146,11 +147,7 @@ impl Chat {
         if text.is_empty() {
             return Ok(());
         }
-        let outgoing = match peer.strip_prefix('#') {
-            Some(group) => Outgoing::to_group(group, text),
-            None => Outgoing::new(&peer[1..], text),
-        };
-        match self.client.send_message(outgoing).await {
+        match self.client.send_message(outgoing(peer, text)).await {
             Ok(sending) => {
                 self.last_sent = Some(sending.clone());
                 self.watch(sending, text.to_owned());
@@ -285,6 +282,14 @@ impl Chat {
             _ => return Ok(()),
         }
         Ok(self.screen.prompt()?)
+    }
+}
+
+/// A text to a user or a group, with `@` or `#` in front.
+fn outgoing(peer: &str, text: &str) -> Outgoing {
+    match peer.strip_prefix('#') {
+        Some(group) => Outgoing::to_group(group, text),
+        None => Outgoing::new(&peer[1..], text),
     }
 }
 

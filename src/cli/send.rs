@@ -12,6 +12,7 @@ use tidings_sdk::{
 
 use super::exit::{EXIT_CODES, Exit, Failure, Outcome};
 use super::gateway::GatewayOptions;
+use super::moment::{self, Moment};
 use super::{duration, files, output};
 
 /// `tidings send`.
@@ -42,6 +43,9 @@ pub struct SendCommand {
     /// When that time begins
     #[arg(long, value_enum, default_value_t = Start::Sent, requires = "disappear")]
     from: Start,
+    /// When to send it: `10m` from now, or 2027-01-01T08:00:00Z; until then it waits on the server, and can be cancelled
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    at: Option<Moment>,
     /// How long to wait for the answer
     #[arg(long, value_parser = duration::parse, default_value = "30s")]
     timeout: Duration,
@@ -95,7 +99,8 @@ impl SendCommand {
             paths => files::upload(&self.gateway.sender()?.files()?, paths).await?,
         };
         let content = Content { text, title: self.title.clone(), attachments, ..Content::default() };
-        let outgoing = Outgoing { ttl: self.ttl, group, disappears, ..Outgoing::new(to, content) };
+        let deliver_at_ms = self.at.map_or(0, Moment::at_ms);
+        let outgoing = Outgoing { ttl: self.ttl, group, disappears, deliver_at_ms, ..Outgoing::new(to, content) };
         let deadline = tokio::time::Instant::now() + self.timeout;
 
         let connecting = tokio::time::timeout_at(deadline, self.connect()).await;

@@ -286,7 +286,7 @@ impl Device {
             Err(SendError::Undelivered { code }) => Event::Failed { number, code: code.as_str_name().to_owned() },
             Err(SendError::Unknown | SendError::Stopped(_)) => Event::Unknown { number },
             // Said before anything is sent.
-            Err(SendError::InvalidRecipient(_) | SendError::OutboxFull) => {
+            Err(SendError::InvalidRecipient(_) | SendError::OutboxFull | SendError::Cancelled) => {
                 Event::Refused { number, code: "NOT_GIVEN".to_owned() }
             }
         };

@@ -4,6 +4,7 @@
 mod groups;
 mod history;
 mod receipts;
+mod schedule;
 mod timeline;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use super::limits::WORD_BYTES;
 pub use groups::*;
 pub use history::*;
 pub use receipts::*;
+pub use schedule::*;
 pub use timeline::*;
 
 const SHARD: u8 = 0x01;
@@ -51,6 +53,10 @@ const GROUP_DUE: u8 = 0x2c;
 const GROUP_RECEIPT: u8 = 0x2d;
 const POSTED: u8 = 0x40;
 const GROUP_POSTED: u8 = 0x41;
+const SCHEDULED: u8 = 0x50;
+const SCHEDULE: u8 = 0x51;
+const SCHEDULE_DUE: u8 = 0x52;
+const SCHEDULE_SENDER: u8 = 0x53;
 
 /// The longest key: that by which a message of the longest ids is found.
 pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + WORD_BYTES + 1 + 8 + MAX_ID_BYTES + 1 + 8;

@@ -27,6 +27,17 @@ pub const EPHEMERAL_SLOTS: u32 = 64;
 pub const BACKEND_SLOT: u32 = 255;
 /// Messages of backends that a mailbox remembers by their request.
 pub const POSTED: usize = 64;
+/// The slot of scheduled messages whose time has come.
+pub const SCHEDULE_SLOT: u32 = 254;
+/// Messages of a user, and of the system of an app, that wait for their time.
+pub const SCHEDULED: u32 = 100;
+pub const SCHEDULED_BY_SYSTEM: u32 = 10_000;
+/// How far ahead a message may be scheduled: 365 days.
+pub const SCHEDULED_AHEAD_MS: i64 = 365 * 24 * 3600 * 1000;
+/// What a schedule remembers of messages that do not wait any more, and of what backends asked for.
+pub const SCHEDULE_REMEMBERED: usize = 64;
+/// Messages that one command lets go because their time has come.
+pub const RELEASED_PER_COMMAND: usize = 64;
 /// The largest slot number that a message may carry.
 pub const LAST_SLOT: u32 = 255;
 

@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::LinkContext;
 use super::outbox::Outbox;
-use crate::core::{GroupName, MailboxId, Reply};
+use crate::core::{GroupName, MailboxId, Reply, Scheduler};
 use crate::error::{Error, code_of};
 use crate::query;
 use crate::shard::ShardHandle;
@@ -92,6 +92,16 @@ async fn ask(
                 return Err(ErrorCode::InvalidArgument.into());
             }
             read(shard, move |view| query::search(view, &mailbox, &asked)).await.map(response::Response::Found)
+        }
+        request::Request::ListScheduled(asked) => {
+            let of = Scheduler { mailbox, is_system: false };
+            let list = move |view: &StateView| query::scheduled(view, &of, &asked);
+            read(shard, list).await.map(response::Response::Scheduled)
+        }
+        request::Request::CancelScheduled(client::CancelScheduled { id }) => {
+            let (app, user) = (mailbox.app().to_owned(), mailbox.user().to_owned());
+            set(shard, Command::CancelScheduled(mailbox::CancelScheduled { app, user, by_system: false, id })).await?;
+            Ok(response::Response::ScheduledCancelled(client::ScheduledCancelled {}))
         }
         request::Request::UpdateConversation(update) => {
             let (app, user, with) = (mailbox.app().to_owned(), mailbox.user().to_owned(), update.with.clone());

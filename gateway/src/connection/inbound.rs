@@ -11,7 +11,7 @@ use tidings_proto::{EffectivePolicy, ErrorCode, GroupId, UserId};
 use tokio::time::Instant;
 
 use super::outbound::UnansweredRead;
-use super::requests::LEVEL;
+use super::requests::{LEVEL, NEWEST_LEVEL};
 use super::{Connection, Unblocked};
 use crate::backoff;
 use crate::claims::{self, NotClaimed};
@@ -76,7 +76,7 @@ impl<S: Transport> Connection<S> {
     fn count(&mut self, send: Send, rates: Rates, now: Instant) -> Result<(), Close> {
         let limits = self.core.limits.clone();
         let user = &self.guard.session().token.user;
-        let meters = self.meters.get_or_insert_with(|| limits.meters(user)).clone();
+        let meters = self.meters.get_or_insert_with(|| limits.meters(user.app(), user.user())).clone();
         match limits.take(&meters, &rates) {
             Verdict::Taken => self.on_counted(send, None, now),
             Verdict::Limited(limited) => self.on_counted(send, Some(limited), now),
@@ -171,22 +171,27 @@ impl<S: Transport> Connection<S> {
     fn take_send(&mut self, send: Send, recipient: Option<&EffectivePolicy>, now: Instant) -> Result<(), Close> {
         let is_group = !send.group.is_empty();
         let to = if is_group { send.group } else { send.to };
-        let Some(shard) = self.core.router.shard(self.session().token.user.app(), &to) else {
+        let user = &self.session().token.user;
+        // What is scheduled waits where its sender lives.
+        let lives = if send.deliver_at_ms == 0 { &to } else { user.user() };
+        let Some(shard) = self.core.router.shard(user.app(), lives) else {
             return self.refuse(send.seq, ErrorCode::Unavailable, "no shard map is known", Some(RETRY_AFTER_MS));
         };
         let own = self.session().policy().effective();
         let terms = permission::terms(&own, recipient.unwrap_or(&own), send.change.as_ref());
-        let receipts = recipient.map_or(send.receipts, |recipient| permission::receipts(send.receipts, recipient));
+        let receipts = recipient.map_or(send.receipts, |recipient| recipient.receipts_of(send.receipts));
         let inbox_limit = recipient.map_or(0, |recipient| self.core.config.inbox_limit(recipient.inbox_entries));
         let pending = Pending {
             seq: send.seq,
-            after: send.after,
+            // What is scheduled is in no order before its time has come.
+            after: if send.deliver_at_ms == 0 { send.after } else { 0 },
             shard,
             to: to.into_boxed_str(),
             is_group,
             content: send.content.unwrap_or_default().encode_to_vec().into(),
             change: send.change.map(Box::new),
             disappears: send.disappears,
+            deliver_at_ms: send.deliver_at_ms,
             ttl_ms: send.ttl_ms,
             conflation_key: send.conflation_key.into_boxed_str(),
             receipts,
@@ -208,12 +213,18 @@ impl<S: Transport> Connection<S> {
         Ok(())
     }
 
-    /// The link on which a send can go now: of groups, changes and what disappears a broker of the first release knows nothing, they wait
-    /// until it was upgraded.
+    /// The link on which a send can go now: of groups, changes and what disappears or is scheduled, and of transients to groups, brokers of earlier releases know
+    /// nothing, they wait until those were upgraded.
     pub(super) fn route(&self, pending: &Pending) -> Option<Arc<LinkHandle>> {
         let link = self.core.router.route(pending.shard)?;
         let is_new = pending.is_group || pending.change.is_some() || pending.disappears.is_some();
-        (!is_new || link.level >= LEVEL).then_some(link)
+        let is_newest = pending.deliver_at_ms != 0 || (pending.is_group && pending.is_transient());
+        let needed = match (is_newest, is_new) {
+            (true, _) => NEWEST_LEVEL,
+            (false, true) => LEVEL,
+            (false, false) => 0,
+        };
+        (link.level >= needed).then_some(link)
     }
 
     /// Puts a frame in a link's queue; where that is full, this connection reads no further until there is room.
@@ -257,6 +268,7 @@ impl<S: Transport> Connection<S> {
             sender_retention_ms: pending.terms.sender_retention_ms,
             change: pending.change.as_deref().cloned(),
             disappears: pending.disappears,
+            deliver_at_ms: pending.deliver_at_ms,
             change_window_ms: pending.terms.change_window_ms,
         })
     }

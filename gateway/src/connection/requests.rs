@@ -13,8 +13,10 @@ use crate::requests::Admission;
 use crate::session::{Close, Event};
 use crate::socket::Transport;
 
-/// The first level of a broker that answers every request of today, and takes messages to groups and changes of messages.
-pub(super) const LEVEL: u32 = 3;
+/// The first level of a broker that answers requests, and takes messages to groups and changes of messages.
+pub(super) const LEVEL: u32 = 2;
+/// The first one of a broker that knows scheduled messages, and takes transients to groups.
+pub(super) const NEWEST_LEVEL: u32 = 3;
 
 /// Who answers what the gateway does not.
 enum Answerer<'a> {
@@ -35,11 +37,21 @@ fn who_answers(kind: &request::Request) -> Answerer<'_> {
         | request::Request::ListConversations(_)
         | request::Request::UpdateConversation(_)
         | request::Request::Search(_)
+        | request::Request::ListScheduled(_)
+        | request::Request::CancelScheduled(_)
         | request::Request::WatchPresence(_) => Answerer::OwnShard,
         request::Request::ActOnGroup(_)
         | request::Request::GetGroup(_)
         | request::Request::ListMembers(_)
         | request::Request::ListMyGroups(_) => Answerer::ControlPlane,
+    }
+}
+
+/// Which brokers answer it.
+fn level_for(kind: &request::Request) -> u32 {
+    match kind {
+        request::Request::ListScheduled(_) | request::Request::CancelScheduled(_) => NEWEST_LEVEL,
+        _ => LEVEL,
     }
 }
 
@@ -70,7 +82,7 @@ impl<S: Transport> Connection<S> {
             let response = Some(response::Response::GroupReadMarked(GroupReadMarked {}));
             return self.respond(Response { id, response, ..Response::default() });
         }
-        let who = who_answers(kind);
+        let (who, needed) = (who_answers(kind), level_for(kind));
         let is_about_groups = !matches!(who, Answerer::OwnShard);
         if is_about_groups && !self.session().policy().effective().groups {
             return self.refuse_request(id, ErrorCode::FeatureOff, "groups are switched off for this user");
@@ -86,7 +98,7 @@ impl<S: Transport> Connection<S> {
         let Some(shard) = shard else {
             return self.refuse_request(id, ErrorCode::Unavailable, "no shard map is known");
         };
-        let link = self.core.router.route(shard).filter(|link| link.level >= LEVEL);
+        let link = self.core.router.route(shard).filter(|link| link.level >= needed);
         let Some(link) = link else {
             return self.refuse_request(id, ErrorCode::Unavailable, "the shard cannot be reached");
         };

@@ -37,12 +37,20 @@ pub struct Outgoing {
     /// With a `ttl` of zero, up to 64 bytes: for a device that is slow this takes the place of an earlier one with the same key
     /// in the conversation that it was not given yet. Empty: of none.
     pub conflation_key: String,
+    /// When it is to be sent, Unix time in milliseconds, at most 365 days ahead; 0: now. Until then it waits on the server, whether
+    /// or not this device is online, and `ttl` and `disappears` count from then.
+    pub deliver_at_ms: i64,
 }
 
 impl Outgoing {
     /// A message with the defaults.
     pub fn new(to: impl Into<String>, content: impl Into<Body>) -> Self {
         Self { to: to.into(), content: content.into().0, ..Self::default() }
+    }
+
+    /// The same, to be sent at a time, Unix time in milliseconds.
+    pub fn at(self, deliver_at_ms: i64) -> Self {
+        Self { deliver_at_ms, ..self }
     }
 
     /// A message to all members of a group, with the defaults.
@@ -340,7 +348,7 @@ fn entry(outgoing: Outgoing) -> Result<(Entry<Arc<Slot>>, Arc<Slot>), SendError>
     let slot = Slot::new();
     let disappears = outgoing.disappears.map(|disappears| disappears.encode_to_vec().into());
     let mut entry = Entry::new(to, content, ttl_ms, outgoing.receipts as i32, slot.clone());
-    entry.disappears = disappears;
+    (entry.disappears, entry.deliver_at_ms) = (disappears, outgoing.deliver_at_ms);
     entry.conflation_key = outgoing.conflation_key.into_boxed_str();
     Ok((entry, slot))
 }

@@ -43,6 +43,7 @@ mod presence;
 mod receipts;
 mod recipient;
 mod requests;
+mod scheduled;
 mod sending;
 mod socket;
 pub mod store;
@@ -64,11 +65,11 @@ pub use token::TokenSource;
 pub use tidings_proto::ErrorCode;
 pub use tidings_proto::client::v1::{
     Blocks, Conversations, Device, Devices, Durability, Found, FoundMessage, GroupReceipts, GroupState, HistoryMessage,
-    HistoryPage, Members, MyGroups, Search, UpdateConversation, UserPresence, user_presence,
+    HistoryPage, Members, MyGroups, ScheduledMessages, Search, UpdateConversation, UserPresence, user_presence,
 };
 pub use tidings_proto::group::v1 as group;
 pub use tidings_proto::message::v1::{
     Activity, Attachment, Block, Change as ChangeEvent, Content, Conversation, Disappearance, Failure, GroupEvent,
-    Location, Mention, MessageId, Poll, PollOption, Priority, Reaction, Receipt, ReceiptRequest, activity, change,
-    disappearance, group_event, receipt,
+    Location, Mention, MessageId, Poll, PollOption, Priority, Reaction, Receipt, ReceiptRequest, ScheduleUpdate,
+    ScheduledMessage, activity, change, disappearance, group_event, receipt, schedule_update,
 };

@@ -20,5 +20,6 @@ mod presence;
 mod quorum;
 mod recover;
 mod resize;
+mod scheduled;
 mod support;
 mod tls;

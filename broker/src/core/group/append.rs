@@ -184,7 +184,7 @@ impl Applying<'_> {
         Ok(None)
     }
 
-    pub(super) fn group(&self, group: &GroupName) -> Result<Option<GroupRecord>, CoreError> {
+    pub(in crate::core) fn group(&self, group: &GroupName) -> Result<Option<GroupRecord>, CoreError> {
         self.load("group", &keys::group(group))
     }
 

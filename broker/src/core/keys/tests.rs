@@ -1,5 +1,7 @@
 //! Keys are golden, are read back, and range as they should.
 
+use tidings_proto::message::v1::MessageId;
+
 use super::*;
 
 fn alice() -> MailboxId {
@@ -77,6 +79,26 @@ fn golden_keys_of_groups() {
     assert_eq!(expanding_group(&expanding(&team)), Some(team.clone()));
     assert_eq!(member_user(&local_member(&team, "bob")), Some("bob"));
     assert_eq!(member_user(&expanding(&team)), None);
+}
+
+#[test]
+fn golden_keys_of_schedules() {
+    let (name, number) = (b"a\0alice\0", [0, 0, 0, 0, 0, 0, 1, 2]);
+    let of = |is_system| Scheduler::new("a", "alice", is_system).unwrap();
+    let id = MessageId { stream: 258, seq: 258 };
+    assert_eq!(scheduled(&of(false), id), [&[0x50], &name[..], &[0], &number, &number].concat());
+    assert_eq!(schedule(&of(true)), [&[0x51], &name[..], &[1]].concat());
+    assert_eq!(schedule_due(258, &of(true), id), [&[0x52], &number[..], name, &[1], &number, &number].concat());
+    assert_eq!(schedule_sender(&alice(), 9), [&[0x53], &name[..], &[9]].concat());
+    assert_eq!(scheduled_id(&scheduled(&of(true), id)), Some(id));
+    for of in [of(false), of(true)] {
+        assert_eq!(due_scheduled(&schedule_due(5, &of, id)), Some((of.clone(), id)));
+        let (from, to) = all_scheduled(&of);
+        let within = |key: &Vec<u8>| (from.clone()..to.clone()).contains(key);
+        assert!(within(&scheduled(&of, MessageId { stream: u64::MAX, seq: u64::MAX })));
+        assert!(!within(&scheduled(&Scheduler { is_system: !of.is_system, ..of.clone() }, id)));
+    }
+    assert_eq!((scheduled_id(&schedule(&of(true))), due_scheduled(&schedule(&of(true)))), (None, None));
 }
 
 #[test]
