@@ -44,7 +44,7 @@ impl SearchCommand {
         let (mut left, mut page) = (self.limit, Vec::new());
         while left > 0 {
             let (text, with) = (self.text.clone(), self.with.clone());
-            let found = client.search(Search { text, with, page, limit: left.min(100) }).await?;
+            let found = client.search(Search { text, with, page, limit: left.min(100), ..Search::default() }).await?;
             for message in &found.messages {
                 self.print(message)?;
             }

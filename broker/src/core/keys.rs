@@ -1,6 +1,7 @@
 //! Every kind of key in a shard's state: one byte each, ordered by it, numbers big-endian, never used again for something
 //! else. Texts end with a zero byte, which no id contains, so that no key is the beginning of another of its kind.
 
+mod group_conversations;
 mod groups;
 mod history;
 mod receipts;
@@ -12,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::limits::WORD_BYTES;
 
+pub use group_conversations::*;
 pub use groups::*;
 pub use history::*;
 pub use receipts::*;
@@ -51,6 +53,9 @@ const GROUP_DUE: u8 = 0x2c;
 const GROUP_RECEIPT: u8 = 0x2d;
 const POSTED: u8 = 0x40;
 const GROUP_POSTED: u8 = 0x41;
+const GROUP_CONVERSATION: u8 = 0x60;
+const COUNTED: u8 = 0x61;
+const COUNTED_DUE: u8 = 0x62;
 
 /// The longest key: that by which a message of the longest ids is found.
 pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + WORD_BYTES + 1 + 8 + MAX_ID_BYTES + 1 + 8;

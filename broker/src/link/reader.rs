@@ -34,7 +34,7 @@ use crate::shard::{Request, ShardHandle, WatchedMailbox};
 /// The version of this protocol.
 pub const LINK_VERSION: u32 = 1;
 /// What this broker understands beyond the first release; see `LinkWelcome.level`.
-const LEVEL: u32 = 2;
+const LEVEL: u32 = 3;
 /// Users that one frame may ask for; more are passed over.
 const MAX_WATCHED: usize = 1024;
 

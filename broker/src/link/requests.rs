@@ -95,7 +95,9 @@ async fn ask(
         }
         request::Request::UpdateConversation(update) => {
             let (app, user, with) = (mailbox.app().to_owned(), mailbox.user().to_owned(), update.with.clone());
-            is_id(&with)?;
+            if update.group.is_empty() {
+                is_id(&with)?;
+            }
             let command = mailbox::UpdateConversation { app, user, with, update: Some(update) };
             match set(shard, Command::UpdateConversation(command)).await? {
                 Reply::Conversation(conversation) => Ok(response::Response::Conversation(*conversation)),
@@ -108,9 +110,10 @@ async fn ask(
             };
             ask_home(context, shard, mailbox, &group, look).await.map(response::Response::GroupReceipts)
         }
-        request::Request::MarkGroupRead(client::MarkGroupRead { group, group_seq }) => {
+        request::Request::MarkGroupRead(client::MarkGroupRead { group, group_seq, privately }) => {
             let (app, user) = (mailbox.app().to_owned(), mailbox.user().to_owned());
-            set(shard, Command::MarkGroupRead(mailbox::MarkGroupRead { app, user, group, group_seq })).await?;
+            let mark = mailbox::MarkGroupRead { app, user, group, group_seq, privately };
+            set(shard, Command::MarkGroupRead(mark)).await?;
             Ok(response::Response::GroupReadMarked(GroupReadMarked {}))
         }
         // Gateways answer it, or the control plane does.

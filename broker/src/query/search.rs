@@ -71,7 +71,7 @@ fn found(
     };
     let has = words_of(&message);
     let has_all = wanted.iter().all(|word| has.iter().any(|other| other.starts_with(word)));
-    Ok(has_all.then(|| FoundMessage { with: with.to_owned(), place, message: Some(message) }))
+    Ok(has_all.then(|| FoundMessage { with: with.to_owned(), place, message: Some(message), ..FoundMessage::default() }))
 }
 
 /// The next messages with a word that begins so, behind one of them, in order: of each what its key has after the word. And

@@ -234,7 +234,7 @@ impl Device {
         let (mut held, mut page) = (BTreeMap::new(), Vec::new());
         loop {
             let conversations = self.client().conversations(page, 3).await.unwrap();
-            for conversation in conversations.conversations {
+            for conversation in conversations.conversations.iter().filter(|one| one.group.is_empty()) {
                 self.read_back(&conversation.with, &mut held).await;
             }
             page = conversations.next_page;

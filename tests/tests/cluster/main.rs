@@ -11,6 +11,7 @@ mod damage;
 mod erasure;
 mod failover;
 mod fencing;
+mod group_conversations;
 mod groups;
 mod history;
 mod mixed_versions;

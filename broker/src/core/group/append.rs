@@ -105,7 +105,10 @@ impl Applying<'_> {
             publication.some = Some([chosen].into_iter().chain(echo).collect());
         } else {
             // What is for one member alone is in no history of all.
-            self.keep_in_group(group, record, &head, &entry.stored, append.retention_ms)?;
+            let kept_until_ms = self.keep_in_group(group, record, &head, &entry.stored, append.retention_ms)?;
+            if self.level >= super::conversations::LEVEL {
+                publication.kept_until_ms = kept_until_ms;
+            }
         }
         Ok(Ok((entry, publication)))
     }

@@ -25,8 +25,13 @@ impl Applying<'_> {
         if mark.group_seq == 0 || mark.group_seq > self.local_group(&group)?.taken {
             return refused(ErrorCode::InvalidArgument);
         }
-        // Who read it has it.
-        self.note_group_receipt(&group, &mark.user, mark.group_seq, mark.group_seq)?;
+        if !mark.privately {
+            // Who read it has it.
+            self.note_group_receipt(&group, &mark.user, mark.group_seq, mark.group_seq)?;
+        }
+        if self.level >= super::conversations::LEVEL {
+            self.read_in_group(group, &mark.user, mark.group_seq)?;
+        }
         Ok(Reply::ReadRecorded)
     }
 

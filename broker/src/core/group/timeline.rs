@@ -21,7 +21,7 @@ use crate::core::mailbox::subtract;
 use crate::core::records::{self, CoreError};
 
 impl Applying<'_> {
-    /// Keeps a message for a time, if there is room for it. The caller saves `record`.
+    /// Keeps a message for a time, if there is room for it, and answers until when; 0: it is not kept. The caller saves `record`.
     pub(super) fn keep_in_group(
         &mut self,
         group: &GroupName,
@@ -29,10 +29,10 @@ impl Applying<'_> {
         head: &MessageHead<'_>,
         stored: &Bytes,
         retention_ms: u64,
-    ) -> Result<(), CoreError> {
+    ) -> Result<i64, CoreError> {
         let bytes = stored.len() as u64;
         if retention_ms == 0 || record.history_bytes + bytes > GROUP_HISTORY_BYTES {
-            return Ok(());
+            return Ok(0);
         }
         let kept_until = self.context.now_ms.saturating_add(i64::try_from(retention_ms).unwrap_or(i64::MAX));
         // What may not be delivered any more is not to be read either.
@@ -44,7 +44,7 @@ impl Applying<'_> {
         self.store.put(keys::group_place(group, head.stream, head.seq), records::seal(&stands));
         self.store.put(keys::group_due(until_ms, group, place), Bytes::new());
         record.history_bytes += bytes;
-        Ok(())
+        Ok(until_ms)
     }
 
     /// The retention of a message has ended.
