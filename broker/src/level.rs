@@ -19,9 +19,14 @@ impl ClusterLevel {
         Self { map }
     }
 
+    /// Up to which level every broker applies commands.
+    pub fn now(&self) -> u32 {
+        self.map.borrow().nodes.iter().map(|node| node.level).min().unwrap_or(0).min(LEVEL)
+    }
+
     /// The command for a shard's log; `None` when it has to wait until every broker is of this release.
     pub fn encode(&self, command: Command) -> Option<Bytes> {
-        let level = self.map.borrow().nodes.iter().map(|node| node.level).min().unwrap_or(0).min(LEVEL);
+        let level = self.now();
         for_level(command, level).map(|command| encode_at(command, level))
     }
 }

@@ -20,6 +20,7 @@ pub mod core;
 pub mod error;
 pub mod group_activity;
 pub mod group_feed;
+mod group_search;
 pub mod level;
 pub mod link;
 pub mod machine;

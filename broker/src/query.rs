@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use tidings_consensus::StateView;
 use tidings_proto::ErrorCode;
-use tidings_proto::client::v1::{Device, Devices, GetHistory, GroupReceipts, HistoryMessage, HistoryPage};
+use tidings_proto::client::v1::{
+    Device, Devices, Found, GetHistory, GroupReceipts, HistoryMessage, HistoryPage, Search,
+};
 use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{DevicesRecord, GroupMemberRecord, GroupRecord, HistoryRecord, MailboxRecord};
 use tidings_proto::message::v1::{Message, envelope};
@@ -18,8 +20,8 @@ use crate::error::Error;
 mod conversations;
 mod search;
 
-pub use conversations::conversations;
-pub use search::{is_valid as is_valid_search, search};
+pub use conversations::{conversations, group_names};
+pub use search::{is_valid as is_valid_search, merge, search, search_groups};
 
 /// Messages or conversations in a page, when none are asked for, and at most.
 const DEFAULT_LIMIT: usize = 50;
@@ -86,6 +88,19 @@ fn group_and_member(
         Some(member) => Ok((record, member)),
         None => Err(ErrorCode::NotAMember),
     })
+}
+
+/// A page of what a member finds in a group; the code when this user is none.
+pub fn search_group(
+    view: &StateView,
+    group: &GroupName,
+    user: &str,
+    asked: &Search,
+) -> Result<Result<Found, ErrorCode>, Error> {
+    match group_and_member(view, group, user)? {
+        Ok(_) => Ok(Ok(search_groups(view, user, std::slice::from_ref(group), asked)?)),
+        Err(code) => Ok(Err(code)),
+    }
 }
 
 /// How far a message of this user in a group has come; the code when it is not to be known.

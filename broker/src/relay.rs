@@ -12,7 +12,10 @@ use tidings_node::membership::MemberClient;
 use tidings_node::{Dialer, dial};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_client::BrokerClient;
-use tidings_proto::broker::v1::{GetMembersRequest, GetMembersResponse, GroupActivity, RelayRequest, RelayResponse};
+use tidings_proto::broker::v1::{
+    GetMembersRequest, GetMembersResponse, GroupActivity, RelayRequest, RelayResponse, SearchGroupsRequest,
+};
+use tidings_proto::client::v1::Found;
 use tidings_proto::cluster::v1::ShardMap;
 use tidings_proto::mailbox::v1::{ChannelDeliver, command::Command};
 use tokio::sync::watch;
@@ -21,7 +24,7 @@ use tonic::transport::Channel;
 
 use crate::core::{Reply, encode};
 use crate::error::{Error, code_of};
-use crate::group_activity;
+use crate::{group_activity, group_search};
 use crate::shards::Shards;
 
 /// Nodes asked for one answer, at most.
@@ -84,6 +87,22 @@ impl Relay {
                     answered(node, self.client(node)?.relay(request)).await?
                 };
                 Ok((answer.code, answer.leader_node, ()))
+            })
+        })
+        .await
+    }
+
+    /// What a user finds in groups whose home is a shard.
+    pub async fn search_groups(&self, asked: SearchGroupsRequest) -> Result<Found, Error> {
+        self.ask_leader(asked.shard, |node| {
+            let asked = asked.clone();
+            Box::pin(async move {
+                let answer = if node == self.node {
+                    group_search::answer(&self.shards, self.node, asked).await
+                } else {
+                    answered(node, self.client(node)?.search_groups(asked)).await?
+                };
+                Ok((answer.code, answer.leader_node, answer.found.unwrap_or_default()))
             })
         })
         .await

@@ -6,6 +6,7 @@ mod groups;
 mod history;
 mod receipts;
 mod timeline;
+mod words;
 
 use bytes::Bytes;
 use tidings_proto::ids::MAX_ID_BYTES;
@@ -18,6 +19,7 @@ pub use groups::*;
 pub use history::*;
 pub use receipts::*;
 pub use timeline::*;
+pub use words::*;
 
 const SHARD: u8 = 0x01;
 const MAILBOX: u8 = 0x02;
@@ -56,6 +58,7 @@ const GROUP_POSTED: u8 = 0x41;
 const GROUP_CONVERSATION: u8 = 0x60;
 const COUNTED: u8 = 0x61;
 const COUNTED_DUE: u8 = 0x62;
+const GROUP_WORD: u8 = 0x63;
 
 /// The longest key: that by which a message of the longest ids is found.
 pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + WORD_BYTES + 1 + 8 + MAX_ID_BYTES + 1 + 8;
@@ -126,6 +129,11 @@ impl GroupName {
     /// The group's id.
     pub fn group(&self) -> &str {
         self.0.user()
+    }
+
+    /// The same on every replica and in every release.
+    pub fn fingerprint(&self) -> u64 {
+        self.0.fingerprint()
     }
 
     fn bytes(&self) -> &[u8] {

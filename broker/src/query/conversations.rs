@@ -12,7 +12,7 @@ use crate::core::conversation::summary;
 use crate::core::group::conversations::{Standing, count_of_others};
 use crate::core::limits::UNREAD_COUNTED;
 use crate::core::records::load;
-use crate::core::{CoreError, MailboxId, keys, records};
+use crate::core::{CoreError, GroupName, MailboxId, keys, records};
 use crate::error::Error;
 
 /// Groups of a user that are looked at. The registry lets nobody into more.
@@ -67,12 +67,17 @@ pub fn conversations(view: &StateView, mailbox: &MailboxId, asked: &ListConversa
     Ok(page)
 }
 
-fn groups_of(view: &StateView, mailbox: &MailboxId) -> Result<Vec<Standing>, Error> {
+/// The groups that a user is a member of.
+pub fn group_names(view: &StateView, mailbox: &MailboxId) -> Result<Vec<GroupName>, Error> {
     let (from, to) = keys::group_conversations(mailbox);
+    let unreadable = || CoreError::Contradiction("the key of a group's conversation cannot be read");
+    let name = |key: &[u8]| Ok(keys::conversation_group(key, mailbox).ok_or_else(unreadable)?);
+    view.scan(&from, &to, MAX_GROUPS)?.iter().map(|(key, _)| name(key)).collect()
+}
+
+fn groups_of(view: &StateView, mailbox: &MailboxId) -> Result<Vec<Standing>, Error> {
     let mut groups = Vec::new();
-    for (key, _) in view.scan(&from, &to, MAX_GROUPS)? {
-        let group = keys::conversation_group(&key, mailbox);
-        let group = group.ok_or(CoreError::Contradiction("the key of a group's conversation cannot be read"))?;
+    for group in group_names(view, mailbox)? {
         groups.extend(Standing::load(group, mailbox.user(), |key| Ok::<_, Error>(view.get(key)?))?);
     }
     Ok(groups)

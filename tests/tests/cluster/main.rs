@@ -20,5 +20,6 @@ mod presence;
 mod quorum;
 mod recover;
 mod resize;
+mod search;
 mod support;
 mod tls;

@@ -20,6 +20,9 @@ use crate::core::limits::GROUP_HISTORY_BYTES;
 use crate::core::mailbox::subtract;
 use crate::core::records::{self, CoreError};
 
+/// From which level of brokers on messages of groups can be searched for.
+const SEARCHED: u32 = 3;
+
 impl Applying<'_> {
     /// Keeps a message for a time, if there is room for it, and answers until when; 0: it is not kept. The caller saves `record`.
     pub(super) fn keep_in_group(
@@ -43,6 +46,9 @@ impl Applying<'_> {
         let stands = HistoryPlace { conversation: String::new(), place };
         self.store.put(keys::group_place(group, head.stream, head.seq), records::seal(&stands));
         self.store.put(keys::group_due(until_ms, group, place), Bytes::new());
+        if self.level >= SEARCHED {
+            self.reindex_in_group(group, place, None, Some(&records::open_bytes("group body", stored.clone())?))?;
+        }
         record.history_bytes += bytes;
         Ok(until_ms)
     }
@@ -52,9 +58,11 @@ impl Applying<'_> {
         let stored = self.body(group, place)?;
         let mut record = self.group(group)?.ok_or(CoreError::Contradiction("a message that is kept has no group"))?;
         subtract(&mut record.history_bytes, stored.len() as u64)?;
-        if let Peeked::Message(head) = peek(&records::open_bytes("group body", stored)?)? {
+        let envelope = records::open_bytes("group body", stored)?;
+        if let Peeked::Message(head) = peek(&envelope)? {
             self.store.delete(&keys::group_place(group, head.stream, head.seq));
         }
+        self.reindex_in_group(group, place, Some(&envelope), None)?;
         self.store.delete(&keys::group_timeline(group, place));
         self.release_body(group, place, 1)?;
         self.save_group(group, &record);
@@ -99,6 +107,10 @@ impl Applying<'_> {
         subtract(&mut record.history_bytes, stored.len() as u64)?;
         record.history_bytes += after.len() as u64;
         self.store.put(keys::group_body(group, place), after.clone());
+        if self.level >= SEARCHED {
+            let envelope = |stored: &Bytes| records::open_bytes("group body", stored.clone());
+            self.reindex_in_group(group, place, Some(&envelope(&stored)?), Some(&envelope(&after)?))?;
+        }
 
         let is_edit = change.kind() == Kind::Edit;
         // What it says now stands in the message alone: a later recall leaves nothing behind.
