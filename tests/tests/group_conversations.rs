@@ -143,7 +143,7 @@ async fn what_a_policy_keeps_back_is_read_on_all_devices_and_not_told_to_others(
     let node = Node::start().await;
     let control = node.control().await;
     let tokens = [control.user("alice").await, control.user("bob").await];
-    control.create_policy(Policy { name: "quiet".to_owned(), read_receipts: Some(false), ..Policy::default() }).await;
+    control.create_policy(Policy { id: "quiet".to_owned(), read_receipts: Some(false), ..Policy::default() }).await;
     control.assign_policy("bob", "quiet").await;
     control.group("team", &["alice", "bob"]).await;
     let (alice, _alices) = online(&node, &tokens[0], "phone").await;

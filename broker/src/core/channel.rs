@@ -31,6 +31,7 @@ enum Arrived {
     Owed(MailboxId, Owed),
     Group(GroupName, GroupItem),
     GroupReceipts(GroupName, Vec<GroupReceipt>),
+    GroupBegins(GroupName, u64),
 }
 
 impl Applying<'_> {
@@ -127,6 +128,7 @@ impl Applying<'_> {
                 Arrived::Owed(mailbox, owed) => self.receive_here(&mailbox, owed)?,
                 Arrived::Group(group, item) => self.take_group_item(&group, item)?,
                 Arrived::GroupReceipts(group, receipts) => self.take_group_receipts(&group, receipts)?,
+                Arrived::GroupBegins(group, place) => self.begin_in_group(&group, place)?,
             }
         }
         came.last_seq = deliver.last_seq;
@@ -152,6 +154,11 @@ impl Applying<'_> {
                 let lives_there = |receipt: &GroupReceipt| keys::is_id(&receipt.user) && shard(&receipt.user) == source;
                 let is_valid = shard(&told.group) == self.core.shard && told.receipts.iter().all(lives_there);
                 return is_valid.then_some(Arrived::GroupReceipts(name, told.receipts));
+            }
+            channel_item::Item::GroupBegins(begins) => {
+                let name = GroupName::new(&item.app, &begins.group)?;
+                let is_home = shard(&begins.group) == self.core.shard;
+                return is_home.then_some(Arrived::GroupBegins(name, begins.group_seq));
             }
             channel_item::Item::Receipt(receipt) => Owed::Receipt(receipt),
             channel_item::Item::Failure(failure) => Owed::Failure(failure),

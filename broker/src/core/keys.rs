@@ -2,6 +2,7 @@
 //! else. Texts end with a zero byte, which no id contains, so that no key is the beginning of another of its kind.
 
 mod group_conversations;
+mod group_disappearing;
 mod groups;
 mod history;
 mod receipts;
@@ -15,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::limits::WORD_BYTES;
 
 pub use group_conversations::*;
+pub use group_disappearing::*;
 pub use groups::*;
 pub use history::*;
 pub use receipts::*;
@@ -59,6 +61,8 @@ const GROUP_CONVERSATION: u8 = 0x60;
 const COUNTED: u8 = 0x61;
 const COUNTED_DUE: u8 = 0x62;
 const GROUP_WORD: u8 = 0x63;
+const GROUP_DISAPPEARING: u8 = 0x64;
+const GROUP_BEGUN: u8 = 0x65;
 
 /// The longest key: that by which a message of the longest ids is found.
 pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + WORD_BYTES + 1 + 8 + MAX_ID_BYTES + 1 + 8;

@@ -26,6 +26,7 @@ pub fn for_level(mut command: Command, level: u32) -> Option<Command> {
 fn below_3(command: &mut Command) -> bool {
     match command {
         Command::AdoptGroups(_) => false,
+        Command::AppendToGroup(append) => append.disappears.is_none(),
         Command::MarkGroupRead(mark) => !mark.privately,
         Command::UpdateConversation(asked) => asked.update.as_ref().is_none_or(|update| update.group.is_empty()),
         _ => true,
@@ -108,7 +109,8 @@ mod tests {
             let update = Some(Update { group: group.to_owned(), ..Update::default() });
             Command::UpdateConversation(UpdateConversation { update, ..UpdateConversation::default() })
         };
-        for new in [Command::AdoptGroups(AdoptGroups {}), mark(true), update("team")] {
+        let burns = Command::AppendToGroup(AppendMessage { disappears: Some(Default::default()), ..kept() });
+        for new in [Command::AdoptGroups(AdoptGroups {}), mark(true), update("team"), burns] {
             assert_eq!((for_level(new.clone(), 1), for_level(new.clone(), LEVEL)), (None, Some(new)));
         }
         for known in [mark(false), update("")] {

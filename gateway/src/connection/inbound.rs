@@ -11,7 +11,7 @@ use tidings_proto::{EffectivePolicy, ErrorCode, GroupId, UserId};
 use tokio::time::Instant;
 
 use super::outbound::UnansweredRead;
-use super::requests::LEVEL;
+use super::requests::{GROUP_CONVERSATIONS, LEVEL};
 use super::{Connection, Unblocked};
 use crate::backoff;
 use crate::directory::{Found, UserKey};
@@ -190,12 +190,17 @@ impl<S: Transport> Connection<S> {
         Ok(())
     }
 
-    /// The link on which a send can go now: of groups, changes and what disappears a broker of the first release knows nothing, they wait
-    /// until it was upgraded.
+    /// The link on which a send can go now: of groups, changes and what disappears a broker of the first release knows nothing, of what
+    /// disappears in groups one of the second; they wait until it was upgraded.
     pub(super) fn route(&self, pending: &Pending) -> Option<Arc<LinkHandle>> {
         let link = self.core.router.route(pending.shard)?;
         let is_new = pending.is_group || pending.change.is_some() || pending.disappears.is_some();
-        (!is_new || link.level >= LEVEL).then_some(link)
+        let needed = match (is_new, pending.is_group && pending.disappears.is_some()) {
+            (_, true) => GROUP_CONVERSATIONS,
+            (true, false) => LEVEL,
+            (false, false) => 0,
+        };
+        (link.level >= needed).then_some(link)
     }
 
     /// Puts a frame in a link's queue; where that is full, this connection reads no further until there is room.

@@ -16,8 +16,8 @@ use crate::socket::Transport;
 /// The first level of a broker that answers every request of today, and takes messages to groups and changes of messages.
 pub(super) const LEVEL: u32 = 2;
 
-/// The first level of a broker that knows conversations with groups, and search in them.
-const GROUP_CONVERSATIONS: u32 = 3;
+/// The first level of a broker that knows conversations with groups, search in them, and messages that disappear there.
+pub(super) const GROUP_CONVERSATIONS: u32 = 3;
 
 /// Who answers what the gateway does not.
 enum Answerer<'a> {

@@ -30,8 +30,8 @@ pub struct Outgoing {
     pub ttl: Option<Duration>,
     /// Which receipts are wanted; both is the default.
     pub receipts: ReceiptRequest,
-    /// After a time it is taken out of both histories, and of what devices have yet to be given; of a stored message to a
-    /// user. `None`: it stays.
+    /// After a time it is taken out of all histories, and of what devices have yet to be given; of a message that is stored.
+    /// `None`: it stays.
     pub disappears: Option<Disappearance>,
 }
 

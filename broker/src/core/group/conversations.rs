@@ -113,6 +113,7 @@ impl Applying<'_> {
         }
         local.member_permissions = item.member_permissions;
         let envelope = records::open_bytes("group body", body.stored.clone())?;
+        self.await_beginning(group, item.group_seq, &envelope)?;
         match peek(&envelope)? {
             Peeked::Message(head) if item.kept_until_ms != 0 => {
                 let counted = CountedRecord { from: head.from.to_owned(), kept_until_ms: item.kept_until_ms };
@@ -275,7 +276,7 @@ impl Applying<'_> {
             self.release_last(group, &mut local)?;
         }
         self.save_local_group(group, &local);
-        Ok(())
+        self.empty_body(group, place)
     }
 
     /// The body of the newest message is kept no longer for lists of conversations. The caller saves `local`.

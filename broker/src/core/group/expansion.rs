@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{GroupItem, GroupMemberRecord, GroupPointer, LocalGroupRecord};
+use tidings_proto::message::v1::disappearance::Start;
 
 use super::bodies::Body;
 use super::{permissions, record_of};
@@ -39,8 +40,16 @@ impl<'a> Gift<'a> {
             expires_at_ms,
             is_message: matches!(peeked, Peeked::Message(_)),
             wants_receipts: item.wants_receipts,
+            awaits_delivery: awaits_delivery(&peeked),
         };
         Ok(Self { group, entry: Entry::of_group(&pointer, envelope), at_ms, expires_at_ms })
+    }
+}
+
+fn awaits_delivery(peeked: &Peeked<'_>) -> bool {
+    match peeked {
+        Peeked::Message(head) => head.disappears.from() == Start::Delivered && head.disappears_at_ms == 0,
+        _ => false,
     }
 }
 

@@ -55,6 +55,10 @@ impl Applying<'_> {
 
     /// The retention of a message has ended.
     pub(in crate::core) fn end_group_retention(&mut self, group: &GroupName, place: u64) -> Result<(), CoreError> {
+        // It may have ended before, because it has disappeared.
+        if self.store.get(&keys::group_timeline(group, place)).is_none() {
+            return Ok(());
+        }
         let stored = self.body(group, place)?;
         let mut record = self.group(group)?.ok_or(CoreError::Contradiction("a message that is kept has no group"))?;
         subtract(&mut record.history_bytes, stored.len() as u64)?;
@@ -65,6 +69,7 @@ impl Applying<'_> {
         self.reindex_in_group(group, place, Some(&envelope), None)?;
         self.store.delete(&keys::group_timeline(group, place));
         self.release_body(group, place, 1)?;
+        self.empty_body(group, place)?;
         self.save_group(group, &record);
         Ok(())
     }
@@ -122,30 +127,33 @@ impl Applying<'_> {
 
     /// Changes the body of a message that members in this shard have yet to be given.
     pub(super) fn take_change(&mut self, group: &GroupName, item: &GroupItem) -> Result<(), CoreError> {
-        let key = keys::group_body(group, item.changes);
-        let Some(stored) = self.store.get(&key).filter(|_| item.changes != 0) else { return Ok(()) };
-        let after = if item.is_edit {
-            item.changed_body.clone()
-        } else {
-            let envelope::Event::Change(change) =
-                entry::decode(&records::open_bytes("group body", item.body.clone())?)?
-            else {
-                return Err(CoreError::Contradiction("a change of a group's message is none"));
-            };
-            sealed(changed(message_in(stored)?, &change))
+        if item.changes == 0 {
+            return Ok(());
+        }
+        let change = match entry::decode(&records::open_bytes("group body", item.body.clone())?)? {
+            envelope::Event::Change(change) => change,
+            _ => return Err(CoreError::Contradiction("a change of a group's message is none")),
         };
-        self.store.put(key, after);
+        if change.kind() == Kind::Disappears {
+            self.take_beginning(group, item, &change);
+        }
+        let key = keys::group_body(group, item.changes);
+        if let Some(stored) = self.store.get(&key) {
+            let after =
+                if item.is_edit { item.changed_body.clone() } else { sealed(changed(message_in(stored)?, &change)) };
+            self.store.put(key, after);
+        }
         Ok(())
     }
 }
 
-fn message_in(stored: Bytes) -> Result<Message, CoreError> {
+pub(super) fn message_in(stored: Bytes) -> Result<Message, CoreError> {
     match entry::decode(&records::open_bytes("group body", stored)?)? {
         envelope::Event::Message(message) => Ok(message),
         _ => Err(CoreError::Contradiction("a place of a group that is kept holds no message")),
     }
 }
 
-fn sealed(message: Message) -> Bytes {
+pub(super) fn sealed(message: Message) -> Bytes {
     records::seal(&Envelope { event: Some(envelope::Event::Message(message)) })
 }

@@ -84,7 +84,11 @@ impl ShardActor {
         }
         self.is_telling_receipts = true;
         let command = Command::TellGroupReceipts(TellGroupReceipts {});
-        let proposing = propose_where_waiting(self.group.clone(), vec![keys::all_group_receipts()], command);
+        let proposing = propose_where_waiting(
+            self.group.clone(),
+            vec![keys::all_group_receipts(), keys::all_group_begun()],
+            command,
+        );
         self.running.push(Box::pin(async move { Done::ReceiptsTold { answer: proposing.await } }));
     }
 
