@@ -84,7 +84,7 @@ impl Relay {
                     group_activity::hand_out(&self.shards, self.node, shard, told).await
                 } else {
                     let request = RelayRequest { shard, activity: Some(told), deliver: None };
-                    answered(node, self.client(node)?.relay(request)).await?
+                    told_once(node, self.client(node)?.relay(request)).await?
                 };
                 Ok((answer.code, answer.leader_node, ()))
             })
@@ -194,6 +194,29 @@ async fn answered<T>(
         Ok(Err(status)) => Err(format!("node {node}: {status}")),
         Err(_) => Err(format!("node {node} did not answer within {} s", ANSWER_TIMEOUT.as_secs())),
     }
+}
+
+/// The answer to what may be told at most once: only where it cannot have arrived is another node asked.
+async fn told_once(
+    node: NodeId,
+    call: impl Future<Output = Result<tonic::Response<RelayResponse>, tonic::Status>>,
+) -> Result<RelayResponse, String> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) if was_not_reached(&status) => Err(format!("node {node}: {status}")),
+        Ok(Err(_)) | Err(_) => Ok(RelayResponse::default()),
+    }
+}
+
+fn was_not_reached(status: &tonic::Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return error.kind() == std::io::ErrorKind::ConnectionRefused;
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// The members of a shard of this node, if it leads it.
