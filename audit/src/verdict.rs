@@ -9,9 +9,9 @@ mod direct;
 mod group_tests;
 mod groups;
 mod messages;
-mod typing;
 #[cfg(test)]
 mod tests;
+mod typing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;

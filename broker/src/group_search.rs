@@ -40,7 +40,7 @@ pub async fn with_groups(
         groups,
         search: Some(asked.clone()),
     });
-    let searching = requests.map(|request| relay.search_groups(request));
+    let searching: Vec<_> = requests.map(|request| relay.search_groups(request)).collect();
     let searching = futures_util::stream::iter(searching).buffer_unordered(ASKED_AT_ONCE);
     let mut parts: Vec<Found> = searching.try_collect().await?;
     parts.push(own);

@@ -24,8 +24,8 @@ use tonic::transport::Channel;
 
 use crate::core::{Reply, encode};
 use crate::error::{Error, code_of};
-use crate::{group_activity, group_search};
 use crate::shards::Shards;
+use crate::{group_activity, group_search};
 
 /// Nodes asked for one answer, at most.
 const MAX_ASKED: usize = 8;

@@ -64,7 +64,9 @@ impl SearchCommand {
     fn print(&self, found: &FoundMessage) -> Outcome {
         let message = found.message.clone().unwrap_or_default();
         if self.json {
-            return Ok(output::json(&json!({ "with": found.with, "group": found.group, "place": found.place, "message": message }))?);
+            return Ok(output::json(
+                &json!({ "with": found.with, "group": found.group, "place": found.place, "message": message }),
+            )?);
         }
         let (id, text) = (message.id.unwrap_or_default(), message.content.unwrap_or_default().text);
         let with = if found.group.is_empty() { &found.with } else { &format!("#{}", found.group) };

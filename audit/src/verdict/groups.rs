@@ -14,7 +14,10 @@ enum What {
     Said(Name),
     /// A change of the message at a place.
     Changed(Name, u64),
-    Membership { came: Vec<User>, went: Vec<User> },
+    Membership {
+        came: Vec<User>,
+        went: Vec<User>,
+    },
 }
 
 #[derive(Debug)]
@@ -75,7 +78,10 @@ impl<'a> Groups<'a> {
         let is_of = |original: u64| self.places.get(&(name.0, original)) == Some(&of);
         if !message.of.is_some_and(is_of) {
             return findings.disorder(|| {
-                format!("{client} was told of {}'s change {} of place {of} of group {group}, where it is not", name.0, name.1)
+                format!(
+                    "{client} was told of {}'s change {} of place {of} of group {group}, where it is not",
+                    name.0, name.1
+                )
             });
         }
         if *self.places.entry(name).or_insert(at) != at {
@@ -208,7 +214,9 @@ impl<'a> Groups<'a> {
                         format!("{client} was shown place {at} of group {group}, which is not for it")
                     });
                 }
-                (true, false, What::Said(name) | What::Changed(name, _)) => _ = self.missing.entry(*name).or_insert(client),
+                (true, false, What::Said(name) | What::Changed(name, _)) => {
+                    _ = self.missing.entry(*name).or_insert(client)
+                }
                 _ => {}
             }
         }

@@ -243,9 +243,7 @@ impl Device {
                 let change = Change::edit(format!("{of} {number}"));
                 match to {
                     To::User(to) => client.change(&self.people[to as usize].id, id, change).await,
-                    To::Group(group) => {
-                        client.change_in_group(owner::group_of(&self.people, group), id, change).await
-                    }
+                    To::Group(group) => client.change_in_group(owner::group_of(&self.people, group), id, change).await,
                 }
             }
         };
@@ -414,9 +412,8 @@ impl Device {
         tokio::spawn(async move {
             let asking = timeout(ASK_PATIENCE, client.group_receipts(name, at));
             let Ok(Ok(receipts)) = asking.await else { return };
-            let named = |names: Vec<String>| {
-                names.iter().map(|name| users.get(name).copied().unwrap_or(User::MAX)).collect()
-            };
+            let named =
+                |names: Vec<String>| names.iter().map(|name| users.get(name).copied().unwrap_or(User::MAX)).collect();
             let (delivered, read) = (named(receipts.delivered_to), named(receipts.read_by));
             history.record(this, Event::GroupReceipts { group, at, delivered, read });
         });

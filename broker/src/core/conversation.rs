@@ -153,7 +153,12 @@ impl Applying<'_> {
     }
 
     /// Tells the user's devices, where there are several. The caller saves `record`.
-    pub(super) fn tell_devices(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord, conversation: &Conversation) {
+    pub(super) fn tell_devices(
+        &mut self,
+        mailbox: &MailboxId,
+        record: &mut MailboxRecord,
+        conversation: &Conversation,
+    ) {
         if record.devices < 2 {
             return;
         }

@@ -88,7 +88,7 @@ pub(super) fn is_valid(disappears: &Disappearance) -> bool {
 }
 
 /// When a message that is accepted now expires: with its own time, or when it disappears. 0: never.
-pub(super) fn expires_at_ms(expires_at_ms: i64, disappears_at_ms: i64) -> i64 {
+pub fn expires_at_ms(expires_at_ms: i64, disappears_at_ms: i64) -> i64 {
     match (expires_at_ms, disappears_at_ms) {
         (0, at_ms) | (at_ms, 0) => at_ms,
         (one, other) => one.min(other),

@@ -8,7 +8,6 @@ use tidings_proto::mailbox::v1::{EntryPointer, GroupPointer, HistoryRecord};
 use tidings_proto::message::v1::{Change, Content, Envelope, change, envelope};
 
 use super::envelope::{MessageHead, Peeked, of_message, peek};
-use super::group::disappear::has_disappeared;
 use super::keys::{self, GroupName, MailboxId};
 use super::records::{self, CoreError, FORMAT};
 
@@ -144,19 +143,8 @@ pub fn envelope_of<E: From<CoreError>>(
             let body = |place| read(&keys::group_body(&group, place));
             let Some(stored) = body(pointer.group_seq)? else { return Ok(None) };
             let envelope = records::open_bytes("group body", stored)?;
-            if is_empty(&envelope)? { Ok(None) } else { resolve_in_group(envelope, body) }
+            resolve_in_group(envelope, body)
         }
-    }
-}
-
-/// Whether it is a message of a group that has disappeared.
-fn is_empty(envelope: &Bytes) -> Result<bool, CoreError> {
-    match peek(envelope)? {
-        Peeked::Message(head) if head.disappears_at_ms != 0 => match decode(envelope)? {
-            envelope::Event::Message(message) => Ok(has_disappeared(&message)),
-            _ => Ok(false),
-        },
-        _ => Ok(false),
     }
 }
 

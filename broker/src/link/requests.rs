@@ -16,8 +16,8 @@ use super::LinkContext;
 use super::outbox::Outbox;
 use crate::core::{GroupName, MailboxId, Reply};
 use crate::error::{Error, code_of};
-use crate::{group_search, query};
 use crate::shard::ShardHandle;
+use crate::{group_search, query};
 
 /// From which level of brokers on groups can be searched.
 const GROUPS_SEARCHED: u32 = 3;
@@ -139,7 +139,8 @@ async fn search(
 ) -> Result<Found, Refusal> {
     if !asked.group.is_empty() {
         let group = asked.group.clone();
-        let look = move |view: &StateView, group: &GroupName, user: &str| query::search_group(view, group, user, &asked);
+        let look =
+            move |view: &StateView, group: &GroupName, user: &str| query::search_group(view, group, user, &asked);
         return ask_home(context, shard, mailbox, &group, look).await;
     }
     let is_about_one = !asked.with.is_empty();

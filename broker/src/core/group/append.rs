@@ -10,13 +10,13 @@ use super::disappear::begins_later;
 use super::fan_out::Publication;
 use super::permissions;
 use crate::core::append::{Numbered, expires_at_ms, valid_slot};
-use crate::core::{change, disappear};
 use crate::core::entry::Entry;
 use crate::core::envelope::MessageHead;
 use crate::core::keys::{self, GroupName};
 use crate::core::limits::{GROUP_BACKLOG, GROUP_RECEIPT_MEMBERS, HUNTED_PER_COMMAND};
 use crate::core::records::{self, CoreError};
 use crate::core::{Applying, Reply, refused};
+use crate::core::{change, disappear};
 
 /// Who speaks in a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

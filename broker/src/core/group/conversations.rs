@@ -127,7 +127,12 @@ impl Applying<'_> {
     }
 
     /// Members who live here have a conversation with a group from now on.
-    pub(super) fn begin_conversations(&mut self, group: &GroupName, item: &GroupItem, at_ms: i64) -> Result<(), CoreError> {
+    pub(super) fn begin_conversations(
+        &mut self,
+        group: &GroupName,
+        item: &GroupItem,
+        at_ms: i64,
+    ) -> Result<(), CoreError> {
         if item.put.is_empty() || (item.level < LEVEL && !self.shard_record()?.has_adopted) {
             return Ok(());
         }
@@ -182,7 +187,8 @@ impl Applying<'_> {
             self.begin_conversation(&group, user, self.context.now_ms)?;
         }
         shard.has_adopted = members.len() < ADOPTED_PER_COMMAND;
-        shard.adopted_to = members.last().filter(|_| !shard.has_adopted).map(|(key, _)| key.clone()).unwrap_or_default();
+        shard.adopted_to =
+            members.last().filter(|_| !shard.has_adopted).map(|(key, _)| key.clone()).unwrap_or_default();
         self.store.put(keys::shard(), records::seal(&shard));
         Ok(Reply::GroupsAdopted { more: !shard.has_adopted })
     }
@@ -233,7 +239,8 @@ impl Applying<'_> {
         let mailbox = mailbox.ok_or(CoreError::Contradiction("a member has no id"))?;
         let key = keys::group_conversation(&mailbox, standing.group.group());
         self.store.put(key, records::seal(&standing.conversation));
-        let unread = standing.unread().map_or(Vec::new(), |(from, to)| self.store.scan(&from, &to, UNREAD_COUNTED as usize));
+        let unread =
+            standing.unread().map_or(Vec::new(), |(from, to)| self.store.scan(&from, &to, UNREAD_COUNTED as usize));
         let conversation = standing.summary(count_of_others(&unread, user)?);
         let mut record = self.mailbox_or_new(&mailbox)?;
         self.tell_devices(&mailbox, &mut record, &conversation);
@@ -242,7 +249,12 @@ impl Applying<'_> {
     }
 
     /// The newest message can be unread; the oldest of too many can be no longer.
-    fn count(&mut self, group: &GroupName, local: &mut LocalGroupRecord, counted: &CountedRecord) -> Result<(), CoreError> {
+    fn count(
+        &mut self,
+        group: &GroupName,
+        local: &mut LocalGroupRecord,
+        counted: &CountedRecord,
+    ) -> Result<(), CoreError> {
         if local.counted == 0 {
             local.counted_from = local.last_place;
         }

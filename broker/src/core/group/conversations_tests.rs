@@ -241,9 +241,8 @@ fn groups_and_users_are_one_order_in_pages() {
     say(&mut shard, "alice", true);
     shard.now_ms += 1;
     say(&mut shard, "team", true);
-    let names = |page: &[Conversation]| {
-        page.iter().map(|one| format!("{}#{}", one.with, one.group)).collect::<Vec<_>>()
-    };
+    let names =
+        |page: &[Conversation]| page.iter().map(|one| format!("{}#{}", one.with, one.group)).collect::<Vec<_>>();
     let all = names(&shard.listed("bob"));
     assert_eq!(all, ["#team", "#alice", "alice#", "#zoo"]);
     for limit in 1..=5 {

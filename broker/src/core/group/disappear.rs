@@ -14,6 +14,7 @@ use tidings_proto::shard::shard_of;
 
 use super::fan_out::{ChangeOf, Publication};
 use super::timeline::{message_in, sealed};
+use crate::core::Applying;
 use crate::core::change::changed;
 use crate::core::disappear::after;
 use crate::core::entry::Entry;
@@ -22,7 +23,6 @@ use crate::core::keys::{self, GroupName};
 use crate::core::limits::{DISAPPEARING_PER_READ, GROUP_RECEIPTS_PER_COMMAND};
 use crate::core::mailbox::subtract;
 use crate::core::records::{self, CoreError};
-use crate::core::Applying;
 
 /// Whether a message's time begins later than its sending.
 pub(super) fn begins_later(disappears: &Disappearance) -> bool {
@@ -134,17 +134,14 @@ impl Applying<'_> {
     pub(super) fn empty_body(&mut self, group: &GroupName, place: u64) -> Result<(), CoreError> {
         let key = keys::group_body(group, place);
         let Some(stored) = self.store.get(&key) else { return Ok(()) };
-        let Peeked::Message(head) = peek(&records::open_bytes("group body", stored.clone())?)? else { return Ok(()) };
-        if head.disappears_at_ms != 0 && head.disappears_at_ms <= self.context.now_ms {
+        let envelope = records::open_bytes("group body", stored.clone())?;
+        if let Peeked::Message(head) = peek(&envelope)?
+            && head.disappears_at_ms != 0
+            && head.disappears_at_ms <= self.context.now_ms
+        {
             let message = message_in(stored)?;
             self.store.put(key, sealed(Message { content: None, reactions: Vec::new(), ..message }));
         }
         Ok(())
     }
-}
-
-/// Whether nothing is left of a message but that it was there.
-pub fn has_disappeared(message: &Message) -> bool {
-    let is_taken_back = message.recalled_at_ms != 0 || message.wiped_at_ms != 0;
-    message.disappears_at_ms != 0 && message.content.is_none() && !is_taken_back
 }

@@ -1,8 +1,8 @@
 //! Keys of what a mailbox keeps of its conversations.
 
 use super::{
-    CONVERSATION, CONVERSATION_ORDER, HISTORY, HISTORY_DUE, HISTORY_PLACE, MailboxId, UNREAD_DISAPPEARING,
-    is_id, key, time,
+    CONVERSATION, CONVERSATION_ORDER, HISTORY, HISTORY_DUE, HISTORY_PLACE, MailboxId, UNREAD_DISAPPEARING, is_id, key,
+    time,
 };
 
 /// A message of a conversation.

@@ -130,8 +130,7 @@ mod tests {
     #[test]
     fn behind_a_position_among_all_is_what_is_behind_it() {
         let groups = ["a", "team", "z"].map(|name| GroupName::new("a", name).unwrap());
-        let in_group: Vec<_> =
-            (1..4).flat_map(|at| (1..3).map(move |place| position_in_group(at, place))).collect();
+        let in_group: Vec<_> = (1..4).flat_map(|at| (1..3).map(move |place| position_in_group(at, place))).collect();
         let mut positions = vec![vec![], vec![0], vec![0xff], vec![0xff; 99], [0xff; 8].to_vec()];
         positions.extend((1..4).map(|at| position(at, "bob", 1)));
         for group in &groups {

@@ -37,9 +37,14 @@ impl ShardActor {
         let group = self.group.clone();
         self.running.push(Box::pin(async move {
             let view = group.view();
-            let looking = tokio::task::spawn_blocking(move || records::load::<ShardRecord>(&view, "shard", &keys::shard()));
+            let looking =
+                tokio::task::spawn_blocking(move || records::load::<ShardRecord>(&view, "shard", &keys::shard()));
             let is_done = matches!(looking.await, Ok(Ok(Some(record))) if record.has_adopted);
-            let answer = if is_done { Ok(Reply::GroupsAdopted { more: false }) } else { group.propose_when_ready(command).await };
+            let answer = if is_done {
+                Ok(Reply::GroupsAdopted { more: false })
+            } else {
+                group.propose_when_ready(command).await
+            };
             Done::Adopted { answer }
         }));
     }
