@@ -54,7 +54,7 @@ use bytes::Bytes;
 use group::append::Speaker;
 use prost::Message as _;
 use tidings_proto::ErrorCode;
-use tidings_proto::mailbox::v1::{Command, ExpandGroups, TellGroupReceipts, command};
+use tidings_proto::mailbox::v1::{AdoptGroups, Command, ExpandGroups, TellGroupReceipts, command};
 use tidings_proto::message::v1::{Conversation, MessageId};
 
 pub use attach::AttachedDevice;
@@ -103,6 +103,8 @@ pub enum Reply {
     GroupsExpanded { more: bool },
     /// To `TellGroupReceipts`: whether there may be more to do.
     GroupReceiptsTold { more: bool },
+    /// To `AdoptGroups`: whether there is more to do.
+    GroupsAdopted { more: bool },
 }
 
 /// What the leader's memory has to know of what was applied.
@@ -156,8 +158,9 @@ impl Core {
         effects: &mut Vec<Effect>,
     ) -> Result<Reply, CoreError> {
         let command = Command::decode(command).map_err(|error| CoreError::UnknownCommand(error.to_string()))?;
+        let level = command.level;
         let command = command.command.ok_or_else(|| CoreError::UnknownCommand("of an unknown kind".to_owned()))?;
-        let mut applying = Applying { core: self, context, store, effects, places };
+        let mut applying = Applying { core: self, context, level, store, effects, places };
         match command {
             command::Command::AppendMessage(append) => applying.append_message(append),
             command::Command::MoveCursor(cursor) => applying.move_cursor(cursor),
@@ -176,19 +179,27 @@ impl Core {
             command::Command::ScheduleMessage(schedule) => applying.schedule_message(schedule),
             command::Command::CancelScheduled(cancel) => applying.cancel_scheduled(&cancel),
             command::Command::ReleaseScheduled(release) => applying.release_scheduled(release),
+            command::Command::AdoptGroups(AdoptGroups {}) => applying.adopt_groups(),
         }
     }
 }
 
-/// Encodes a command for [`Core::apply`].
+/// Encodes a command for [`Core::apply`] that does the same at every level.
 pub fn encode(command: command::Command) -> Bytes {
-    Command { command: Some(command) }.encode_to_vec().into()
+    encode_at(command, 0)
+}
+
+/// Encodes a command that every broker applies up to a level.
+pub fn encode_at(command: command::Command, level: u32) -> Bytes {
+    Command { command: Some(command), level }.encode_to_vec().into()
 }
 
 /// One command on its way through.
 struct Applying<'a> {
     core: Core,
     context: &'a ApplyContext,
+    /// Of the command.
+    level: u32,
     store: &'a mut dyn StateStore,
     effects: &'a mut Vec<Effect>,
     /// Places in mailboxes that this command may still give to what stands in groups.

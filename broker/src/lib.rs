@@ -23,6 +23,7 @@ pub mod error;
 pub mod group_activity;
 pub mod group_feed;
 pub mod group_live;
+mod group_search;
 pub mod level;
 pub mod link;
 pub mod machine;

@@ -44,9 +44,9 @@ pub(crate) fn to_send(policy: &EffectivePolicy, send: &Send, max_content_bytes: 
         return forbidden(ErrorCode::InvalidArgument, "a message that is stored is scheduled, for a time after 1970");
     }
     if let Some(disappears) = &send.disappears {
-        let is_stored = send.group.is_empty() && send.change.is_none() && send.ttl_ms != Some(0);
+        let is_stored = send.change.is_none() && send.ttl_ms != Some(0);
         if !is_stored || disappears.after_ms == 0 || disappears.after_ms > MAX_DISAPPEARS_AFTER_MS {
-            let message = "a stored message to a user disappears, after 1 ms to ten years";
+            let message = "a stored message disappears, after 1 ms to ten years";
             return forbidden(ErrorCode::InvalidArgument, message);
         }
     }
@@ -161,15 +161,15 @@ mod tests {
     }
 
     #[test]
-    fn what_disappears_is_a_stored_message_to_a_user_and_has_a_time() {
+    fn what_disappears_is_a_stored_message_and_has_a_time() {
         let all = EffectivePolicy::default();
         let after =
             |after_ms| Send { disappears: Some(Disappearance { after_ms, ..Disappearance::default() }), ..send(5) };
         let edges = [0, 1, MAX_DISAPPEARS_AFTER_MS, MAX_DISAPPEARS_AFTER_MS + 1].map(|ms| refusal(&all, &after(ms)));
         assert_eq!(edges, [Some(ErrorCode::InvalidArgument), None, None, Some(ErrorCode::InvalidArgument)]);
-        let to_group = Send { group: "team".to_owned(), ..after(1) };
+        assert_eq!(refusal(&all, &Send { group: "team".to_owned(), ..after(1) }), None);
         let change = Send { change: Some(Change::default()), content: None, ..after(1) };
-        for nonsense in [to_group, change, Send { ttl_ms: Some(0), ..after(1) }] {
+        for nonsense in [change, Send { ttl_ms: Some(0), ..after(1) }] {
             assert_eq!(refusal(&all, &nonsense), Some(ErrorCode::InvalidArgument));
         }
     }

@@ -37,8 +37,8 @@ pub struct SendCommand {
     /// How long the message may wait to be delivered; 0: only to devices that are online now
     #[arg(long, value_parser = duration::parse)]
     ttl: Option<Duration>,
-    /// After so long it is taken out of both histories, and of what devices have yet to be given
-    #[arg(long, value_parser = duration::parse, conflicts_with = "group")]
+    /// After so long it is taken out of all histories, and of what devices have yet to be given
+    #[arg(long, value_parser = duration::parse)]
     disappear: Option<Duration>,
     /// When that time begins
     #[arg(long, value_enum, default_value_t = Start::Sent, requires = "disappear")]

@@ -33,6 +33,7 @@ enum Arrived {
     GroupReceipts(GroupName, Vec<GroupReceipt>),
     Released(ReleasedMessage),
     ScheduleOutcome(Scheduler, ScheduleOutcome),
+    GroupBegins(GroupName, u64),
 }
 
 impl Applying<'_> {
@@ -131,6 +132,7 @@ impl Applying<'_> {
                 Arrived::GroupReceipts(group, receipts) => self.take_group_receipts(&group, receipts)?,
                 Arrived::Released(released) => self.take_released(released)?,
                 Arrived::ScheduleOutcome(of, outcome) => self.take_outcome(&of, outcome)?,
+                Arrived::GroupBegins(group, place) => self.begin_in_group(&group, place)?,
             }
         }
         came.last_seq = deliver.last_seq;
@@ -168,6 +170,10 @@ impl Applying<'_> {
                 let of = Scheduler::new(&item.app, &item.user, outcome.by_system)?;
                 let is_here = shard(&item.user) == self.core.shard && outcome.scheduled.is_some();
                 return is_here.then_some(Arrived::ScheduleOutcome(of, outcome));
+            channel_item::Item::GroupBegins(begins) => {
+                let name = GroupName::new(&item.app, &begins.group)?;
+                let is_home = shard(&begins.group) == self.core.shard;
+                return is_home.then_some(Arrived::GroupBegins(name, begins.group_seq));
             }
             channel_item::Item::Receipt(receipt) => Owed::Receipt(receipt),
             channel_item::Item::Failure(failure) => Owed::Failure(failure),

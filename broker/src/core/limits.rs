@@ -89,5 +89,9 @@ pub const GROUP_RECEIPT_MEMBERS: u64 = 1_000;
 pub const GROUP_RECEIPTS_PER_COMMAND: usize = 1024;
 /// Members of a group up to which they are told what the others do, and given what is stored nowhere.
 pub const GROUP_ACTIVITY_MEMBERS: u64 = 1_000;
+/// Messages of a group that can count as unread; earlier ones do not.
+pub const UNREAD_COUNTED: u64 = 1_000;
+/// Members whom one command gives a conversation with a group.
+pub const ADOPTED_PER_COMMAND: usize = 1024;
 /// Members of a hunt group that are looked at to find whose turn it is.
 pub const HUNTED_PER_COMMAND: usize = 256;

@@ -213,12 +213,13 @@ impl<S: Transport> Connection<S> {
         Ok(())
     }
 
-    /// The link on which a send can go now: of groups, changes and what disappears or is scheduled, and of transients to groups, brokers of earlier releases know
-    /// nothing, they wait until those were upgraded.
+    /// The link on which a send can go now: of groups, changes, and what disappears, is scheduled, or is stored nowhere and for a group,
+    /// brokers of earlier releases know nothing; it waits until they were upgraded.
     pub(super) fn route(&self, pending: &Pending) -> Option<Arc<LinkHandle>> {
         let link = self.core.router.route(pending.shard)?;
         let is_new = pending.is_group || pending.change.is_some() || pending.disappears.is_some();
-        let is_newest = pending.deliver_at_ms != 0 || (pending.is_group && pending.is_transient());
+        let is_newest = pending.deliver_at_ms != 0
+            || (pending.is_group && (pending.is_transient() || pending.disappears.is_some()));
         let needed = match (is_newest, is_new) {
             (true, _) => NEWEST_LEVEL,
             (false, true) => LEVEL,

@@ -31,8 +31,8 @@ pub struct Outgoing {
     pub ttl: Option<Duration>,
     /// Which receipts are wanted; both is the default.
     pub receipts: ReceiptRequest,
-    /// After a time it is taken out of both histories, and of what devices have yet to be given; of a stored message to a
-    /// user. `None`: it stays.
+    /// After a time it is taken out of all histories, and of what devices have yet to be given; of a message that is stored.
+    /// `None`: it stays.
     pub disappears: Option<Disappearance>,
     /// With a `ttl` of zero, up to 64 bytes: for a device that is slow this takes the place of an earlier one with the same key
     /// in the conversation that it was not given yet. Empty: of none.

@@ -67,7 +67,7 @@ impl Client {
 
     /// This user read a group up to a place of its order.
     pub(crate) async fn mark_group_read(&self, group: &str, group_seq: u64) -> Result<(), RequestError> {
-        let mark = MarkGroupRead { group: group.to_owned(), group_seq };
+        let mark = MarkGroupRead { group: group.to_owned(), group_seq, privately: false };
         ask!(self, MarkGroupRead(mark) -> GroupReadMarked).map(|GroupReadMarked {}| ())
     }
 

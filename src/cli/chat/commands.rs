@@ -37,10 +37,12 @@ impl Chat {
             "/recall" => (self.last_sent().await, Change::recall()),
             _ => (self.last_came, Change::react(argument)),
         };
-        let (Some(user), Some(of)) = (self.user(), of) else {
-            return Ok(self.screen.show("— there is no message here that this could change")?);
+        let changed = match (self.group(), self.user(), of) {
+            (Some(group), _, Some(of)) => self.client.change_in_group(group, of, change).await,
+            (None, Some(user), Some(of)) => self.client.change(user, of, change).await,
+            _ => return Ok(self.screen.show("— there is no message here that this could change")?),
         };
-        match self.client.change(user, of, change).await {
+        match changed {
             Ok(sending) => self.watch(sending, format!("{command} {argument}").trim_end().to_owned()),
             Err(error) => self.screen.show(&format!("✗ not changed ({error})"))?,
         }
