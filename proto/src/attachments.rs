@@ -28,7 +28,7 @@ fn check_one(attachment: &Attachment) -> Result<(), String> {
     if file.is_empty() == url.is_empty() {
         return Err("an attachment names a file or a url".to_owned());
     }
-    if !url.is_empty() && !(url.starts_with("https://") || url.starts_with("http://")) {
+    if !(url.is_empty() || url.starts_with("https://") || url.starts_with("http://")) {
         return Err("an attachment's url begins with https:// or http://".to_owned());
     }
     for (what, text, most) in [
