@@ -75,8 +75,9 @@ impl Section for FilesConfig {
         if !self.s3_bucket.is_empty() && !self.folder.as_os_str().is_empty() {
             return Err("folder and s3_bucket are two places: name one".to_owned());
         }
-        if !self.s3_endpoint.is_empty()
-            && !(self.s3_endpoint.starts_with("https://") || self.s3_endpoint.starts_with("http://"))
+        if !(self.s3_endpoint.is_empty()
+            || self.s3_endpoint.starts_with("https://")
+            || self.s3_endpoint.starts_with("http://"))
         {
             return Err("s3_endpoint must begin with https:// or http://".to_owned());
         }

@@ -170,6 +170,7 @@ impl Applying<'_> {
                 let of = Scheduler::new(&item.app, &item.user, outcome.by_system)?;
                 let is_here = shard(&item.user) == self.core.shard && outcome.scheduled.is_some();
                 return is_here.then_some(Arrived::ScheduleOutcome(of, outcome));
+            }
             channel_item::Item::GroupBegins(begins) => {
                 let name = GroupName::new(&item.app, &begins.group)?;
                 let is_home = shard(&begins.group) == self.core.shard;

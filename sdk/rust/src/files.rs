@@ -357,25 +357,23 @@ impl Files {
         Http::open(&address).await
     }
 
-    fn ask<'a>(
-        &'a self,
-        http: &'a mut Http,
+    async fn ask(
+        &self,
+        http: &mut Http,
         method: Method,
-        path: &'a str,
-        said: &'a [(&'static str, &'a str)],
+        path: &str,
+        said: &[(&'static str, &str)],
         body: Bytes,
-    ) -> impl Future<Output = Result<Answer, FileError>> + 'a {
-        async move {
-            let token = self.0.token.token().await.map_err(FileError::Token)?;
-            let bearer = format!("Bearer {token}");
-            let mut all = vec![("authorization", bearer.as_str()), ("tus-resumable", "1.0.0")];
-            if !self.0.app_id.is_empty() {
-                all.push(("tidings-app-id", &self.0.app_id));
-            }
-            all.extend_from_slice(said);
-            let headers = headers(&all).map_err(FileError::Token)?;
-            http.ask(method, path, headers, body).await.map_err(FileError::Unreachable)
+    ) -> Result<Answer, FileError> {
+        let token = self.0.token.token().await.map_err(FileError::Token)?;
+        let bearer = format!("Bearer {token}");
+        let mut all = vec![("authorization", bearer.as_str()), ("tus-resumable", "1.0.0")];
+        if !self.0.app_id.is_empty() {
+            all.push(("tidings-app-id", &self.0.app_id));
         }
+        all.extend_from_slice(said);
+        let headers = headers(&all).map_err(FileError::Token)?;
+        http.ask(method, path, headers, body).await.map_err(FileError::Unreachable)
     }
 }
 
