@@ -168,8 +168,8 @@ async fn what_was_said_is_changed() {
     assert_eq!(change("edit", alice, &["second draft"]).await, 0);
     assert_eq!(change("react", bob, &["+1"]).await, 0);
     assert_eq!(change("edit", bob, &["not his"]).await, 4);
-    let shown = shell.ok(&["history", "--token", bob, "--group", "team"]).await;
-    assert_eq!(shown, format!("2  {id}  alice: second draft (edited) +1\n"));
+    let in_team = shell.ok(&["history", "--token", bob, "--group", "team"]).await;
+    assert_eq!(in_team, format!("2  {id}  alice: second draft (edited) +1\n"));
     let found = shell.ok(&["search", "--token", bob, "--group", "team", "draft"]).await;
     assert_eq!(found, format!("#team  2  {id}  alice: second draft\n"));
     assert!(shell.ok(&["search", "--token", bob, "second"]).await.starts_with("#team"));

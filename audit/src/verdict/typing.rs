@@ -25,7 +25,7 @@ impl Typing {
             _ => None,
         });
         let members = records.iter().filter_map(|record| match &record.event {
-            Event::Membership { group, came, .. } => Some(came.iter().map(|user| (*group, *user))),
+            Event::Membership { group, came, .. } => Some(came.iter().map(move |user| (*group, *user))),
             _ => None,
         });
         Self { said: said.collect(), members: members.flatten().collect(), ..Self::default() }

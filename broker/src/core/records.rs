@@ -157,7 +157,10 @@ mod tests {
     #[test]
     fn a_newer_version_s_fields_do_no_harm() {
         let stored = b"\x01\x08\x07\xf8\x07\x2a";
-        assert_eq!(open::<ShardRecord>("shard", Bytes::from_static(stored)), Ok(ShardRecord { count: 7, ..ShardRecord::default() }));
+        assert_eq!(
+            open::<ShardRecord>("shard", Bytes::from_static(stored)),
+            Ok(ShardRecord { count: 7, ..ShardRecord::default() })
+        );
     }
 
     #[test]

@@ -14,7 +14,6 @@ use crate::core::limits::{ADOPTED_PER_COMMAND, UNREAD_COUNTED};
 use crate::core::testing::{APP, Shard, mailbox_of};
 use crate::core::{AttachedDevice, Reply};
 use crate::query;
-use tidings_consensus::StateStore as _;
 
 impl Shard {
     fn listed(&self, user: &str) -> Vec<Conversation> {
@@ -54,7 +53,7 @@ impl Shard {
 
     /// How many keys of a kind there are.
     fn keys_of(&self, kind: u8) -> usize {
-        self.store.dump().keys().filter(|key| key[0] == kind).count()
+        self.store.dump().iter().filter(|(key, _)| key[0] == kind).count()
     }
 }
 

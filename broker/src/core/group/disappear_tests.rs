@@ -75,7 +75,7 @@ impl Story {
 
     fn is_anywhere(&self) -> bool {
         let holds = |shard: &Shard| {
-            shard.store.dump().values().any(|value| value.windows(8).any(|window| window == b"a secret"))
+            shard.store.dump().iter().any(|(_, value)| value.windows(8).any(|window| window == b"a secret"))
         };
         self.shards.iter().any(holds)
     }

@@ -7,7 +7,7 @@ use tidings_proto::mailbox::v1::{
     AdoptGroups, ExpandGroups, ExpireDue, ShardRecord, TellGroupReceipts, command::Command,
 };
 
-use super::{Done, EXPIRED_AT_ONCE, ShardActor};
+use super::{Adoption, Done, EXPIRED_AT_ONCE, ShardActor};
 use crate::core::expiry::ranges_due_at;
 use crate::core::{Reply, encode, keys, records};
 use crate::error::Error;
