@@ -67,7 +67,7 @@ mod tests {
             sender_retention_ms: 3_000,
         };
         assert_eq!(terms_of(&recipient), expected);
-        assert_eq!(terms_of(&EffectivePolicy { inbox_entries: 3, ..recipient }).inbox_limit, 3);
+        assert_eq!(terms_of(&EffectivePolicy { inbox_entries: 3, ..recipient.clone() }).inbox_limit, 3);
         let in_group = terms(&waits(true), false, &sender, None).unwrap();
         assert_eq!((in_group.retention_ms, in_group.inbox_limit), (3_000, 0));
     }

@@ -1,7 +1,6 @@
 //! Files: up to a gateway before a message names them, and down from one. Both go on where they broke off, at whichever
 //! gateway answers.
 
-use std::future::Future;
 use std::io::SeekFrom;
 use std::sync::Arc;
 use std::time::Duration;
