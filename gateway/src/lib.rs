@@ -54,8 +54,8 @@ mod socket;
 mod watch;
 mod websocket;
 
+pub use crate::http::app::{Asset, Assets};
+pub use crate::http::demo::{Accounts, Demo, SignedIn};
 pub use config::GatewayConfig;
 pub use error::GatewayError;
 pub use gateway::{Environment, Gateway};
-pub use http::app::{Asset, Assets};
-pub use http::demo::{Accounts, Demo, SignedIn};
