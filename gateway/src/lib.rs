@@ -52,8 +52,8 @@ mod websocket;
 use tidings_limits as limits;
 use tidings_node::{backoff, cache};
 
+pub use crate::http::app::{Asset, Assets};
+pub use crate::http::demo::{Accounts, Demo, SignedIn};
 pub use config::GatewayConfig;
 pub use error::GatewayError;
 pub use gateway::{Environment, Gateway};
-pub use http::app::{Asset, Assets};
-pub use http::demo::{Accounts, Demo, SignedIn};

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, ready};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -89,14 +91,13 @@ async fn serve_transport(door: Arc<Door>, stream: TcpStream, permit: ConnectionP
 
 async fn serve_http<S: Transport>(door: Arc<Door>, stream: S, permit: ConnectionPermit) {
     let timeout = door.core.config.handshake_timeout();
-    let service = service_fn(|request| {
-        let door = &door;
-        let answer = match request.uri().path() {
-            connect::PATH => {
-                let draining = door.shutdown.is_requested();
-                Either::Left(ready(connect::answer(&door.core, &permit, draining, request)))
-            }
-            _ => Either::Right(Box::pin(door.web.answer(request))),
+    let service = service_fn(|request: Request<Incoming>| {
+        let connects = request.uri().path() == connect::PATH;
+        let answer = if connects {
+            let draining = door.shutdown.is_requested();
+            Either::Left(ready(connect::answer(&door.core, &permit, draining, request)))
+        } else {
+            Either::Right(Box::pin(door.web.answer(request)))
         };
         async move { Ok::<_, std::convert::Infallible>(answer.await) }
     });

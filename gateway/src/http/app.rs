@@ -46,7 +46,8 @@ pub(crate) fn answer(assets: Option<Assets>, path: &str, headers: &HeaderMap) ->
             _ => Err(Failure::nothing_here()),
         };
     };
-    match (is_plain(name)).then(|| assets(name)).flatten() {
+    let asset = if is_plain(name) { assets(name) } else { None };
+    match asset {
         Some(asset) => Ok(file(name, asset, headers)),
         None if name.rsplit('/').next().is_some_and(|last| last.contains('.')) => Err(Failure::nothing_here()),
         None => Ok(file(INDEX, index, headers)),

@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 
 /// The body of every answer on the client port.
