@@ -9,6 +9,7 @@ const ZERO_COPY: &[&str] = &[
     ".tidings.broker.v1.Submit.content",
     ".tidings.broker.v1.Deliver.envelope",
     ".tidings.broker.v1.Transient.envelope",
+    ".tidings.broker.v1.GroupTransient.envelope",
     ".tidings.message.v1.Content.data",
     ".tidings.message.v1.Activity.data",
     ".tidings.mailbox.v1",

@@ -1,6 +1,7 @@
 //! Pages of the history of one user with very many messages, on one node.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,6 +10,7 @@ use futures_util::stream::FuturesOrdered;
 use hdrhistogram::Histogram;
 use tidings_audit::people::Person;
 use tidings_sdk::{Client, Event, Events, HistoryQuery};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::cluster::ms;
@@ -19,6 +21,8 @@ use crate::report::percentiles;
 
 /// Messages of one sender that are not answered yet while the mailbox is filled.
 const IN_FLIGHT: usize = 128;
+/// Messages of all senders together that the owner was not shown yet; an inbox holds 100,000.
+const UNSEEN: usize = 20_000;
 /// How long nothing may come before the rest counts as lost.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -96,16 +100,18 @@ impl Arguments {
         let others = self.messages / 2 / (self.senders - 1);
         let mut senders = JoinSet::new();
         let mut expected = 0;
+        let room = Arc::new(Semaphore::new(UNSEEN));
         for number in 0..self.senders {
             let count = if number == 0 { self.messages / 2 } else { others };
             expected += count;
             let person = operator.person(format!("sender-{number}")).await?;
             let (client, _) = connect(node, &person).await?;
-            senders.spawn(send(client, count));
+            senders.spawn(send(client, count, room.clone()));
         }
         for arrived in 0..expected {
             let next = tokio::time::timeout(LIMIT, message(&mut events));
             next.await.with_context(|| format!("{arrived} of {expected} came"))??;
+            room.add_permits(1);
         }
         while let Some(sender) = senders.join_next().await {
             sender??;
@@ -130,9 +136,10 @@ async fn message(events: &mut Events) -> Result<()> {
     }
 }
 
-async fn send(client: Client, count: u64) -> Result<()> {
+async fn send(client: Client, count: u64, room: Arc<Semaphore>) -> Result<()> {
     let mut in_flight = FuturesOrdered::new();
     for number in 0..count {
+        room.acquire().await?.forget();
         let sending = client.send("owner", format!("message {number} of a long conversation")).await?;
         in_flight.push_back(async move { sending.sent().await });
         if in_flight.len() >= IN_FLIGHT {

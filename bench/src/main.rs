@@ -9,6 +9,7 @@
 mod cluster;
 mod group;
 mod history;
+mod live;
 mod load;
 mod node;
 mod people;
@@ -37,6 +38,8 @@ struct Arguments {
 enum Command {
     /// Groups of which half the members are online: how fast a message reaches the last of them, and at what cost.
     Group(group::Arguments),
+    /// A live feed to a group, with members who are slow: what it costs, and what they are given.
+    Live(live::Arguments),
     /// A mailbox with very many messages: how long a page of its history takes.
     History(history::Arguments),
     #[command(flatten)]
@@ -87,6 +90,7 @@ async fn main() -> Result<()> {
     match command {
         Command::Group(arguments) => arguments.run().await,
         Command::History(arguments) => arguments.run().await,
+        Command::Live(arguments) => arguments.run().await,
         Command::Cluster(command) => command.run().await,
     }
 }

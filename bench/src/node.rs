@@ -127,6 +127,13 @@ impl Node {
         Ok(Usage { cpu_seconds, bytes_written, fsyncs: fsyncs.trim().parse()? })
     }
 
+    /// A counter of the node's, all its labels together.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let page = self.get("/metrics").await?;
+        let samples = page.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' ')?.1.parse::<f64>().ok());
+        Ok(samples.sum())
+    }
+
     async fn get(&self, path: &str) -> Result<String> {
         let mut connection = TcpStream::connect(("127.0.0.1", self.admin)).await?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");

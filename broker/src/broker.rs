@@ -17,6 +17,7 @@ use tonic::service::interceptor::InterceptedService;
 use crate::config::BrokerConfig;
 use crate::group_feed::GroupFeed;
 use crate::group_feed::registry::GroupRegistry;
+use crate::group_live::Live;
 use crate::link::links::Links;
 use crate::link::{BrokerService, LinkContext};
 use crate::metrics::Metrics;
@@ -72,6 +73,7 @@ impl Broker {
             map: options.map.clone(),
             groups: options.groups.clone(),
             relay: relay.clone(),
+            live: Live::new(relay.clone(), metrics.clone()),
             config: config.clone(),
             clock: options.clock.clone(),
             metrics: metrics.clone(),

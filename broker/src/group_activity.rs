@@ -9,13 +9,12 @@ use parking_lot::Mutex;
 use prost::Message as _;
 use tidings_consensus::{NodeId, StateView};
 use tidings_proto::ErrorCode;
-use tidings_proto::broker::v1::{GroupActivity, RelayResponse};
-use tidings_proto::group::v1::Permission;
+use tidings_proto::broker::v1::{GroupActivity, RelayRequest, RelayResponse};
 use tidings_proto::mailbox::v1::{GroupMemberRecord, GroupRecord, GroupTargetsRecord};
 use tidings_proto::message::v1::{Activity, Envelope, envelope};
 use tokio::time::Instant;
 
-use crate::core::group::permissions;
+use crate::core::group::append::may_send;
 use crate::core::limits::GROUP_ACTIVITY_MEMBERS;
 use crate::core::records::load;
 use crate::core::{GroupName, MailboxId, keys};
@@ -64,7 +63,8 @@ pub async fn tell(relay: Relay, home: ShardHandle, group: GroupName, activity: A
     let looked = tokio::task::spawn_blocking(move || listeners(&view, &name, &from)).await;
     let Ok(Ok(shards)) = looked.inspect_err(|error| tracing::debug!(%error, "nobody was told")) else { return };
     let told = GroupActivity { app: group.app().to_owned(), activity: Some(activity) };
-    let tellings = shards.into_iter().map(|shard| relay.tell(shard, told.clone()));
+    let request = |shard| RelayRequest { shard, activity: Some(told.clone()), ..RelayRequest::default() };
+    let tellings = shards.into_iter().map(|shard| relay.tell(request(shard)));
     for outcome in futures_util::future::join_all(tellings).await {
         if let Err(error) = outcome {
             tracing::debug!(%error, "members in a shard were not told what another does");
@@ -77,8 +77,7 @@ fn listeners(view: &StateView, group: &GroupName, from: &str) -> Result<Vec<u32>
     let record: GroupRecord = load(view, "group", &keys::group(group))?.unwrap_or_default();
     let settings = record.settings.unwrap_or_default();
     let member: Option<GroupMemberRecord> = load(view, "group member", &keys::group_member(group, from))?;
-    let may_send = member.is_some_and(|member| permissions(&member, settings.member_permissions).has(Permission::Send));
-    if !may_send || settings.paused || settings.deleted || record.members > GROUP_ACTIVITY_MEMBERS {
+    if may_send(&settings, member).is_err() || record.members > GROUP_ACTIVITY_MEMBERS {
         return Ok(Vec::new());
     }
     let targets: GroupTargetsRecord = load(view, "group targets", &keys::group_targets(group))?.unwrap_or_default();
@@ -99,7 +98,7 @@ pub async fn hand_out(shards: &Shards, node: NodeId, shard: u32, told: GroupActi
     let looked = tokio::task::spawn_blocking(move || members_here(&view, &group, &from)).await;
     let Ok(Ok(members)) = looked else { return refused(ErrorCode::Internal, 0) };
     let envelope = Envelope { event: Some(envelope::Event::Activity(activity)) }.encode_to_vec().into();
-    match handle.requests.try_send(Request::GroupTransient { members, envelope }) {
+    match handle.requests.try_send(Request::GroupTransient { members, envelope, conflates: 0 }) {
         Ok(()) => RelayResponse::default(),
         Err(_) => refused(ErrorCode::Overloaded, 0),
     }

@@ -10,6 +10,7 @@
 //! - [`relay`]: from shard to shard, in this process or over gRPC
 //! - [`group_feed`]: what the control plane says of groups, into the shards that are their homes
 //! - [`group_activity`]: what a member of a group is doing just now, to the members who are online
+//! - [`group_live`]: messages to groups that are stored nowhere
 //! - [`broker`]: puts the parts of a node together; [`placer`] opens the shards that the shard map places on it
 //! - [`level`]: what all brokers of the cluster apply, while one after the other is upgraded
 //! - [`config`], [`error`], [`metrics`]
@@ -20,6 +21,7 @@ pub mod core;
 pub mod error;
 pub mod group_activity;
 pub mod group_feed;
+pub mod group_live;
 pub mod level;
 pub mod link;
 pub mod machine;

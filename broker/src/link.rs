@@ -28,11 +28,12 @@ use tokio::sync::{Semaphore, watch};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::config::BrokerConfig;
-use crate::group_activity;
 use crate::group_feed::registry::GroupRegistry;
+use crate::group_live::Live;
 use crate::metrics::Metrics;
 use crate::relay::{self, Relay};
 use crate::shards::Shards;
+use crate::{group_activity, group_live};
 use links::Links;
 use outbox::Outbox;
 use reader::Reader;
@@ -45,6 +46,8 @@ pub struct LinkContext {
     pub map: watch::Receiver<ShardMap>,
     pub groups: Option<GroupRegistry>,
     pub relay: Relay,
+    /// The way of what is sent to groups and stored nowhere.
+    pub live: Live,
     pub config: Arc<BrokerConfig>,
     pub clock: Clock,
     pub metrics: Metrics,
@@ -111,6 +114,10 @@ impl Broker for BrokerService {
         let request = request.into_inner();
         if let Some(told) = request.activity {
             return Ok(Response::new(group_activity::hand_out(&self.0.shards, self.0.node, request.shard, told).await));
+        }
+        if !request.transients.is_empty() {
+            let (shards, node) = (&self.0.shards, self.0.node);
+            return Ok(Response::new(group_live::hand_out(shards, node, request.shard, request.transients).await));
         }
         let page = request.deliver.ok_or_else(|| ErrorCode::InvalidArgument.status("nothing to deliver"))?;
         Ok(Response::new(relay::take(&self.0.shards, self.0.node, request.shard, page).await))

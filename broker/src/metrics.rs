@@ -14,6 +14,8 @@ pub struct Metrics {
     pub duplicates: Counter,
     /// Messages handed to online sessions without being stored.
     pub transients: Counter,
+    /// Messages to groups that did not reach a shard, or the members in it, and are stored nowhere.
+    pub group_transients_dropped: Counter,
     /// Entries pushed to sessions.
     pub delivered: Counter,
     /// Cursors moved by acknowledgements.
@@ -47,6 +49,7 @@ impl Metrics {
             appended: counter!("tidings_broker_appended_total"),
             duplicates: counter!("tidings_broker_duplicates_total"),
             transients: counter!("tidings_broker_transients_total"),
+            group_transients_dropped: counter!("tidings_broker_group_transients_dropped_total"),
             delivered: counter!("tidings_broker_delivered_total"),
             cursor_moves: counter!("tidings_broker_cursor_moves_total"),
             pages_read: counter!("tidings_broker_mailbox_pages_read_total"),

@@ -12,7 +12,7 @@ use tidings_node::membership::MemberClient;
 use tidings_node::{Dialer, dial};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_client::BrokerClient;
-use tidings_proto::broker::v1::{GetMembersRequest, GetMembersResponse, GroupActivity, RelayRequest, RelayResponse};
+use tidings_proto::broker::v1::{GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse};
 use tidings_proto::cluster::v1::ShardMap;
 use tidings_proto::mailbox::v1::{ChannelDeliver, command::Command};
 use tokio::sync::watch;
@@ -21,8 +21,8 @@ use tonic::transport::Channel;
 
 use crate::core::{Reply, encode};
 use crate::error::{Error, code_of};
-use crate::group_activity;
 use crate::shards::Shards;
+use crate::{group_activity, group_live};
 
 /// Nodes asked for one answer, at most.
 const MAX_ASKED: usize = 8;
@@ -62,7 +62,7 @@ impl Relay {
                     let answer = if node == self.node {
                         take(&self.shards, self.node, shard, page).await
                     } else {
-                        let request = RelayRequest { shard, deliver: Some(page), activity: None };
+                        let request = RelayRequest { shard, deliver: Some(page), ..RelayRequest::default() };
                         answered(node, self.client(node)?.relay(request)).await?
                     };
                     Ok((answer.code, answer.leader_node, answer))
@@ -72,16 +72,20 @@ impl Relay {
         Ok(answer.up_to)
     }
 
-    /// Tells the members of a group in a shard what another member does.
-    pub async fn tell(&self, shard: u32, told: GroupActivity) -> Result<(), Error> {
-        self.ask_leader(shard, |node| {
+    /// Tells members of groups in a shard what is stored nowhere.
+    pub async fn tell(&self, told: RelayRequest) -> Result<(), Error> {
+        self.ask_leader(told.shard, |node| {
             let told = told.clone();
             Box::pin(async move {
-                let answer = if node == self.node {
-                    group_activity::hand_out(&self.shards, self.node, shard, told).await
-                } else {
-                    let request = RelayRequest { shard, activity: Some(told), deliver: None };
-                    answered(node, self.client(node)?.relay(request)).await?
+                let answer = match (node == self.node, told.activity) {
+                    (false, activity) => {
+                        let request = RelayRequest { activity, ..told };
+                        answered(node, self.client(node)?.relay(request)).await?
+                    }
+                    (true, Some(activity)) => {
+                        group_activity::hand_out(&self.shards, self.node, told.shard, activity).await
+                    }
+                    (true, None) => group_live::hand_out(&self.shards, self.node, told.shard, told.transients).await,
                 };
                 Ok((answer.code, answer.leader_node, ()))
             })

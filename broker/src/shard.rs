@@ -61,11 +61,14 @@ pub enum Request {
     Transient {
         mailbox: MailboxId,
         envelope: Bytes,
+        /// As in [`Transient`](tidings_proto::broker::v1::Transient).
+        conflates: u64,
     },
     /// The same to the sessions of several users.
     GroupTransient {
         members: Vec<MailboxId>,
         envelope: Bytes,
+        conflates: u64,
     },
     /// A gateway wants to know when users come and go.
     Watch {

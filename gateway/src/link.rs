@@ -27,7 +27,7 @@ use crate::leaders::Leaders;
 use crate::metrics::Metrics;
 use crate::presence::Presence;
 use crate::registry::Registry;
-use crate::session::{Event, InboxLimits};
+use crate::session::{Event, InboxLimits, Pushed};
 
 /// The version of the protocol between gateway and broker.
 const LINK_VERSION: u32 = 1;
@@ -217,7 +217,8 @@ impl LinkTask {
                 (answer.session, Event::Submitted { node: self.node, answer: Box::new(answer) })
             }
             Some(Frame::Transient(transient)) => {
-                (transient.session, Event::Transient { attachment: transient.session, envelope: transient.envelope })
+                let tidings_proto::broker::v1::Transient { session, envelope, conflates } = transient;
+                (session, Event::Transient { attachment: session, envelope, conflates })
             }
             Some(Frame::Response(answer)) => {
                 (answer.session, Event::Response { node: self.node, answer: Box::new(answer) })
@@ -235,10 +236,11 @@ impl LinkTask {
             Some(Frame::Welcome(_)) | None => return,
         };
         // A session that is gone needs nothing any more.
-        if let Some(session) = self.context.registry.find(to)
-            && !session.push(event, self.context.limits)
-        {
-            self.context.metrics.transients_dropped.increment(1);
+        let Some(session) = self.context.registry.find(to) else { return };
+        match session.push(event, self.context.limits) {
+            Pushed::Queued => {}
+            Pushed::Conflated => self.context.metrics.transients_conflated.increment(1),
+            Pushed::Dropped => self.context.metrics.transients_dropped.increment(1),
         }
     }
 

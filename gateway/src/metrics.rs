@@ -30,6 +30,8 @@ pub(crate) struct Metrics {
     pub frames_out_other: Counter,
     /// Transient frames that a slow client had no room for.
     pub transients_dropped: Counter,
+    /// Transient frames whose place a later one took, before a slow client was given them.
+    pub transients_conflated: Counter,
     /// Activities beyond what a client may send, or that found no way to the shard.
     pub activities_dropped: Counter,
     /// Users whom clients watch, and sessions that watch.
@@ -94,6 +96,7 @@ impl Metrics {
             frames_out_response: frames_out("response"),
             frames_out_other: frames_out("other"),
             transients_dropped: counter!("tidings_gateway_transients_dropped_total"),
+            transients_conflated: counter!("tidings_gateway_transients_conflated_total"),
             activities_dropped: counter!("tidings_gateway_activities_dropped_total"),
             watched_users: gauge!("tidings_gateway_watched_users"),
             watching_sessions: gauge!("tidings_gateway_watching_sessions"),

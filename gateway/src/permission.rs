@@ -8,6 +8,8 @@ use tidings_proto::{EffectivePolicy, ErrorCode};
 
 /// The longest time after which a message disappears: ten years.
 const MAX_DISAPPEARS_AFTER_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
+/// Bytes of what tells that a message takes the place of an earlier one.
+const MAX_CONFLATION_KEY: usize = 64;
 
 /// Why a message is refused for good.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +41,10 @@ pub(crate) fn to_send(policy: &EffectivePolicy, send: &Send, max_content_bytes: 
             let message = "a stored message to a user disappears, after 1 ms to ten years";
             return forbidden(ErrorCode::InvalidArgument, message);
         }
+    }
+    if !send.conflation_key.is_empty() && (send.ttl_ms != Some(0) || send.conflation_key.len() > MAX_CONFLATION_KEY) {
+        let message = "a conflation_key has at most 64 bytes, and goes with a ttl_ms of 0";
+        return forbidden(ErrorCode::InvalidArgument, message);
     }
     let most = max_content_bytes.min(policy.max_message_bytes);
     if size > most as usize {
@@ -142,6 +148,15 @@ mod tests {
         for nonsense in [to_group, change, Send { ttl_ms: Some(0), ..after(1) }] {
             assert_eq!(refusal(&all, &nonsense), Some(ErrorCode::InvalidArgument));
         }
+    }
+
+    #[test]
+    fn only_what_is_stored_nowhere_is_conflated_by_a_short_key() {
+        let all = EffectivePolicy::default();
+        let keyed = |bytes, ttl_ms| Send { conflation_key: "k".repeat(bytes), ttl_ms, ..send(5) };
+        let edges = [keyed(64, Some(0)), keyed(65, Some(0)), keyed(1, None), keyed(1, Some(1))];
+        let refused = Some(ErrorCode::InvalidArgument);
+        assert_eq!(edges.map(|send| refusal(&all, &send)), [None, refused, refused, refused]);
     }
 
     #[test]

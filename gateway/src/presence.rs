@@ -23,7 +23,7 @@ use crate::backoff;
 use crate::config::GatewayConfig;
 use crate::core::{Core, inbox_limits};
 use crate::directory::UserKey;
-use crate::session::Event;
+use crate::session::{Event, Pushed};
 use watches::{Asked, SHARD_LEASE, UserState, View, Watches};
 pub(crate) use watches::{Target, TooManyWatched, WatchLimits};
 
@@ -210,7 +210,7 @@ fn tell(core: &Core, session: u64, users: Vec<UserPresence>) {
     // One that is gone is forgotten soon.
     let Some(found) = core.registry.find(session) else { return };
     let users = Arc::new(users);
-    if found.push(Event::Presence(users.clone()), inbox_limits(&core.config)) {
+    if found.push(Event::Presence(users.clone()), inbox_limits(&core.config)) == Pushed::Queued {
         core.metrics.presence_frames.increment(1);
     } else {
         core.presence.watches.lock().not_told(session, &users, Instant::now());

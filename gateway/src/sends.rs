@@ -26,6 +26,7 @@ pub(crate) struct Pending {
     pub change: Option<Box<Change>>,
     pub disappears: Option<Disappearance>,
     pub ttl_ms: Option<u64>,
+    pub conflation_key: Box<str>,
     pub receipts: i32,
     /// Of the recipient.
     pub inbox_limit: u32,
@@ -254,6 +255,7 @@ mod tests {
             change: None,
             disappears: None,
             ttl_ms: None,
+            conflation_key: "".into(),
             receipts: 0,
             terms: Terms::default(),
             inbox_limit: 0,

@@ -23,8 +23,8 @@ use crate::directory::{Policy, TokenEntry};
 pub(crate) enum Event {
     /// A mailbox entry for the attachment.
     Deliver { attachment: u64, seq: u64, after: u64, envelope: Bytes },
-    /// A transient for the attachment.
-    Transient { attachment: u64, envelope: Bytes },
+    /// A transient for the attachment; it takes the place of one with the same number, if that is not 0.
+    Transient { attachment: u64, envelope: Bytes, conflates: u64 },
     /// What became known of users whom the client watches.
     Presence(Arc<Vec<UserPresence>>),
     /// The answer to a submitted message, and the node that gave it.
@@ -71,6 +71,27 @@ struct Inbox {
     bytes: usize,
     close: Option<Box<Close>>,
     ticked: bool,
+}
+
+/// What became of an event for an inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    Queued,
+    /// Queued, and one that it says again is not.
+    Conflated,
+    /// There was no room for it, and it is of a kind that may go.
+    Dropped,
+}
+
+impl Inbox {
+    /// Takes out what waits with this number.
+    fn withdraw(&mut self, number: u64) -> bool {
+        let is_it = |event: &Event| matches!(event, Event::Transient { conflates, .. } if *conflates == number);
+        let found = if number == 0 { None } else { self.events.iter().rposition(is_it) };
+        let Some(Event::Transient { envelope, .. }) = found.and_then(|at| self.events.remove(at)) else { return false };
+        self.bytes -= envelope.len();
+        true
+    }
 }
 
 /// One client's session; shared by its connection and by what feeds it.
@@ -134,11 +155,17 @@ impl Session {
     }
 
     /// Adds an event. A session whose inbox is full is closed as a slow consumer; the windows that its broker and its
-    /// client keep make that a fault of one of them. A transient, or what is told of presence, is dropped instead, and
-    /// `false` answered; of an answer to a request only that it found no room is told, and the client asks again.
-    pub fn push(&self, event: Event, limits: InboxLimits) -> bool {
+    /// client keep make that a fault of one of them. A transient, or what is told of presence, is dropped instead; of an
+    /// answer to a request only that it found no room is told, and the client asks again.
+    pub fn push(&self, event: Event, limits: InboxLimits) -> Pushed {
+        let mut pushed = Pushed::Queued;
         {
             let mut inbox = self.inbox.lock();
+            if let Event::Transient { conflates, .. } = event
+                && inbox.withdraw(conflates)
+            {
+                pushed = Pushed::Conflated;
+            }
             let bytes = match &event {
                 Event::Deliver { envelope, .. } | Event::Transient { envelope, .. } => envelope.len(),
                 Event::Response { answer, .. } => answer.encoded_len(),
@@ -147,14 +174,14 @@ impl Session {
             let has_place = inbox.events.len() < limits.events;
             if !has_place || inbox.bytes + bytes > limits.bytes {
                 if matches!(event, Event::Transient { .. } | Event::Presence(_)) {
-                    return false;
+                    return Pushed::Dropped;
                 }
                 if let (true, Event::Response { node, answer }) = (has_place, &event) {
                     let answer = Box::new(without_room(answer));
                     inbox.events.push_back(Event::Response { node: *node, answer });
                     drop(inbox);
                     self.waker.wake();
-                    return true;
+                    return Pushed::Queued;
                 }
                 let close = || Box::new(Close::new(ErrorCode::SlowConsumer, "deliveries were not taken in time"));
                 inbox.close.get_or_insert_with(close);
@@ -164,7 +191,7 @@ impl Session {
             }
         }
         self.waker.wake();
-        true
+        pushed
     }
 
     /// Asks the connection to end; the first reason stands.
@@ -220,15 +247,35 @@ pub(crate) mod tests {
     fn a_full_inbox_closes_the_session_and_drops_transients_silently() {
         let session = session();
         let cx = Context::from_waker(Waker::noop());
-        assert!(session.push(deliver(1, 90), LIMITS));
-        assert!(!session.push(Event::Transient { attachment: 1, envelope: vec![0; 20].into() }, LIMITS));
+        assert_eq!(session.push(deliver(1, 90), LIMITS), Pushed::Queued);
+        assert_eq!(session.push(transient(0, 20), LIMITS), Pushed::Dropped);
         assert_eq!(session.take(&cx, false).close, None);
         session.push(deliver(2, 20), LIMITS);
         let taken = session.take(&cx, true);
         assert_eq!(taken.close.unwrap().code, ErrorCode::SlowConsumer);
         assert_eq!(taken.events.len(), 1);
-        assert!(session.push(deliver(3, 90), LIMITS), "what was taken makes room");
+        assert_eq!(session.push(deliver(3, 90), LIMITS), Pushed::Queued, "what was taken makes room");
         assert_eq!(session.take(&cx, true).close, None);
+    }
+
+    fn transient(conflates: u64, bytes: usize) -> Event {
+        Event::Transient { attachment: 1, envelope: vec![0; bytes].into(), conflates }
+    }
+
+    #[test]
+    fn of_transients_with_one_number_the_last_one_waits_behind_what_came_before_it() {
+        let session = session();
+        let pushed = [transient(7, 60), transient(8, 10), transient(0, 10), transient(7, 70), transient(0, 10)]
+            .map(|event| session.push(event, LIMITS));
+        let queued = Pushed::Queued;
+        assert_eq!(pushed, [queued, queued, queued, Pushed::Conflated, queued]);
+        let waiting = session.take(&Context::from_waker(Waker::noop()), true).events;
+        let numbers = waiting.iter().map(|event| match event {
+            Event::Transient { conflates, envelope, .. } => (*conflates, envelope.len()),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(numbers.collect::<Vec<_>>(), [(8, 10), (0, 10), (7, 70), (0, 10)]);
+        assert_eq!(session.push(transient(7, 100), LIMITS), queued, "what was taken is not replaced");
     }
 
     #[test]

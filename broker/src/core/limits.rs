@@ -76,7 +76,7 @@ pub const REACTIONS_OF_ALL: usize = 256;
 pub const GROUP_RECEIPT_MEMBERS: u64 = 1_000;
 /// Members whose receipts one command tells to the homes of groups; the rest takes further commands.
 pub const GROUP_RECEIPTS_PER_COMMAND: usize = 1024;
-/// Members of a group up to which they are told what the others do.
+/// Members of a group up to which they are told what the others do, and given what is stored nowhere.
 pub const GROUP_ACTIVITY_MEMBERS: u64 = 1_000;
 /// Members of a hunt group that are looked at to find whose turn it is.
 pub const HUNTED_PER_COMMAND: usize = 256;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tidings_consensus::ProposeError;
 use tidings_proto::ErrorCode;
-use tidings_proto::broker::v1::{Submitted, broker_frame};
+use tidings_proto::broker::v1::{GroupTransient, Submitted, broker_frame};
 use tidings_proto::client::v1::Durability;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -17,6 +17,7 @@ use super::outbox::Outbox;
 use crate::core::{GroupName, MailboxId, Reply};
 use crate::error::code_of;
 use crate::group_feed::registry::GroupRegistry;
+use crate::group_live::{self, Audience, Live};
 use crate::metrics::Metrics;
 use crate::shard::{Request, ShardHandle};
 
@@ -45,12 +46,24 @@ pub enum Pending {
     },
     /// Waits for what was submitted before it, and goes to the sessions that are online then.
     Transient {
-        session: u64,
-        seq: u64,
+        transient: Transient,
         mailbox: MailboxId,
-        envelope: Bytes,
-        sent_at_ms: i64,
     },
+    GroupTransient {
+        transient: Transient,
+        group: GroupName,
+        from: String,
+    },
+}
+
+/// A message that is stored nowhere.
+pub struct Transient {
+    pub session: u64,
+    pub seq: u64,
+    pub envelope: Bytes,
+    /// As in [`v1::Transient`](tidings_proto::broker::v1::Transient).
+    pub conflates: u64,
+    pub sent_at_ms: i64,
 }
 
 /// The task that answers.
@@ -59,6 +72,7 @@ pub struct Answers {
     pub outbox: Arc<Outbox>,
     pub retry_after_ms: u32,
     pub groups: Option<GroupRegistry>,
+    pub live: Live,
     /// How many more questions to the registry may be unanswered.
     pub questions: Arc<Semaphore>,
     pub metrics: Metrics,
@@ -83,9 +97,17 @@ impl Answers {
                             answers.push(broker_frame::Frame::Submitted(self.submitted(session, seq, outcome)));
                         }
                     }
-                    Pending::Transient { session, seq, mailbox, envelope, sent_at_ms } => {
-                        let answer = self.transient(session, seq, mailbox, envelope, sent_at_ms);
+                    Pending::Transient { transient, mailbox } => {
+                        let answer = self.transient(transient, mailbox);
                         answers.push(broker_frame::Frame::Submitted(answer));
+                    }
+                    Pending::GroupTransient { transient, group, from } => {
+                        let (session, seq) = (transient.session, transient.seq);
+                        let answer = self.group_transient(transient, &group, &from).await;
+                        let is_no_member = answer.code() == ErrorCode::NotAMember;
+                        if !is_no_member || !self.asks_the_registry(session, seq, group, from) {
+                            answers.push(broker_frame::Frame::Submitted(answer));
+                        }
                     }
                 }
             }
@@ -146,16 +168,40 @@ impl Answers {
     }
 
     /// Handed to the sessions that are attached, stored nowhere; accepted also when there are none.
-    fn transient(&self, session: u64, seq: u64, mailbox: MailboxId, envelope: Bytes, sent_at_ms: i64) -> Submitted {
+    fn transient(&self, transient: Transient, mailbox: MailboxId) -> Submitted {
+        let Transient { session, seq, envelope, conflates, sent_at_ms } = transient;
         if self.shard.group.leads_now().is_none() {
             return self.refused(session, seq, ErrorCode::NotLeader, self.shard.leadership().leader.unwrap_or(0));
         }
-        if self.shard.requests.try_send(Request::Transient { mailbox, envelope }).is_err() {
+        if self.shard.requests.try_send(Request::Transient { mailbox, envelope, conflates }).is_err() {
             return self.refused(session, seq, ErrorCode::Overloaded, 0);
         }
-        let durability = Durability::Transient.into();
-        Submitted { session, seq, sent_at_ms, durability, ..Submitted::default() }
+        handed_on(session, seq, sent_at_ms)
     }
+
+    /// On its way to the members who are online.
+    async fn group_transient(&self, transient: Transient, group: &GroupName, from: &str) -> Submitted {
+        let Transient { session, seq, envelope, conflates, sent_at_ms } = transient;
+        if self.shard.group.leads_now().is_none() {
+            return self.refused(session, seq, ErrorCode::NotLeader, self.shard.leadership().leader.unwrap_or(0));
+        }
+        let (view, name, user) = (self.shard.group.view(), group.clone(), from.to_owned());
+        let looked = tokio::task::spawn_blocking(move || group_live::audience(&view, &name, &user)).await;
+        let Audience { shards, member_permissions } = match looked {
+            Ok(Ok(Ok(audience))) => audience,
+            Ok(Ok(Err(code))) => return self.refused(session, seq, code, 0),
+            Ok(Err(_)) | Err(_) => return self.refused(session, seq, ErrorCode::Internal, 0),
+        };
+        let (app, group, from) = (group.app().to_owned(), group.group().to_owned(), from.to_owned());
+        let message = GroupTransient { app, group, from, envelope, conflates, member_permissions };
+        self.live.tell(&shards, &message);
+        handed_on(session, seq, sent_at_ms)
+    }
+}
+
+fn handed_on(session: u64, seq: u64, sent_at_ms: i64) -> Submitted {
+    let durability = Durability::Transient.into();
+    Submitted { session, seq, sent_at_ms, durability, ..Submitted::default() }
 }
 
 /// A submission that was not accepted.

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tonic::{Status, Streaming};
 
 use super::LinkContext;
-use super::answers::{Answers, Pending, QUESTIONS, refusal};
+use super::answers::{Answers, Pending, QUESTIONS, Transient, refusal};
 use super::outbox::Outbox;
 use super::requests::{self, Refusal};
 use crate::core::entry::Entry;
@@ -34,7 +34,7 @@ use crate::shard::{Request, ShardHandle, WatchedMailbox};
 /// The version of this protocol.
 pub const LINK_VERSION: u32 = 1;
 /// What this broker understands beyond the first release; see `LinkWelcome.level`.
-const LEVEL: u32 = 2;
+const LEVEL: u32 = 3;
 /// Users that one frame may ask for; more are passed over.
 const MAX_WATCHED: usize = 1024;
 
@@ -270,7 +270,7 @@ impl Reader {
         }
         let envelope = Envelope { event: Some(envelope::Event::Activity(activity)) }.encode_to_vec().into();
         // Fails when the shard has more to do than it can, or is closing.
-        let _ = handle.requests.try_send(Request::Transient { mailbox, envelope });
+        let _ = handle.requests.try_send(Request::Transient { mailbox, envelope, conflates: 0 });
     }
 
     // Submissions ---------------------------------------------------------------------------------------------------
@@ -295,9 +295,14 @@ impl Reader {
         // The place first: nothing is proposed that could not be answered.
         let place = lane.pending.try_reserve().map_err(|_| (ErrorCode::Overloaded, 0))?;
         let (session, seq) = (submit.session, submit.seq);
-        if submit.ttl_ms == Some(0) && !to_group {
-            let envelope = transient_envelope(&submit, now_ms);
-            place.send(Pending::Transient { session, seq, mailbox, envelope, sent_at_ms: now_ms });
+        if submit.ttl_ms == Some(0) {
+            let (envelope, conflates) = (transient_envelope(&submit, now_ms), conflation(&submit));
+            let transient = Transient { session, seq, envelope, conflates, sent_at_ms: now_ms };
+            let group = GroupName::new(&submit.app, &submit.group).filter(|_| to_group);
+            place.send(match group {
+                None => Pending::Transient { transient, mailbox },
+                Some(group) => Pending::GroupTransient { transient, group, from: submit.from },
+            });
             return Ok(());
         }
         let append = AppendMessage {
@@ -346,6 +351,7 @@ impl Reader {
                 outbox: self.outbox.clone(),
                 retry_after_ms: self.context.config.retry_after_ms,
                 groups: self.context.groups.clone(),
+                live: self.context.live.clone(),
                 questions: Arc::new(Semaphore::new(QUESTIONS)),
                 metrics: self.context.metrics.clone(),
             };
@@ -389,7 +395,18 @@ fn transient_envelope(submit: &Submit, now_ms: i64) -> Bytes {
         expires_at_ms: 0,
         receipts: submit.receipts,
         from_slot: submit.from_slot,
+        group: &submit.group,
         ..MessageHead::default()
     };
     Entry::of_message(&head, &submit.content).envelope()
+}
+
+/// The same for all that a slow device needs the last of; 0: it is of no such kind.
+fn conflation(submit: &Submit) -> u64 {
+    let Submit { from, to, group, conflation_key, .. } = submit;
+    if conflation_key.is_empty() {
+        return 0;
+    }
+    // Ids have no line ends.
+    xxhash_rust::xxh3::xxh3_64(format!("{from}\n{to}\n{group}\n{conflation_key}").as_bytes()).max(1)
 }

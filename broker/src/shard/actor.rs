@@ -254,9 +254,9 @@ impl ShardActor {
             Request::Detach { key } => self.detach(key),
             Request::Acknowledge { key, cursor, withholds } => self.acknowledge(key, cursor, withholds),
             Request::MarkRead { key, outbox, from, id } => self.mark_read(key, outbox, from, id),
-            Request::Transient { mailbox, envelope } => self.transient(&mailbox, &envelope),
-            Request::GroupTransient { members, envelope } => {
-                members.iter().for_each(|mailbox| self.transient(mailbox, &envelope));
+            Request::Transient { mailbox, envelope, conflates } => self.transient(&mailbox, &envelope, conflates),
+            Request::GroupTransient { members, envelope, conflates } => {
+                members.iter().for_each(|mailbox| self.transient(mailbox, &envelope, conflates));
             }
             Request::Watch { outbox, users, lease } => self.watch(&outbox, users, lease),
             Request::LinkEnded { link } => self.link_ended(link),

@@ -171,6 +171,7 @@ impl<S: Transport> Connection<S> {
             change: send.change.map(Box::new),
             disappears: send.disappears,
             ttl_ms: send.ttl_ms,
+            conflation_key: send.conflation_key.into_boxed_str(),
             receipts,
             inbox_limit,
             terms: self.core.config.capped(terms),
@@ -232,6 +233,7 @@ impl<S: Transport> Connection<S> {
             group,
             content: pending.content.clone(),
             ttl_ms: pending.ttl_ms,
+            conflation_key: pending.conflation_key.to_string(),
             receipts: pending.receipts,
             inbox_limit: pending.inbox_limit,
             retention_ms: pending.terms.retention_ms,
@@ -316,9 +318,6 @@ fn valid_recipient(send: &Send) -> Result<(), String> {
     }
     if !send.to.is_empty() {
         return Err("a send names a user or a group, not both".to_owned());
-    }
-    if send.ttl_ms == Some(0) {
-        return Err("a message to a group is stored: its ttl cannot be 0".to_owned());
     }
     GroupId::new(&send.group).map(drop).map_err(|error| error.to_string())
 }

@@ -31,7 +31,7 @@ impl<S: Transport> Connection<S> {
             Event::Deliver { attachment, seq, after, envelope } if self.attachment.id() == Some(attachment) => {
                 self.on_deliver(seq, after, &envelope, now)
             }
-            Event::Transient { attachment, envelope } if self.attachment.id() == Some(attachment) => {
+            Event::Transient { attachment, envelope, .. } if self.attachment.id() == Some(attachment) => {
                 self.core.metrics.frames_out_transient.increment(1);
                 self.encoding.encode_transient(&envelope, self.socket.out())
             }

@@ -14,7 +14,7 @@ use crate::session::{Close, Event};
 use crate::socket::Transport;
 
 /// The first level of a broker that answers every request of today, and takes messages to groups and changes of messages.
-pub(super) const LEVEL: u32 = 2;
+pub(super) const LEVEL: u32 = 3;
 
 /// Who answers what the gateway does not.
 enum Answerer<'a> {

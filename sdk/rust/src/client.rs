@@ -33,6 +33,9 @@ pub struct Outgoing {
     /// After a time it is taken out of both histories, and of what devices have yet to be given; of a stored message to a
     /// user. `None`: it stays.
     pub disappears: Option<Disappearance>,
+    /// With a `ttl` of zero, up to 64 bytes: for a device that is slow this takes the place of an earlier one with the same key
+    /// in the conversation that it was not given yet. Empty: of none.
+    pub conflation_key: String,
 }
 
 impl Outgoing {
@@ -330,5 +333,6 @@ fn entry(outgoing: Outgoing) -> Result<(Entry<Arc<Slot>>, Arc<Slot>), SendError>
     let disappears = outgoing.disappears.map(|disappears| disappears.encode_to_vec().into());
     let mut entry = Entry::new(to, content, ttl_ms, outgoing.receipts as i32, slot.clone());
     entry.disappears = disappears;
+    entry.conflation_key = outgoing.conflation_key.into_boxed_str();
     Ok((entry, slot))
 }

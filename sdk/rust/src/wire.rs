@@ -14,6 +14,7 @@ const RECEIPTS: u32 = 6;
 const GROUP: u32 = 7;
 const CHANGE: u32 = 8;
 const DISAPPEARS: u32 = 12;
+const CONFLATION_KEY: u32 = 16;
 
 /// A `Send` whose content is encoded already.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct SendFrame<'a> {
     pub group: &'a str,
     /// An encoded `Disappearance`.
     pub disappears: Option<&'a [u8]>,
+    /// As in `Send`.
+    pub conflation_key: &'a str,
 }
 
 /// What a `Send` carries, encoded.
@@ -82,6 +85,9 @@ impl SendFrame<'_> {
         if let Some(disappears) = self.disappears {
             put_delimited(DISAPPEARS, disappears, buffer);
         }
+        if !self.conflation_key.is_empty() {
+            put_delimited(CONFLATION_KEY, self.conflation_key.as_bytes(), buffer);
+        }
     }
 
     fn body_len(&self) -> usize {
@@ -92,6 +98,7 @@ impl SendFrame<'_> {
             + set_number(AFTER, self.after)
             + text(TO, self.to)
             + text(GROUP, self.group)
+            + text(CONFLATION_KEY, self.conflation_key)
             + match self.body {
                 Body::Content(content) => delimited_len(CONTENT, content.len()),
                 Body::Change(change) => delimited_len(CHANGE, change.len()),
@@ -130,19 +137,20 @@ mod tests {
         #[test]
         fn equals_the_generated_encoding(
             seq: u64, after: u64, to in ".{0,20}", text in ".{0,300}", ttl_ms: Option<u64>, receipts in 0..4i32,
-            group in ".{0,20}", after_ms: Option<u64>,
+            group in ".{0,20}", after_ms: Option<u64>, key in ".{0,5}",
         ) {
             let disappears = after_ms.map(|after_ms| Disappearance { after_ms, from: 0 });
             let encoded_disappears = disappears.map(|disappears| disappears.encode_to_vec());
             let content = Content { text, ..Content::default() };
             let encoded = content.encode_to_vec();
             let frame = SendFrame { seq, after, to: &to, body: Body::Content(&encoded), ttl_ms, receipts, group: &group,
-                disappears: encoded_disappears.as_deref() };
+                disappears: encoded_disappears.as_deref(), conflation_key: &key };
             let mut buffer = BytesMut::new();
             frame.encode(&mut buffer);
             prop_assert_eq!(buffer.len(), frame.encoded_len());
             let named = Send {
-                seq, after, to: to.clone(), ttl_ms, receipts, group: group.clone(), disappears, ..Send::default()
+                seq, after, to: to.clone(), ttl_ms, receipts, group: group.clone(), disappears,
+                conflation_key: key.clone(), ..Send::default()
             };
             let generated = Send { content: Some(content), ..named.clone() };
             prop_assert_eq!(buffer.freeze(), encode_client(client_frame::Frame::Send(generated)));

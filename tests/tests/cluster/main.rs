@@ -11,6 +11,7 @@ mod damage;
 mod erasure;
 mod failover;
 mod fencing;
+mod group_live;
 mod groups;
 mod history;
 mod mixed_versions;

@@ -3,7 +3,7 @@
 
 use tidings_proto::ErrorCode;
 use tidings_proto::group::v1::Permission;
-use tidings_proto::mailbox::v1::{AppendMessage, GroupMemberRecord, GroupRecord, GroupTargetsRecord};
+use tidings_proto::mailbox::v1::{AppendMessage, GroupMemberRecord, GroupRecord, GroupSettings, GroupTargetsRecord};
 use tidings_proto::message::v1::{Change, ReceiptRequest};
 
 use super::fan_out::Publication;
@@ -24,6 +24,19 @@ pub(in crate::core) enum Speaker {
     Member,
     /// Always may, while there is a group.
     System,
+}
+
+/// The member who sends, or why this one may not send now. Whether a group exists is told to its members alone.
+pub fn may_send(settings: &GroupSettings, member: Option<GroupMemberRecord>) -> Result<GroupMemberRecord, ErrorCode> {
+    match member {
+        None => Err(ErrorCode::NotAMember),
+        Some(_) if settings.deleted => Err(ErrorCode::NotAMember),
+        Some(member) if !permissions(&member, settings.member_permissions).has(Permission::Send) => {
+            Err(ErrorCode::PermissionDenied)
+        }
+        Some(_) if settings.paused => Err(ErrorCode::GroupPaused),
+        Some(member) => Ok(member),
+    }
 }
 
 impl Applying<'_> {
@@ -122,7 +135,7 @@ impl Applying<'_> {
         Ok(changing.map(|(entry, change)| (entry, Publication { change, ..Publication::new(record) })))
     }
 
-    /// The member who sends, or why this user may not send now. Whether a group exists is told to its members alone.
+    /// The member who sends, or why this user may not send now.
     fn who_sends(
         &self,
         group: &GroupName,
@@ -135,16 +148,7 @@ impl Applying<'_> {
             let is_there = record.settings.is_some() && !settings.deleted;
             return Ok(if is_there { Ok(GroupMemberRecord::default()) } else { Err(ErrorCode::NotAMember) });
         }
-        let member: Option<GroupMemberRecord> = self.load("group member", &keys::group_member(group, from))?;
-        Ok(match member {
-            None => Err(ErrorCode::NotAMember),
-            Some(_) if settings.deleted => Err(ErrorCode::NotAMember),
-            Some(member) if !permissions(&member, settings.member_permissions).has(Permission::Send) => {
-                Err(ErrorCode::PermissionDenied)
-            }
-            Some(_) if settings.paused => Err(ErrorCode::GroupPaused),
-            Some(member) => Ok(member),
-        })
+        Ok(may_send(&settings, self.load("group member", &keys::group_member(group, from))?))
     }
 
     /// Whether the members in some shard are too far behind (promise 6).

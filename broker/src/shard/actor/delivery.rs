@@ -63,12 +63,12 @@ impl ShardActor {
         }
     }
 
-    pub(super) fn transient(&mut self, mailbox: &MailboxId, envelope: &Bytes) {
+    pub(super) fn transient(&mut self, mailbox: &MailboxId, envelope: &Bytes, conflates: u64) {
         if !self.still_leads() {
             return;
         }
         for session in self.mailboxes.get(mailbox).into_iter().flatten() {
-            let transient = Transient { session: session.key.session, envelope: envelope.clone() };
+            let transient = Transient { session: session.key.session, envelope: envelope.clone(), conflates };
             // At most once: a link without room loses it.
             session.outbox.try_deliver(broker_frame::Frame::Transient(transient));
         }

@@ -221,7 +221,7 @@ impl Cluster {
             let envelope = Bytes::from(envelope_of(&submit).encode_to_vec());
             if transient {
                 for session in &mailbox.sessions {
-                    let transient = Transient { session: session.id, envelope: envelope.clone() };
+                    let transient = Transient { session: session.id, envelope: envelope.clone(), conflates: 0 };
                     send(&session.frames, broker_frame::Frame::Transient(transient));
                 }
             } else {

@@ -31,7 +31,8 @@ impl Backoff {
         self.attempts = 0;
     }
 
-    fn ceiling(&self) -> Duration {
+    /// The longest that the next wait can be.
+    pub fn ceiling(&self) -> Duration {
         let factor = 1u32.checked_shl(self.attempts).unwrap_or(u32::MAX);
         self.first_ceiling.checked_mul(factor).unwrap_or(self.last_ceiling).min(self.last_ceiling)
     }

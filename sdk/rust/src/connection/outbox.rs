@@ -28,6 +28,8 @@ pub struct Entry<T> {
     pub change: Bytes,
     /// An encoded `Disappearance`.
     pub disappears: Option<Bytes>,
+    /// As in `Send.conflation_key`. Of a transient, hence in no store.
+    pub conflation_key: Box<str>,
     /// As in `Send.ttl_ms`.
     pub ttl_ms: Option<u64>,
     /// As in `Send.receipts`.
@@ -289,6 +291,7 @@ impl<T> Outbox<T> {
                 ttl_ms: entry.ttl_ms,
                 receipts: entry.receipts,
                 disappears: entry.disappears.as_deref(),
+                conflation_key: &entry.conflation_key,
             };
             if frame.encoded_len() > max_frame_bytes {
                 too_large.push(seq);
@@ -349,8 +352,7 @@ impl<T> Entry<T> {
     /// A new message of the application.
     pub fn new(to: Recipient, content: Bytes, ttl_ms: Option<u64>, receipts: i32, tag: T) -> Self {
         let (state, tag) = (EntryState::Queued, Some(tag));
-        let (change, disappears) = (Bytes::new(), None);
-        Self { to, content, change, disappears, ttl_ms, receipts, tag, maybe_transmitted: false, state, attempts: 0 }
+        Self { content, ttl_ms, receipts, tag, state, ..Self::placeholder(to) }
     }
 
     /// A change of an earlier message.
@@ -398,6 +400,7 @@ impl<T> Entry<T> {
             content: send.content,
             change: send.change,
             disappears: send.disappears,
+            conflation_key: Box::default(),
             ttl_ms: send.ttl_ms,
             receipts: send.receipts,
             tag: None,
@@ -413,6 +416,7 @@ impl<T> Entry<T> {
             content: Bytes::new(),
             change: Bytes::new(),
             disappears: None,
+            conflation_key: Box::default(),
             ttl_ms: None,
             receipts: 0,
             tag: None,

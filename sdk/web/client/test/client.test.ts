@@ -381,3 +381,33 @@ test('a full outbox says so', async () => {
   expect(await failure(sendings[16]?.sent as Promise<unknown>)).toMatchObject({ kind: 'full' });
   await within('the others wait', Promise.all(sendings.slice(0, 15).map(({ queued }) => queued)));
 });
+
+test('transient events that nobody takes are dropped', async () => {
+  const { client, session } = await connected();
+  let go = () => {};
+  const gate = new Promise<void>((resolve) => (go = resolve));
+  let count = 0;
+  client.on('activityReceived', () => {
+    count += 1;
+    return gate;
+  });
+  const activity = () =>
+    session.write({
+      case: 'transient',
+      value: { envelope: { event: { case: 'activity', value: { from: 'bob', to: 'alice' } } } },
+    });
+  const first = next(client, 'activityReceived');
+  activity();
+  await first;
+  for (let sent = 0; sent < 2_100; sent += 1) activity();
+  const message = next(client, 'messageReceived');
+  deliver(session, 1, 0, 'after them');
+  // An answer to what came after them: they have arrived.
+  const history = client.history.page({ with: 'bob' });
+  const { id } = await session.next('request');
+  session.write({ case: 'response', value: { id, response: { case: 'history', value: {} } } });
+  await within('the answer', history);
+  go();
+  await message;
+  expect(count).toBe(1 + 2_048);
+});

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { decodeFrame } from '../src/core/codec.js';
 import { Connection, DEFAULT_CONFIG } from '../src/core/connection.js';
 import type { Effect, Input } from '../src/core/effects.js';
+import { REQUEST_LIMIT } from '../src/core/requests.js';
 import { emptyState, type Outgoing } from '../src/core/state.js';
 import { ContentSchema } from '../src/gen/tidings/message/v1/message_pb.js';
 import { encode } from '../src/wire.js';
@@ -113,6 +114,15 @@ test('an expired token is worth one more attempt for each connection', () => {
   expect(kinds(step(1, { type: 'tick' }))).toEqual(['connect']);
   step(2, { type: 'opened', token: 'fresh' });
   expect(kinds(step(3, { type: 'closed', code: 4502, reason: '' }))).toEqual(['disconnect', 'stopped']);
+});
+
+test('so many questions wait, and no more', () => {
+  const { step } = machine();
+  const ask = (id: number) => step(0, { type: 'request', id: BigInt(id), body: new Uint8Array(), watch: undefined });
+  for (let id = 1; id <= REQUEST_LIMIT; id += 1) expect(kinds(ask(id))).toEqual([]);
+  expect(ask(REQUEST_LIMIT + 1)).toMatchObject([
+    { type: 'answered', answer: { ok: false, failure: { kind: 'full' } } },
+  ]);
 });
 
 test('the jitter is uniform up to the ceiling', () => {

@@ -1,6 +1,6 @@
 // Uploads and downloads against a file service in the same process, which breaks off where a test says so.
 import { createHash } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Client, type ClientOptions, ErrorCode, TidingsError } from '../src/index.js';
 import { Browser } from './support/browser.js';
 import { within } from './support/deadline.js';
@@ -178,6 +178,27 @@ test('an upload that the service forgot begins anew', async () => {
     'POST /files/v1/uploads',
     'PATCH /files/v1/uploads/1',
   ]);
+});
+
+test('an upload that brings nothing fails in the end, and goes on when it is given again', async () => {
+  const [service, browser] = [new FileService(), new Browser()];
+  service.fault = (call) =>
+    call.startsWith('PATCH') || call.startsWith('HEAD') ? new Response(null, { status: 503 }) : undefined;
+  vi.useFakeTimers();
+  try {
+    let ended: unknown;
+    client(service, {}, browser)
+      .files.upload(picture())
+      .catch((error) => (ended = error));
+    while (ended === undefined) await vi.advanceTimersByTimeAsync(20_000);
+    expect(ended).toMatchObject({ status: 503 });
+  } finally {
+    vi.useRealTimers();
+  }
+  expect(service.calls.length).toBe(1 + 10);
+  service.fault = () => undefined;
+  await within('uploaded', client(service, {}, browser).files.upload(picture()));
+  expect(service.uploads.size).toBe(1);
 });
 
 test('the policy that refuses is named, and nothing is tried again', async () => {

@@ -1,5 +1,5 @@
 // The vectors that all SDKs are held to: sdk/vectors/README.md.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { create, fromBinary, fromJson, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { Backoff } from '../src/core/backoff.js';
@@ -35,6 +35,8 @@ import {
 } from './gen/tidings/message/v1/message_pb.js';
 
 const FOLDER = new URL('../../../vectors/', import.meta.url);
+/** Writes down what this core does, for the difference to be read. */
+const WRITE = process.env.TIDINGS_WRITE_VECTORS !== undefined;
 // biome-ignore lint/suspicious/noExplicitAny: vectors are data that each test reads in its own way.
 type Vectors = any;
 const read = (path: string): Vectors => JSON.parse(readFileSync(new URL(path, FOLDER), 'utf8'));
@@ -100,7 +102,8 @@ test('frames of sends', () => {
 describe('the core does what the scenarios say', () => {
   for (const file of readdirSync(new URL('connection/', FOLDER))) {
     test(file, () => {
-      const { state, steps, resendUnknown = false } = read(`connection/${file}`);
+      const scenario = read(`connection/${file}`);
+      const { state, steps, resendUnknown = false } = scenario;
       const config = {
         ...DEFAULT_CONFIG,
         device: 'phone',
@@ -116,9 +119,12 @@ describe('the core does what the scenarios say', () => {
       steps.forEach((step: Vectors, index: number) => {
         core.handle(step.at, input(step.input));
         const effects = core.flush(step.at).flatMap(rendered);
+        const wakeAt = core.wakeAt() ?? null;
+        if (WRITE) Object.assign(step, { effects, wakeAt });
         expect(effects, `step ${index}: ${JSON.stringify(step.input)}`).toEqual(step.effects);
-        expect(core.wakeAt() ?? null, `step ${index}: wakes`).toBe(step.wakeAt);
+        expect(wakeAt, `step ${index}: wakes`).toBe(step.wakeAt);
       });
+      if (WRITE) writeFileSync(new URL(`connection/${file}`, FOLDER), `${JSON.stringify(scenario, null, 2)}\n`);
     });
   }
 });

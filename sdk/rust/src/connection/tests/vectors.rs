@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors"))
 }
 
-fn read(path: &PathBuf) -> Value {
+fn read(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -78,7 +78,11 @@ fn what_codes_ask_for() {
     for case in vectors["closeCodes"].as_array().unwrap() {
         let code = u16::try_from(case["closeCode"].as_u64().unwrap()).unwrap();
         let error = ErrorCode::of_close_code(code).map(|code| code.as_str_name());
-        assert_eq!((reconnects(code), error), (case["reconnects"].as_bool().unwrap(), case["error"].as_str()), "{code}");
+        assert_eq!(
+            (reconnects(code), error),
+            (case["reconnects"].as_bool().unwrap(), case["error"].as_str()),
+            "{code}"
+        );
     }
 }
 
@@ -113,6 +117,10 @@ fn ms(value: &Value) -> Duration {
     Duration::from_millis(value.as_u64().unwrap_or_else(|| panic!("{value} is no time")))
 }
 
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap()
+}
+
 /// Runs a scenario's inputs, and puts in what comes out.
 fn play(scenario: &mut Value) {
     // Without jitter: its range is what `backoff.json` is about.
@@ -131,8 +139,8 @@ fn play(scenario: &mut Value) {
         let input = input(step["input"].as_object().unwrap());
         core.handle(now, input, &mut effects);
         core.flush(now, &mut effects);
-        step["effects"] = effects.iter().map(|effect| rendered(effect)).collect();
-        step["wakeAt"] = core.wake_at().map_or(Value::Null, |at| json!(at.as_millis() as u64));
+        step["effects"] = effects.iter().map(rendered).collect();
+        step["wakeAt"] = core.wake_at().map_or(Value::Null, |at| json!(whole_ms(at)));
     }
 }
 
@@ -195,7 +203,9 @@ fn input(input: &Map<String, Value>) -> Input<String> {
             generation: u32::try_from(value["generation"].as_u64().unwrap()).unwrap(),
             seq: value["seq"].as_u64().unwrap(),
         },
-        "read" => Input::Read { from: UserId::new(text(value, "from")).unwrap(), id: text(value, "id").parse().unwrap() },
+        "read" => {
+            Input::Read { from: UserId::new(text(value, "from")).unwrap(), id: text(value, "id").parse().unwrap() }
+        }
         "request" => {
             let request: Request = serde_json::from_value(value.clone()).unwrap();
             Input::Request { id: request.id, request: request.request.unwrap() }
@@ -265,7 +275,7 @@ fn change_of(change: &Change) -> Value {
 fn emitted(emit: &Emit) -> Value {
     match emit {
         Emit::Online(welcome) => json!({ "online": { "user": welcome.user } }),
-        Emit::Offline { retry_in, .. } => json!({ "offline": { "retryInMs": retry_in.as_millis() as u64 } }),
+        Emit::Offline { retry_in, .. } => json!({ "offline": { "retryInMs": whole_ms(*retry_in) } }),
         Emit::Delivery { generation, seq, envelope } => {
             json!({ "delivery": { "generation": generation, "seq": seq, "envelope": envelope } })
         }
