@@ -182,6 +182,20 @@ test('a group: made, written to, mentions, who has read it, roles, leaving', asy
   await ben.page.locator('tidings-message-view .event', { hasText: 'Ada removed Cleo' }).waitFor();
 });
 
+test('who knows the code of an invitation joins the group', async () => {
+  await node.cli('group', 'create', 'harbour', 'ada');
+  const code = (await node.cli('group', 'invite', 'harbour')).split(/\s+/)[0] ?? '';
+  await cleo.page.bringToFront();
+  await cleo.page.getByRole('button', { name: 'New group' }).click();
+  await cleo.page.getByLabel('Invitation code').fill('no-such-code');
+  await cleo.page.getByRole('button', { name: 'Join' }).click();
+  await cleo.page.getByRole('dialog').getByRole('alert').filter({ hasText: /./ }).waitFor();
+  await cleo.page.getByLabel('Invitation code').fill(code);
+  await cleo.page.getByRole('button', { name: 'Join' }).click();
+  await cleo.say('Here I am');
+  await ada.inList('Harbour').getByText('Here I am').waitFor();
+});
+
 test('the search finds people and messages, and opens them where they stand', async () => {
   await ada.page.getByRole('searchbox').fill('beach');
   await ada.page.locator('tidings-search .conversation', { hasText: 'From the beach' }).click();

@@ -12,7 +12,8 @@ export function hueOf(id: string): number {
   for (let index = 0; index < id.length; index += 1) hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);
   // Its last bits differ little between short names (Murmur's finalizer).
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  return ((hash ^ (hash >>> 13)) >>> 0) % HUES;
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return ((hash ^ (hash >>> 16)) >>> 0) % HUES;
 }
 
 export function initials(name: string): string {

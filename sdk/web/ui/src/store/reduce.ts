@@ -1,17 +1,10 @@
-import { ActivityKind, GroupEventKind, type StatusChanged } from '@tidings/client';
+import { ActivityKind, type StatusChanged } from '@tidings/client';
 import { type ConversationKey, keyOf, type MessageView } from '../model.js';
-import {
-  blocksMessages,
-  conversationOf,
-  eventOf,
-  groupOf,
-  memberOf,
-  messageOf,
-  presenceOf,
-  toldKey,
-} from './from-client.js';
+import { blocksMessages, conversationOf, groupOf, memberOf, messageOf, presenceOf, toldKey } from './from-client.js';
 import type { Happened } from './happened.js';
+import { latest } from './latest.js';
 import { changed, changedHere } from './reduce-change.js';
+import { groupEvent, groupGone, groupNewest, groupReceipts } from './reduce-group.js';
 import {
   blank,
   type Mark,
@@ -25,7 +18,7 @@ import {
   withSummary,
   withTimeline,
 } from './state.js';
-import { add, addPage, change, changeAll, has, laterStatus, raise, remove, trimmed } from './timeline.js';
+import { add, addPage, change, has, laterStatus, raise, remove, trimmed } from './timeline.js';
 
 /** What is said to be typed is shown for so long, unless it is said again. */
 const TYPING_MS = 6000;
@@ -94,15 +87,8 @@ export function reduce(state: State, happened: Happened): State {
       const members = happened.first ? told : [...group.members, ...told];
       return { ...state, groups: put(state.groups, happened.group, { ...group, members }) };
     }
-    case 'groupGone': {
-      const key = keyOf({ group: happened.group });
-      return {
-        ...state,
-        groups: without(state.groups, happened.group),
-        summaries: without(state.summaries, key),
-        timelines: without(state.timelines, key),
-      };
-    }
+    case 'groupGone':
+      return groupGone(state, happened.group);
     case 'groupReceipts':
       return groupReceipts(state, happened);
     case 'listed':
@@ -165,15 +151,6 @@ export function reduce(state: State, happened: Happened): State {
     case 'removed':
       return withTimeline(state, happened.key, (timeline) => remove(timeline, happened.message));
   }
-}
-
-/** The newest message of a conversation stands in its summary. */
-function latest(state: State, key: ConversationKey, message: MessageView): State {
-  return withSummary(state, key, (summary) =>
-    message.at >= summary.lastAt || summary.last?.key === message.key
-      ? { ...summary, last: message, lastAt: message.at, archived: summary.archived && summary.mutedUntil > message.at }
-      : summary,
-  );
 }
 
 function received(state: State, message: MessageView, key: ConversationKey): State {
@@ -260,22 +237,6 @@ function status(state: State, told: StatusChanged, reason: string): State {
     last && timelineOf(next, key).messages.find((message) => message.key === last.key || message.id === last.id);
   if (shown) return withSummary(next, key, (summary) => ({ ...summary, last: shown }));
   return last ? withSummary(next, key, (summary) => ({ ...summary, last: withMarks(next, key, last) })) : next;
-}
-
-function groupEvent(state: State, { event }: Extract<Happened, { type: 'groupEvent' }>): State {
-  const key = keyOf({ group: event.group });
-  const view = eventOf(event);
-  if (!view) return state;
-  const ends =
-    event.kind === GroupEventKind.DELETED ||
-    ((event.kind === GroupEventKind.LEFT || event.kind === GroupEventKind.REMOVED) && event.users.includes(state.me));
-  if (ends) return reduce(state, { type: 'groupGone', group: event.group });
-  const known = has(timelineOf(state, key), view);
-  const next = withTimeline(state, key, (timeline) => add(timeline, view));
-  const summary = summaryOf(next, key);
-  return known || (summary.last && event.kind !== GroupEventKind.CREATED && event.kind !== GroupEventKind.JOINED)
-    ? withSummary(next, key, (before) => before)
-    : latest(next, key, view);
 }
 
 /** What the server says of a conversation. Of its last message the newer counts: the answer may be older than what came since. */
@@ -399,38 +360,6 @@ function marksUnread(state: State, key: ConversationKey): State {
     if (left === 0) return withTimeline(state, key, (before) => ({ ...before, firstUnread: message.key }));
   }
   return state;
-}
-
-function groupNewest(state: State, { group, messages, readTo }: Extract<Happened, { type: 'groupNewest' }>): State {
-  const key = keyOf({ group });
-  const views = messages.flatMap(({ place, message }) => (message ? [messageOf(message, state.me, place)] : []));
-  const last = views.at(-1);
-  const newest = last?.place ?? 0;
-  const read = readTo ?? newest;
-  const unread = views.filter((message) => !message.mine && (message.place ?? 0) > read);
-  const next = last ? latest(state, key, last) : state;
-  const mentioned = unread.some((message) =>
-    message.mentions.some((mention) => mention.user === '' || mention.user === state.me),
-  );
-  return withSummary(next, key, (summary) => ({
-    ...summary,
-    unread: unread.length,
-    mentioned,
-    readTo: read,
-    countedTo: Math.max(summary.countedTo, newest),
-  }));
-}
-
-/** Whoever has a message of a group has what stands before it. */
-function groupReceipts(state: State, { group, place, status }: Extract<Happened, { type: 'groupReceipts' }>): State {
-  const key = keyOf({ group });
-  const raised = (message: MessageView): MessageView => {
-    const own = message.mine && message.place !== undefined && message.place <= place && message.status !== 'failed';
-    const later = laterStatus(message.status, status);
-    return own && later !== message.status ? { ...message, status: later } : message;
-  };
-  const next = withTimeline(state, key, (timeline) => changeAll(timeline, raised));
-  return withSummary(next, key, (summary) => (summary.last ? { ...summary, last: raised(summary.last) } : summary));
 }
 
 function opened(state: State, key: ConversationKey | undefined): State {

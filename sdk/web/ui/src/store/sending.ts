@@ -30,6 +30,10 @@ function contentInit(what: What, attachments: readonly Attachment[]): ContentIni
   };
 }
 
+function attachmentsOf(message: MessageView): Attachment[] {
+  return message.files.flatMap((file) => (file.source ? [file.source as Attachment] : []));
+}
+
 /** What the user writes and changes: shown at once, and taken back when the server will not have it. */
 export class SendingPart {
   /** Messages that were composed here and are not with the client yet. */
@@ -58,8 +62,8 @@ export class SendingPart {
   async retry(key: ConversationKey, message: MessageView): Promise<void> {
     if (this.#composed.has(message.key)) return this.#upload(key, message.key);
     this.context.happened({ type: 'removed', key, message: message.key });
-    if (message.files.length === 0)
-      this.#hand(key, { text: message.text, mentions: message.mentions, replyTo: message.replyTo }, []);
+    const what: What = { text: message.text, mentions: message.mentions, replyTo: message.replyTo };
+    this.#hand(key, what, attachmentsOf(message));
   }
 
   /** Gives the message to the client, whose outbox keeps it from here on. */
@@ -134,7 +138,7 @@ export class SendingPart {
   }
 
   edit(key: ConversationKey, message: MessageView, text: string, mentions: readonly MentionView[]): void {
-    const attachments = message.files.flatMap((file) => (file.source ? [file.source as Attachment] : []));
+    const attachments = attachmentsOf(message);
     const content = contentInit({ text, mentions, replyTo: message.replyTo }, attachments);
     this.#change(
       key,

@@ -34,16 +34,18 @@ function placed(messages: readonly MessageView[]): readonly MessageView[] {
 
 /** What is known of one message from two sources: the later says what it is, the earlier what it is called here. */
 function merged(known: MessageView, told: MessageView): MessageView {
+  const files = told.files.map((file, index) => {
+    // A file that was sent from here had another name until it was on the server.
+    const sentFrom = known.files[index]?.id.startsWith('local ') ? known.files[index] : undefined;
+    const before = known.files.find((other) => other.id === file.id) ?? sentFrom;
+    return { ...file, address: file.address ?? before?.address, thumbnail: file.thumbnail ?? before?.thumbnail };
+  });
   return {
     ...told,
     key: known.key,
     place: told.place ?? known.place,
     status: laterStatus(known.status, told.status),
-    files: told.files.map((file) => ({
-      ...file,
-      address: file.address ?? known.files.find((other) => other.id === file.id)?.address,
-      thumbnail: file.thumbnail ?? known.files.find((other) => other.id === file.id)?.thumbnail,
-    })),
+    files,
   };
 }
 
