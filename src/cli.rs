@@ -13,15 +13,18 @@ mod control;
 mod conversations;
 mod duration;
 mod exit;
+mod files;
 mod gateway;
 mod group;
 mod history;
 mod key;
 mod listen;
+mod moment;
 mod output;
 mod policy;
 mod presence;
 mod recover;
+mod scheduled;
 mod search;
 mod send;
 mod token;
@@ -60,6 +63,9 @@ pub enum Command {
     Cluster(cluster::ClusterCommand),
     /// Send one message; prints its id when it is sent
     Send(Box<send::SendCommand>),
+    /// List and cancel a user's messages that wait for their time (`send --at`)
+    #[command(subcommand)]
+    Scheduled(scheduled::ScheduledCommand),
     /// Edit, recall, wipe, react to or pin an earlier message
     #[command(subcommand)]
     Change(change::ChangeCommand),
@@ -69,6 +75,8 @@ pub enum Command {
     Chat(chat::ChatCommand),
     /// Print messages of a conversation, from the server
     History(history::HistoryCommand),
+    /// Download a file that a message brought
+    Download(files::DownloadCommand),
     /// Find messages of a user's history by their words
     Search(search::SearchCommand),
     /// List a user's conversations, the newest first, with what is unread
@@ -95,10 +103,12 @@ pub fn run(command: Command) -> ExitCode {
             Command::Key(command) => command.run().await,
             Command::Cluster(command) => command.run().await,
             Command::Send(command) => command.run().await,
+            Command::Scheduled(command) => command.run().await,
             Command::Change(command) => command.run().await,
             Command::Listen(command) => command.run().await,
             Command::Chat(command) => command.run().await,
             Command::History(command) => command.run().await,
+            Command::Download(command) => command.run().await,
             Command::Search(command) => command.run().await,
             Command::Conversations(command) => command.run().await,
             Command::Presence(command) => command.run().await,

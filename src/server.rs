@@ -4,10 +4,12 @@ mod boot;
 mod broker;
 mod config_check;
 mod control_plane;
+mod demo;
 mod gateway;
 mod grpc;
 mod standalone;
 mod storage;
+mod web_app;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -83,6 +83,22 @@ pub enum Event {
         /// The number of the earlier message.
         of: u64,
     },
+    /// The same of a change of an earlier message to a group.
+    GivenGroupChange {
+        /// Its number.
+        number: u64,
+        /// The group.
+        group: Group,
+        /// The number of the earlier message.
+        of: u64,
+    },
+    /// The client was told to tell a group that its user types.
+    GivenTyping {
+        /// Counts what the client told so.
+        number: u64,
+        /// The group.
+        group: Group,
+    },
     /// The client said that it is sent.
     Accepted {
         /// Its number.
@@ -155,6 +171,46 @@ pub enum Event {
         number: u64,
         /// Its place in the mailbox.
         place: u64,
+    },
+    /// The application was told of a change of a message to a group.
+    ChangedInGroup {
+        /// The group.
+        group: Group,
+        /// The change's place in the group's order.
+        at: u64,
+        /// The place of the message.
+        of: u64,
+        /// The change's name: the stream.
+        stream: u64,
+        /// The number in it.
+        seq: u64,
+    },
+    /// The client was told who has a message that its user sent to a group, and who read it.
+    GroupReceipts {
+        /// The group.
+        group: Group,
+        /// The message's place.
+        at: u64,
+        /// Who has it.
+        delivered: Vec<User>,
+        /// Who read it.
+        read: Vec<User>,
+    },
+    /// The application was told that a member of a group types.
+    Typing {
+        /// Who.
+        from: User,
+        /// Where.
+        group: Group,
+        /// The number that its client gave it.
+        number: u64,
+    },
+    /// The application marked a message of a group as read, and everything before it.
+    ReadInGroup {
+        /// The group.
+        group: Group,
+        /// The message's place.
+        at: u64,
     },
     /// The application was told of an event in a group.
     Membership {

@@ -1,7 +1,8 @@
 //! Whether a history keeps the promises (docs/invariants.md 1 to 4). Pure: records in, counts and examples out.
 //!
 //! - `messages`: what was given to clients, and how they were answered
-//! - `direct`: messages and changes between two users; `groups`: messages to groups
+//! - `direct`: messages and changes between two users; `groups`: messages to groups, their changes and receipts
+//! - `typing`: who was told that somebody types in a group
 
 mod direct;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod groups;
 mod messages;
 #[cfg(test)]
 mod tests;
+mod typing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
@@ -20,6 +22,7 @@ use crate::history::{Client, Event, Record, User};
 use direct::Direct;
 use groups::Groups;
 use messages::{Answer, Message, Messages};
+use typing::Typing;
 
 /// Examples that are kept of what is wrong.
 const EXAMPLES: usize = 20;
@@ -31,6 +34,17 @@ pub struct Verdict {
     pub direct: Findings,
     /// Of messages to groups.
     pub groups: Findings,
+    /// What more was told of groups.
+    pub told: Told,
+}
+
+/// How often something was told that is not counted as a message: each was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Told {
+    /// Answers that say who has and read a message of a group.
+    pub group_receipts: u64,
+    /// That a member of a group types.
+    pub typing: u64,
 }
 
 /// Counts of one kind of messages. All but the first four have to be 0.
@@ -142,6 +156,7 @@ pub fn judge(records: &[Record]) -> Verdict {
     let clients = Clients::of(records);
     let (mut direct, mut groups) = (Direct::new(&messages, &clients), Groups::new(&messages, &clients));
     let mut cursors = Cursors::default();
+    let mut typing = Typing::of(records);
     for (position, record) in records.iter().enumerate() {
         let client = record.client;
         match &record.event {
@@ -160,6 +175,18 @@ pub fn judge(records: &[Record]) -> Verdict {
                 cursors.check(client, *place, &mut verdict.groups);
                 groups.shown(client, (*group, *at), (*from, *number), &mut verdict.groups);
             }
+            Event::ChangedInGroup { group, at, of, stream, seq } => {
+                groups.message_changed(client, (*group, *at), *of, (*stream, *seq), &mut verdict.groups);
+            }
+            Event::ReadInGroup { group, at } => groups.read(client.user, (*group, *at)),
+            Event::GroupReceipts { group, at, delivered, read } => {
+                verdict.told.group_receipts += 1;
+                groups.receipts((*group, *at), delivered, read, &mut verdict.groups);
+            }
+            Event::Typing { from, group, number } => {
+                verdict.told.typing += 1;
+                typing.seen(client, (*from, *group, *number), &mut verdict.groups);
+            }
             Event::Membership { group, at, came, went } => {
                 groups.changed(client, (*group, *at), (came, went), &mut verdict.groups);
             }
@@ -173,6 +200,8 @@ pub fn judge(records: &[Record]) -> Verdict {
             | Event::Given { .. }
             | Event::GivenToGroup { .. }
             | Event::GivenChange { .. }
+            | Event::GivenGroupChange { .. }
+            | Event::GivenTyping { .. }
             | Event::Accepted { .. }
             | Event::Refused { .. }
             | Event::Unknown { .. }

@@ -31,6 +31,8 @@ use crate::shards::Shards;
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
 /// What members of groups do, and others are being told at the same time; more is dropped.
 const ACTIVITIES: usize = 256;
+/// Searches in groups for users of other nodes' shards, at a time.
+const SEARCHES: usize = 64;
 
 /// What a broker is started with.
 pub struct BrokerOptions {
@@ -80,6 +82,7 @@ impl Broker {
             shutdown: options.shutdown.clone(),
             requests: Arc::new(Semaphore::new(config.requests_in_flight)),
             activities: Arc::new(Semaphore::new(ACTIVITIES)),
+            searches: Arc::new(Semaphore::new(SEARCHES)),
         });
         let placer = Placer {
             node: options.node,

@@ -8,6 +8,7 @@
 //! - [`history`], [`change`], [`conversation`]: what is kept, what becomes of it, and how far the user is in it
 //! - [`search`]: by which words a message is found
 //! - [`disappear`]: messages that go after a time
+//! - [`schedule`]: messages that wait for their time; [`release`]: when it has come
 //! - [`post`]: a backend's message; [`locate`]: where a message is
 //! - [`channel`]: what one shard owes the mailboxes of another, exactly once
 //! - [`expiry`]: entries whose time has passed, and mailboxes that want upkeep
@@ -35,6 +36,8 @@ pub mod mailbox;
 pub mod post;
 pub mod read;
 pub mod records;
+pub mod release;
+pub mod schedule;
 pub mod search;
 pub mod window;
 
@@ -51,11 +54,11 @@ use bytes::Bytes;
 use group::append::Speaker;
 use prost::Message as _;
 use tidings_proto::ErrorCode;
-use tidings_proto::mailbox::v1::{Command, ExpandGroups, TellGroupReceipts, command};
+use tidings_proto::mailbox::v1::{AdoptGroups, Command, ExpandGroups, TellGroupReceipts, command};
 use tidings_proto::message::v1::{Conversation, MessageId};
 
 pub use attach::AttachedDevice;
-pub use keys::{GroupName, MailboxId};
+pub use keys::{GroupName, MailboxId, Scheduler};
 pub use records::CoreError;
 use tidings_consensus::{ApplyContext, StateStore};
 
@@ -71,6 +74,12 @@ pub enum Reply {
     Appended { sent_at_ms: i64, duplicate: bool },
     /// To `PostMessage`: it is in the mailbox under this id, now or since an earlier attempt.
     Posted { id: MessageId, sent_at_ms: i64, duplicate: bool },
+    /// To `ScheduleMessage` of a backend: it waits under this id, now or since an earlier attempt.
+    Scheduled { id: MessageId, at_ms: i64, duplicate: bool },
+    /// To `CancelScheduled`: it will not be sent.
+    ScheduledCancelled,
+    /// To `ReleaseScheduled`.
+    Released,
     /// To `MoveCursor`: where the device's cursor stands now. Below what was asked, ask again.
     CursorMoved { cursor: u64 },
     /// To `MarkRead` and `MarkGroupRead`.
@@ -94,6 +103,8 @@ pub enum Reply {
     GroupsExpanded { more: bool },
     /// To `TellGroupReceipts`: whether there may be more to do.
     GroupReceiptsTold { more: bool },
+    /// To `AdoptGroups`: whether there is more to do.
+    GroupsAdopted { more: bool },
 }
 
 /// What the leader's memory has to know of what was applied.
@@ -147,8 +158,9 @@ impl Core {
         effects: &mut Vec<Effect>,
     ) -> Result<Reply, CoreError> {
         let command = Command::decode(command).map_err(|error| CoreError::UnknownCommand(error.to_string()))?;
+        let level = command.level;
         let command = command.command.ok_or_else(|| CoreError::UnknownCommand("of an unknown kind".to_owned()))?;
-        let mut applying = Applying { core: self, context, store, effects, places };
+        let mut applying = Applying { core: self, context, level, store, effects, places };
         match command {
             command::Command::AppendMessage(append) => applying.append_message(append),
             command::Command::MoveCursor(cursor) => applying.move_cursor(cursor),
@@ -164,19 +176,30 @@ impl Core {
             command::Command::TellGroupReceipts(TellGroupReceipts {}) => applying.tell_group_receipts(),
             command::Command::UpdateConversation(update) => applying.update_conversation(update),
             command::Command::PostMessage(post) => applying.post_message(post),
+            command::Command::ScheduleMessage(schedule) => applying.schedule_message(schedule),
+            command::Command::CancelScheduled(cancel) => applying.cancel_scheduled(&cancel),
+            command::Command::ReleaseScheduled(release) => applying.release_scheduled(release),
+            command::Command::AdoptGroups(AdoptGroups {}) => applying.adopt_groups(),
         }
     }
 }
 
-/// Encodes a command for [`Core::apply`].
+/// Encodes a command for [`Core::apply`] that does the same at every level.
 pub fn encode(command: command::Command) -> Bytes {
-    Command { command: Some(command) }.encode_to_vec().into()
+    encode_at(command, 0)
+}
+
+/// Encodes a command that every broker applies up to a level.
+pub fn encode_at(command: command::Command, level: u32) -> Bytes {
+    Command { command: Some(command), level }.encode_to_vec().into()
 }
 
 /// One command on its way through.
 struct Applying<'a> {
     core: Core,
     context: &'a ApplyContext,
+    /// Of the command.
+    level: u32,
     store: &'a mut dyn StateStore,
     effects: &'a mut Vec<Effect>,
     /// Places in mailboxes that this command may still give to what stands in groups.

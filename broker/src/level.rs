@@ -5,8 +5,8 @@ use tidings_proto::cluster::v1::ShardMap;
 use tidings_proto::mailbox::v1::command::Command;
 use tokio::sync::watch;
 
-use crate::core::encode;
-use crate::core::level::for_level;
+use crate::core::encode_at;
+use crate::core::level::{LEVEL, for_level};
 
 /// Commands, fit for the replicas of a cluster. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -19,9 +19,14 @@ impl ClusterLevel {
         Self { map }
     }
 
+    /// Up to which level every broker applies commands.
+    pub fn now(&self) -> u32 {
+        self.map.borrow().nodes.iter().map(|node| node.level).min().unwrap_or(0).min(LEVEL)
+    }
+
     /// The command for a shard's log; `None` when it has to wait until every broker is of this release.
     pub fn encode(&self, command: Command) -> Option<Bytes> {
-        let level = self.map.borrow().nodes.iter().map(|node| node.level).min().unwrap_or(0);
-        for_level(command, level).map(encode)
+        let level = self.now();
+        for_level(command, level).map(|command| encode_at(command, level))
     }
 }

@@ -7,6 +7,7 @@
 //! - [`link`]: the stream that a gateway holds for all its sessions
 //! - [`post`]: messages of backends, and where a message is
 //! - [`query`]: what a shard's state answers to its users' questions
+//! - [`release_terms`]: what policies say to a scheduled message when its time has come
 //! - [`relay`]: from shard to shard, in this process or over gRPC
 //! - [`group_feed`]: what the control plane says of groups, into the shards that are their homes
 //! - [`group_activity`]: what a member of a group is doing just now, to the members who are online
@@ -22,6 +23,7 @@ pub mod error;
 pub mod group_activity;
 pub mod group_feed;
 pub mod group_live;
+mod group_search;
 pub mod level;
 pub mod link;
 pub mod machine;
@@ -30,6 +32,7 @@ pub mod placer;
 pub mod post;
 pub mod query;
 pub mod relay;
+pub mod release_terms;
 pub mod shard;
 pub mod shards;
 

@@ -21,7 +21,8 @@ use tidings_node::{Clock, Shutdown};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_server::Broker;
 use tidings_proto::broker::v1::{
-    BrokerBatch, GatewayBatch, GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse,
+    BrokerBatch, GatewayBatch, GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse, SearchGroupsRequest,
+    SearchGroupsResponse,
 };
 use tidings_proto::cluster::v1::ShardMap;
 use tokio::sync::{Semaphore, watch};
@@ -33,7 +34,7 @@ use crate::group_live::Live;
 use crate::metrics::Metrics;
 use crate::relay::{self, Relay};
 use crate::shards::Shards;
-use crate::{group_activity, group_live};
+use crate::{group_activity, group_live, group_search};
 use links::Links;
 use outbox::Outbox;
 use reader::Reader;
@@ -56,6 +57,8 @@ pub struct LinkContext {
     pub requests: Arc<Semaphore>,
     /// Places of what members of groups do and others are being told.
     pub activities: Arc<Semaphore>,
+    /// Places of other nodes' searches in groups.
+    pub searches: Arc<Semaphore>,
 }
 
 /// The service. Cheap to clone.
@@ -121,5 +124,15 @@ impl Broker for BrokerService {
         }
         let page = request.deliver.ok_or_else(|| ErrorCode::InvalidArgument.status("nothing to deliver"))?;
         Ok(Response::new(relay::take(&self.0.shards, self.0.node, request.shard, page).await))
+    }
+
+    async fn search_groups(
+        &self,
+        request: Request<SearchGroupsRequest>,
+    ) -> Result<Response<SearchGroupsResponse>, Status> {
+        let Ok(_place) = self.0.searches.try_acquire() else {
+            return Err(ErrorCode::Overloaded.status("too many searches in groups"));
+        };
+        Ok(Response::new(group_search::answer(&self.0.shards, self.0.node, request.into_inner()).await))
     }
 }

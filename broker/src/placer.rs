@@ -31,6 +31,7 @@ use crate::shard::actor::{ShardActor, ShardParts};
 use crate::shard::backlog::Backlog;
 use crate::shard::courier::Courier;
 use crate::shard::reconcile::Reconciler;
+use crate::shard::releaser::Releaser;
 use crate::shards::Shards;
 
 /// Requests that wait for a shard's memory; a link that finds the queue full waits.
@@ -218,11 +219,14 @@ impl Placer {
         });
         let courier =
             Courier { core, group: group.clone(), backlog, relay: self.relay.clone(), metrics: self.metrics.clone() };
+        let (registry, clock) = (self.registry.clone(), self.clock.clone());
+        let releaser = Releaser { core, group: group.clone(), registry, clock };
         let (shard, node, map) = (core.shard, self.node, self.map.clone());
         let reconciler = Reconciler { shard, node, group: group.clone(), map, excluded };
         let (shutdown, tasks) = (self.shutdown.child(), TaskTracker::new());
         tasks.spawn(self.tasks.track_future(actor.run(shutdown.clone())));
         tasks.spawn(self.tasks.track_future(courier.run(shutdown.clone())));
+        tasks.spawn(self.tasks.track_future(releaser.run(shutdown.clone())));
         tasks.spawn(self.tasks.track_future(reconciler.run(shutdown.clone())));
         let news = Arc::new(GroupNews::default());
         if let Some(registry) = self.registry.clone() {

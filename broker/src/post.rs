@@ -1,16 +1,25 @@
 //! The gRPC service `tidings.broker.v1.Messages`: what backends ask through the control plane, answered where the shard is led.
+//!
+//! - [`scheduling`]: messages that wait for their time
 
-use tidings_consensus::NodeId;
+mod scheduling;
+
+use tidings_consensus::{NodeId, StateView};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::messages_server::Messages;
-use tidings_proto::broker::v1::{LocateRequest, LocateResponse, PostRequest, PostResponse};
+use tidings_proto::broker::v1::{
+    CancelScheduledRequest, CancelScheduledResponse, GetScheduledRequest, GetScheduledResponse, ListScheduledRequest,
+    ListScheduledResponse, LocateInGroupRequest, LocateInGroupResponse, LocateRequest, LocateResponse, PostRequest,
+    PostResponse, ScheduleRequest, ScheduleResponse,
+};
 use tidings_proto::mailbox::v1::command::Command;
 use tidings_proto::shard::shard_of;
 use tonic::{Request, Response, Status};
 
 use crate::core::locate::locate;
-use crate::core::{MailboxId, Reply};
+use crate::core::{GroupName, MailboxId, Reply};
 use crate::error::{Error, code_of};
+use crate::query::{self, InGroup};
 use crate::shard::ShardHandle;
 use crate::shards::Shards;
 
@@ -30,6 +39,38 @@ impl Messages for MessagesService {
     async fn locate(&self, request: Request<LocateRequest>) -> Result<Response<LocateResponse>, Status> {
         Ok(Response::new(whereabouts(&self.shards, self.node, request.into_inner()).await))
     }
+
+    async fn locate_in_group(
+        &self,
+        request: Request<LocateInGroupRequest>,
+    ) -> Result<Response<LocateInGroupResponse>, Status> {
+        Ok(Response::new(in_group(&self.shards, self.node, request.into_inner()).await))
+    }
+
+    async fn schedule(&self, request: Request<ScheduleRequest>) -> Result<Response<ScheduleResponse>, Status> {
+        Ok(Response::new(scheduling::schedule(&self.shards, self.node, request.into_inner()).await))
+    }
+
+    async fn list_scheduled(
+        &self,
+        request: Request<ListScheduledRequest>,
+    ) -> Result<Response<ListScheduledResponse>, Status> {
+        Ok(Response::new(scheduling::list(&self.shards, self.node, request.into_inner()).await))
+    }
+
+    async fn get_scheduled(
+        &self,
+        request: Request<GetScheduledRequest>,
+    ) -> Result<Response<GetScheduledResponse>, Status> {
+        Ok(Response::new(scheduling::get(&self.shards, self.node, request.into_inner()).await))
+    }
+
+    async fn cancel_scheduled(
+        &self,
+        request: Request<CancelScheduledRequest>,
+    ) -> Result<Response<CancelScheduledResponse>, Status> {
+        Ok(Response::new(scheduling::cancel(&self.shards, self.node, request.into_inner()).await))
+    }
 }
 
 /// Puts a backend's message into a mailbox of this node, if it leads the shard.
@@ -45,16 +86,12 @@ async fn post(shards: &Shards, node: NodeId, request: PostRequest) -> PostRespon
         Ok((handle, _)) => handle,
         Err(refusal) => return refused(refusal),
     };
-    let Some(command) = handle.level.encode(Command::PostMessage(post)) else {
-        return refused((ErrorCode::Unavailable, 0));
-    };
-    match handle.group.propose_when_ready(command).await {
+    match proposed(&handle, Command::PostMessage(post)).await {
         Ok(Reply::Posted { id, sent_at_ms, duplicate }) => {
             PostResponse { id: Some(id), sent_at_ms, duplicate, ..PostResponse::default() }
         }
-        Ok(Reply::Refused(code)) => refused((code, 0)),
         Ok(_) => refused((ErrorCode::Internal, 0)),
-        Err(error) => refused(code_of(&error)),
+        Err(refusal) => refused(refusal),
     }
 }
 
@@ -70,16 +107,63 @@ async fn whereabouts(shards: &Shards, node: NodeId, request: LocateRequest) -> L
         Ok(found) => found,
         Err(refusal) => return refused(refusal),
     };
-    match handle.read(move |view| locate(view, &mailbox, &from, id.unwrap_or_default())).await {
-        Ok(Ok(Some(state))) => LocateResponse { state: state.into(), ..LocateResponse::default() },
-        Ok(Ok(None)) => refused((ErrorCode::NotFound, 0)),
+    match seen(&handle, move |view| locate(view, &mailbox, &from, id.unwrap_or_default())).await {
+        Ok(Some(state)) => LocateResponse { state: state.into(), ..LocateResponse::default() },
+        Ok(None) => refused((ErrorCode::NotFound, 0)),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+/// How far a message has come in a group whose home is on this node, if it leads the shard.
+async fn in_group(shards: &Shards, node: NodeId, request: LocateInGroupRequest) -> LocateInGroupResponse {
+    let refused = |(code, leader): (ErrorCode, u64)| LocateInGroupResponse {
+        code: code.into(),
+        leader_node: leader,
+        ..LocateInGroupResponse::default()
+    };
+    let LocateInGroupRequest { shard, app, group, from, id, request_id } = request;
+    // A group's id is as a user's.
+    let (handle, name) = match (led(shards, node, shard, &app, &group), GroupName::new(&app, &group)) {
+        (Ok((handle, _)), Some(name)) => (handle, name),
+        (Ok(_), None) => return refused((ErrorCode::InvalidArgument, 0)),
+        (Err(refusal), _) => return refused(refusal),
+    };
+    match seen(&handle, move |view| query::group_status(view, &name, &from, id, &request_id)).await {
+        Ok(Ok(InGroup { id, place, receipts })) => LocateInGroupResponse {
+            id: Some(id),
+            group_seq: place,
+            receipts: Some(receipts),
+            ..LocateInGroupResponse::default()
+        },
+        Ok(Err(code)) => refused((code, 0)),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+/// Puts a command into the log of a shard that this node leads; else the code, and the leader to turn to (0: not known).
+async fn proposed(handle: &ShardHandle, command: Command) -> Result<Reply, (ErrorCode, u64)> {
+    let command = handle.level.encode(command).ok_or((ErrorCode::Unavailable, 0))?;
+    match handle.group.propose_when_ready(command).await {
+        Ok(Reply::Refused(code)) => Err((code, 0)),
+        Ok(reply) => Ok(reply),
+        Err(error) => Err(code_of(&error)),
+    }
+}
+
+/// Looks at a shard that this node leads; not older than the question.
+async fn seen<T: Send + 'static>(
+    handle: &ShardHandle,
+    look: impl FnOnce(&StateView) -> Result<T, Error> + Send + 'static,
+) -> Result<T, (ErrorCode, u64)> {
+    match handle.read(look).await {
+        Ok(Ok(seen)) => Ok(seen),
         // The process is stopping.
-        Ok(Err(Error::Interrupted)) => refused((ErrorCode::Unavailable, 0)),
+        Ok(Err(Error::Interrupted)) => Err((ErrorCode::Unavailable, 0)),
         Ok(Err(error)) => {
-            tracing::error!(shard, %error, "a message cannot be located");
-            refused((ErrorCode::StorageFailed, 0))
+            tracing::error!(shard = handle.core.shard, %error, "a backend's question cannot be answered");
+            Err((ErrorCode::StorageFailed, 0))
         }
-        Err(error) => refused(code_of(&error)),
+        Err(error) => Err(code_of(&error)),
     }
 }
 

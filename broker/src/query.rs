@@ -1,19 +1,15 @@
 //! What a shard's state answers to its users' questions. Pages are bounded in number and in bytes (promise 6).
 
 use bytes::Bytes;
-use prost::Message as _;
 use tidings_consensus::StateView;
 use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::{
-    Conversations, Device, Devices, GetHistory, GroupReceipts, HistoryMessage, HistoryPage, ListConversations,
+    Device, Devices, Found, GetHistory, GroupReceipts, HistoryMessage, HistoryPage, Search,
 };
 use tidings_proto::group::v1::Permission;
-use tidings_proto::mailbox::v1::{
-    ConversationRecord, DevicesRecord, GroupMemberRecord, GroupRecord, HistoryRecord, MailboxRecord,
-};
-use tidings_proto::message::v1::{Conversation, Message, envelope};
+use tidings_proto::mailbox::v1::{DevicesRecord, GroupMemberRecord, GroupRecord, HistoryRecord, MailboxRecord};
+use tidings_proto::message::v1::{Message, envelope};
 
-use crate::core::conversation::summary;
 use crate::core::envelope::{Peeked, peek};
 use crate::core::group::permissions;
 use crate::core::limits::GROUP_RECEIPT_MEMBERS;
@@ -21,9 +17,15 @@ use crate::core::records::load;
 use crate::core::{CoreError, GroupName, MailboxId, entry, keys, records};
 use crate::error::Error;
 
+mod conversations;
+mod group_status;
+mod scheduled;
 mod search;
 
-pub use search::{is_valid as is_valid_search, search};
+pub use conversations::{conversations, group_names};
+pub use group_status::{InGroup, group_status};
+pub use scheduled::{Whereabouts, scheduled, whereabouts};
+pub use search::{is_valid as is_valid_search, merge, search, search_groups};
 
 /// Messages or conversations in a page, when none are asked for, and at most.
 const DEFAULT_LIMIT: usize = 50;
@@ -92,6 +94,19 @@ fn group_and_member(
     })
 }
 
+/// A page of what a member finds in a group; the code when this user is none.
+pub fn search_group(
+    view: &StateView,
+    group: &GroupName,
+    user: &str,
+    asked: &Search,
+) -> Result<Result<Found, ErrorCode>, Error> {
+    match group_and_member(view, group, user)? {
+        Ok(_) => Ok(Ok(search_groups(view, user, std::slice::from_ref(group), asked)?)),
+        Err(code) => Ok(Err(code)),
+    }
+}
+
 /// How far a message of this user in a group has come; the code when it is not to be known.
 pub fn group_receipts(
     view: &StateView,
@@ -114,6 +129,17 @@ pub fn group_receipts(
         _ => return Ok(Err(ErrorCode::PermissionDenied)),
     }
     let of_members = record.settings.unwrap_or_default().member_permissions;
+    count_receipts(view, group, of_members, user, place).map(Ok)
+}
+
+/// How many members have and read what stands at a place, without its sender. Of a group that is not too large.
+fn count_receipts(
+    view: &StateView,
+    group: &GroupName,
+    of_members: u32,
+    sender: &str,
+    place: u64,
+) -> Result<GroupReceipts, Error> {
     let mut receipts = GroupReceipts::default();
     let (from, to) = keys::group_members(group, "");
     // As many as the group has, which was looked at above, and a few who joined since.
@@ -121,7 +147,7 @@ pub fn group_receipts(
         let member: GroupMemberRecord = records::open("group member", stored)?;
         let name = keys::member_user(&key).ok_or(CoreError::Contradiction("a member has no name"))?;
         let receives = permissions(&member, of_members).has(Permission::Receive);
-        if member.joined_at > place || name == user || !receives {
+        if member.joined_at > place || name == sender || !receives {
             continue;
         }
         receipts.members += 1;
@@ -137,7 +163,7 @@ pub fn group_receipts(
     if receipts.members > NAMED_RECEIPTS {
         (receipts.delivered_to, receipts.read_by) = (Vec::new(), Vec::new());
     }
-    Ok(Ok(receipts))
+    Ok(receipts)
 }
 
 /// A page of messages from `lowest` on. `key` names a place; `read` answers the place in a key, and the envelope there
@@ -190,37 +216,6 @@ fn message_of(envelope: &Bytes) -> Result<Option<Message>, Error> {
         envelope::Event::Message(message) => Ok(Some(message)),
         _ => Ok(None),
     }
-}
-
-/// A page of a user's conversations, the newest first, each with its last message. `page` is the key behind which it goes
-/// on, without what all keys of the mailbox have in common.
-pub fn conversations(view: &StateView, mailbox: &MailboxId, asked: &ListConversations) -> Result<Conversations, Error> {
-    let (first, end) = keys::conversations(mailbox);
-    let from = [&first[..], &asked.page].concat();
-    let read = scan(view, &from, &end, false, limit_of(asked.limit) + 1)?;
-    let mut page = Conversations::default();
-    let mut bytes = 0;
-    for (key, _) in read {
-        let conversation = conversation(view, mailbox, &key)?;
-        bytes += conversation.encoded_len();
-        let is_full = page.conversations.len() == limit_of(asked.limit) || bytes > PAGE_BYTES;
-        if is_full && !page.conversations.is_empty() {
-            page.next_page = key[first.len()..].to_vec();
-            break;
-        }
-        page.conversations.push(conversation);
-    }
-    Ok(page)
-}
-
-fn conversation(view: &StateView, mailbox: &MailboxId, ordered: &[u8]) -> Result<Conversation, Error> {
-    let with = keys::ordered_conversation(ordered, mailbox)
-        .ok_or(CoreError::Contradiction("a conversation's key cannot be read"))?;
-    let record: ConversationRecord = load(view, "conversation", &keys::conversation(mailbox, &with))?
-        .ok_or(CoreError::Contradiction("a conversation that is ordered is not there"))?;
-    let last: Option<HistoryRecord> = load(view, "message", &keys::history(mailbox, &with, record.last_place))?;
-    let last_message = last.map(|last| message_of(&last.envelope)).transpose()?.flatten();
-    Ok(Conversation { last_message, ..summary(&with, &record) })
 }
 
 fn scan(view: &StateView, from: &[u8], to: &[u8], backward: bool, limit: usize) -> Result<Vec<(Bytes, Bytes)>, Error> {

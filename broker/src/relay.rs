@@ -12,7 +12,10 @@ use tidings_node::membership::MemberClient;
 use tidings_node::{Dialer, dial};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_client::BrokerClient;
-use tidings_proto::broker::v1::{GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse};
+use tidings_proto::broker::v1::{
+    GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse, SearchGroupsRequest,
+};
+use tidings_proto::client::v1::Found;
 use tidings_proto::cluster::v1::ShardMap;
 use tidings_proto::mailbox::v1::{ChannelDeliver, command::Command};
 use tokio::sync::watch;
@@ -22,7 +25,7 @@ use tonic::transport::Channel;
 use crate::core::{Reply, encode};
 use crate::error::{Error, code_of};
 use crate::shards::Shards;
-use crate::{group_activity, group_live};
+use crate::{group_activity, group_live, group_search};
 
 /// Nodes asked for one answer, at most.
 const MAX_ASKED: usize = 8;
@@ -80,7 +83,7 @@ impl Relay {
                 let answer = match (node == self.node, told.activity) {
                     (false, activity) => {
                         let request = RelayRequest { activity, ..told };
-                        answered(node, self.client(node)?.relay(request)).await?
+                        told_once(node, self.client(node)?.relay(request)).await?
                     }
                     (true, Some(activity)) => {
                         group_activity::hand_out(&self.shards, self.node, told.shard, activity).await
@@ -88,6 +91,22 @@ impl Relay {
                     (true, None) => group_live::hand_out(&self.shards, self.node, told.shard, told.transients).await,
                 };
                 Ok((answer.code, answer.leader_node, ()))
+            })
+        })
+        .await
+    }
+
+    /// What a user finds in groups whose home is a shard.
+    pub async fn search_groups(&self, asked: SearchGroupsRequest) -> Result<Found, Error> {
+        self.ask_leader(asked.shard, |node| {
+            let asked = asked.clone();
+            Box::pin(async move {
+                let answer = if node == self.node {
+                    group_search::answer(&self.shards, self.node, asked).await
+                } else {
+                    answered(node, self.client(node)?.search_groups(asked)).await?
+                };
+                Ok((answer.code, answer.leader_node, answer.found.unwrap_or_default()))
             })
         })
         .await
@@ -179,6 +198,29 @@ async fn answered<T>(
         Ok(Err(status)) => Err(format!("node {node}: {status}")),
         Err(_) => Err(format!("node {node} did not answer within {} s", ANSWER_TIMEOUT.as_secs())),
     }
+}
+
+/// The answer to what may be told at most once: only where it cannot have arrived is another node asked.
+async fn told_once(
+    node: NodeId,
+    call: impl Future<Output = Result<tonic::Response<RelayResponse>, tonic::Status>>,
+) -> Result<RelayResponse, String> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) if was_not_reached(&status) => Err(format!("node {node}: {status}")),
+        Ok(Err(_)) | Err(_) => Ok(RelayResponse::default()),
+    }
+}
+
+fn was_not_reached(status: &tonic::Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return error.kind() == std::io::ErrorKind::ConnectionRefused;
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// The members of a shard of this node, if it leads it.

@@ -4,6 +4,7 @@
 //! - [`session`]: one attached device
 //! - [`backlog`] and [`courier`]: what the shard owes to other shards, and who brings it there
 //! - [`presence`]: who is online, for gateways that asked
+//! - [`releaser`]: scheduled messages, when their time has come
 //! - [`reconcile`]: the members of the shard's group, brought into line with the shard map
 
 pub mod actor;
@@ -11,6 +12,7 @@ pub mod backlog;
 pub mod courier;
 pub mod presence;
 pub mod reconcile;
+pub mod releaser;
 pub mod session;
 
 use std::collections::BTreeSet;

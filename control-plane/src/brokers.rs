@@ -116,6 +116,7 @@ fn refusal(code: ErrorCode) -> Status {
         ErrorCode::GroupPaused => code.status("the group is paused"),
         ErrorCode::Blocked => code.status("the recipient blocked the sender"),
         ErrorCode::NotFound => code.status("the recipient's mailbox knows no such message"),
+        ErrorCode::ScheduleFull => code.status("as many of the sender's messages wait for their time as may"),
         ErrorCode::Overloaded => code.status_after("the recipient's shard has too much to do", RETRY_AFTER),
         code => code.status("the recipient's shard did not take it"),
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::Deserialize;
+use tidings_limits::check_url;
 use tidings_node::Section;
 use tidings_proto::shard::MAX_SHARDS;
 
@@ -25,6 +26,13 @@ pub struct ControlPlaneConfig {
     pub founders: Vec<String>,
     /// A broker that is away for so long, in seconds, is replaced where there is room.
     pub replace_after_seconds: u32,
+    /// No history keeps what backends send for longer, in seconds, whatever policies say; 0: not at all.
+    pub history_seconds: u32,
+    /// A Redis server (`redis://`, `rediss://`) in which gateways, and control-plane nodes for what backends send as users, count
+    /// what rate limits of policies allow; empty: each node counts for itself.
+    pub redis_url: String,
+    /// An answer of Redis that takes longer is none, in milliseconds.
+    pub redis_timeout_ms: u32,
 }
 
 impl Default for ControlPlaneConfig {
@@ -35,6 +43,9 @@ impl Default for ControlPlaneConfig {
             replication: 1,
             founders: Vec::new(),
             replace_after_seconds: 600,
+            history_seconds: u32::MAX,
+            redis_url: String::new(),
+            redis_timeout_ms: 200,
         }
     }
 }
@@ -51,6 +62,12 @@ impl Section for ControlPlaneConfig {
         }
         if self.replace_after_seconds < 10 {
             return Err("replace_after_seconds must be 10 or more".to_owned());
+        }
+        if !(1..=10_000).contains(&self.redis_timeout_ms) {
+            return Err("redis_timeout_ms must be 1 to 10000".to_owned());
+        }
+        if !self.redis_url.is_empty() {
+            check_url(&self.redis_url)?;
         }
         self.founders().map(drop)
     }
@@ -85,6 +102,24 @@ mod tests {
         }
         for (shards, replication) in [(0, 1), (4097, 1), (4, 0), (4, 8)] {
             assert!(with(shards, replication).validate().is_err(), "{shards} {replication}");
+        }
+    }
+
+    #[test]
+    fn where_rates_are_shared_is_checked() {
+        let with = |redis_url: &str, redis_timeout_ms| ControlPlaneConfig {
+            redis_url: redis_url.to_owned(),
+            redis_timeout_ms,
+            ..ControlPlaneConfig::default()
+        };
+        for (url, timeout_ms, good) in [
+            ("", 1, true),
+            ("redis://host", 10_000, true),
+            ("redis://host", 0, false),
+            ("redis://host", 10_001, false),
+            ("host:6379", 200, false),
+        ] {
+            assert_eq!(with(url, timeout_ms).validate().is_ok(), good, "{url} {timeout_ms}");
         }
     }
 

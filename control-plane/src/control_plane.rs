@@ -1,9 +1,11 @@
 //! The control plane of one node: a handle that a process starts, mounts on its gRPC servers, and runs.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_consensus::{Engine, GroupId, NodeId, ProposeError};
+use tidings_limits::{Limits, Shared};
 use tidings_node::health::Component;
 use tidings_node::membership::{MemberServer, Membership};
 use tidings_node::secret::Secret;
@@ -50,6 +52,8 @@ use crate::{ControlPlaneConfig, Error, metrics};
 /// The consensus group of the control plane. Shards have the groups from 0 on, at most 4,096 of them.
 pub const GROUP: GroupId = GroupId(1_000_000);
 
+/// Users in whose name backends send, and whose rates are remembered.
+const LIMITED_USERS: usize = 100_000;
 /// How often the start says that it waits for a leader.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the leader looks for what is due to be swept.
@@ -94,6 +98,7 @@ pub struct ControlPlane {
     grpc_health: HealthReporter,
     founding: Founding,
     controller: Controller,
+    limits: Arc<Limits>,
 }
 
 impl ControlPlane {
@@ -110,8 +115,9 @@ impl ControlPlane {
             leases: Leases::default(),
             replace_after: Duration::from_secs(config.replace_after_seconds.into()),
         };
+        let limits = limits(&config, membership.cluster())?;
         let grpc_health = HealthReporter::new();
-        let this = Self { replica, config, membership, shutdown, health, grpc_health, founding, controller };
+        let this = Self { replica, config, membership, shutdown, health, grpc_health, founding, controller, limits };
         this.tell_health("starting").await;
         Ok(this)
     }
@@ -203,6 +209,7 @@ impl ControlPlane {
             .build_v1()
             .map_err(|error| Error::Reflection(error.to_string()))?;
         let replica = &self.replica;
+        let messages = MessagesService::new(replica.clone(), self.limits.clone(), self.config.history_seconds);
         let limit = MAX_REQUEST_BYTES;
         let services = Routes::new(AppsServer::new(AppsService(replica.clone())).max_decoding_message_size(limit))
             .add_service(UsersServer::new(UsersService(replica.clone())).max_decoding_message_size(limit))
@@ -213,9 +220,7 @@ impl ControlPlane {
             )
             .add_service(ApiKeysServer::new(ApiKeysService(replica.clone())).max_decoding_message_size(limit))
             .add_service(ClusterServer::new(ClusterService(self.controller.clone())).max_decoding_message_size(limit))
-            .add_service(
-                MessagesServer::new(MessagesService::new(replica.clone())).max_decoding_message_size(MAX_POST_BYTES),
-            )
+            .add_service(MessagesServer::new(messages).max_decoding_message_size(MAX_POST_BYTES))
             .add_service(self.health_service())
             .add_service(reflection);
         Rest::beside(services).map_err(Error::Rest)
@@ -320,4 +325,14 @@ impl ControlPlane {
             self.grpc_health.set_service_status(name, status).await;
         }
     }
+}
+
+/// The rate limits of what backends send as users, shared with other nodes where that is configured.
+fn limits(config: &ControlPlaneConfig, cluster: &str) -> Result<Arc<Limits>, Error> {
+    let timeout = Duration::from_millis(config.redis_timeout_ms.into());
+    let shared = match config.redis_url.as_str() {
+        "" => None,
+        url => Some(Shared::start(url, timeout, cluster, metrics::limits())?),
+    };
+    Ok(Limits::new(LIMITED_USERS, shared, metrics::limits()))
 }

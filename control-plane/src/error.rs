@@ -40,6 +40,9 @@ pub enum Error {
     /// A command to the registry was not answered.
     #[error("the control plane did not take a command: {0}")]
     Command(tonic::Status),
+    /// The server in which rate limits are shared cannot be used.
+    #[error("[control_plane] redis_url cannot be used: {0}")]
+    Redis(#[from] tidings_limits::RedisError),
     /// The contracts say something that REST/JSON cannot serve.
     #[error("REST/JSON: {0}")]
     Rest(String),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
+use tidings_limits::LimitMetrics;
 use tonic::{Code, Status};
 
 /// A request was answered. `rpc` is a name out of the contracts, `code` one of gRPC's: both sets are closed.
@@ -15,6 +16,20 @@ pub fn answered(rpc: &'static str, outcome: Result<(), &Status>, took: Duration)
 /// A token was resolved, to a user or to a refusal.
 pub fn resolved(outcome: &'static str) {
     counter!("tidings_control_token_resolutions_total", "outcome" => outcome).increment(1);
+}
+
+/// What rate limits say to messages of backends.
+pub fn limits() -> LimitMetrics {
+    let limited = |of| counter!("tidings_control_rate_limited_total", "of" => of);
+    let shared = |outcome| counter!("tidings_control_shared_limits_total", "outcome" => outcome);
+    LimitMetrics {
+        limited_by_user: limited("user"),
+        limited_by_app: limited("app"),
+        shared_up: gauge!("tidings_control_shared_limits_up"),
+        shared_granted: shared("granted"),
+        shared_refused: shared("refused"),
+        shared_failed: shared("failed"),
+    }
 }
 
 /// A watcher came or went.

@@ -22,6 +22,7 @@ pub mod nodes;
 pub mod page;
 pub mod policies;
 pub mod registry;
+pub mod scheduling;
 pub mod sending;
 pub mod tokens;
 pub mod users;

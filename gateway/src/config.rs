@@ -21,6 +21,9 @@ pub const MAX_SEND_WINDOW: u32 = 256;
 pub struct GatewayConfig {
     /// Where clients connect. With `[tls]` it speaks TLS, otherwise plain HTTP.
     pub listen: SocketAddr,
+    /// Origins (`https://app.example`, or `*` for all) whose pages may upload and download files here, besides this
+    /// gateway's own. WebSockets are open to pages of all origins: who connects shows a token.
+    pub allowed_origins: Vec<String>,
     /// Connections of all clients together; further ones are closed as they come.
     pub max_connections: u32,
     /// Connections from one address; 0 is no limit. Leave it at 0 behind a proxy, where all come from one address.
@@ -88,6 +91,7 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
+            allowed_origins: Vec::new(),
             max_connections: 100_000,
             max_connections_per_address: 0,
             max_connections_per_user: 16,
@@ -152,6 +156,13 @@ impl Section for GatewayConfig {
         }
         if !(1..=10_000).contains(&self.redis_timeout_ms) {
             return Err("redis_timeout_ms must be 1 to 10000".to_owned());
+        }
+        let is_origin = |origin: &&String| {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            *origin == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains('/'))
+        };
+        if let Some(origin) = self.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(format!("allowed_origins: {origin:?} is not of the form https://host or https://host:port"));
         }
         if !self.redis_url.is_empty() {
             check_url(&self.redis_url)?;
@@ -272,6 +283,7 @@ mod tests {
         assert!(refused(|config| config.heartbeat_ms = 0).contains("heartbeat_ms"));
         assert!(refused(|config| config.delivery_window_bytes = 10).contains("delivery_window_bytes"));
         assert!(refused(|config| config.cache_entries = 0).contains("cache_entries"));
+        assert!(refused(|config| config.allowed_origins = vec!["app.example".to_owned()]).contains("app.example"));
         assert!(refused(|config| config.redis_timeout_ms = 0).contains("redis_timeout_ms"));
         assert!(refused(|config| config.redis_url = "localhost:6379".to_owned()).contains("redis://"));
     }

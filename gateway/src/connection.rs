@@ -27,6 +27,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::admission::ConnectionPermit;
 use crate::attachment::Attachment;
+use crate::claims::NotClaimed;
 use crate::codec::Encoding;
 use crate::core::Core;
 use crate::directory::{Found, Refusal};
@@ -70,6 +71,8 @@ impl From<Close> for End {
 enum Unblocked {
     /// Whether this send may be sent now, by limits that all gateways share.
     Counted { send: Box<Send>, limited: Option<Limited> },
+    /// Whether the files that this send names are there, and why not.
+    Claimed { send: Box<Send>, refused: Option<NotClaimed> },
     /// What the recipient of this send goes by, if there is one.
     Recipient { send: Box<Send>, found: Result<Found, Refusal> },
     /// A frame found its place in a link's queue, or the link is gone; the send that it was, if it was one.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidings_files::Files;
 use tidings_node::Clock;
 use tokio::time::Instant;
 
@@ -29,6 +30,7 @@ pub(crate) struct Core {
     pub groups: Groups,
     pub presence: Arc<Presence>,
     pub limits: Arc<Limits>,
+    pub files: Option<Files>,
     pub metrics: Arc<Metrics>,
     pub frame_rate: Rate,
     pub send_rate: Rate,
@@ -49,6 +51,7 @@ impl Core {
         router: Arc<Router>,
         groups: Groups,
         limits: Arc<Limits>,
+        files: Option<Files>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let patience = Patience { not_accepted: config.retry(), unknown: config.outcome_unknown() };
@@ -63,6 +66,7 @@ impl Core {
             router,
             groups,
             limits,
+            files,
             metrics,
             frame_rate,
             send_rate,

@@ -26,7 +26,7 @@ pub enum GatewayError {
     NoControlPlane,
     /// The URL of Redis cannot be used; what is wrong with it does not name its password.
     #[error("[gateway] redis_url cannot be used: {0}")]
-    Redis(#[from] redis::RedisError),
+    Redis(#[from] tidings_limits::RedisError),
     /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] tidings_node::Error),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use tidings_files::Files;
 use tidings_node::control_plane::ControlPlaneNodes;
 use tidings_node::health::Component;
 use tidings_node::membership::{MemberClient, Membership};
@@ -22,6 +23,10 @@ use crate::core::{Core, inbox_limits};
 use crate::directory::Directory;
 use crate::error::GatewayError;
 use crate::groups::Groups;
+use crate::http::Web;
+use crate::http::app::Assets;
+use crate::http::demo::{Demo, Desk};
+use crate::http::files::Counter;
 use crate::limits::{Limits, Shared};
 use crate::link::LinkContext;
 use crate::listener::{self, Door};
@@ -53,6 +58,12 @@ pub struct Environment {
     pub control_plane: Vec<String>,
     /// TLS for clients; without it they connect in the clear.
     pub tls: Option<Arc<ServerConfig>>,
+    /// The web app, if there is one to serve.
+    pub app: Option<Assets>,
+    /// Sign-in without a password, where people try it out.
+    pub demo: Option<Demo>,
+    /// Where files are kept, if they are.
+    pub files: Option<Files>,
 }
 
 /// A running gateway.
@@ -68,8 +79,20 @@ impl Gateway {
     /// Needs a tokio runtime. Ends by `environment.shutdown`: clients are asked to reconnect elsewhere, answers that they
     /// wait for are awaited for up to half of `drain_timeout_ms`, and all is over within that time and two seconds.
     pub fn start(config: GatewayConfig, environment: Environment) -> Result<Self, GatewayError> {
-        let Environment { name, clock, shutdown, health, cluster, membership, dialer, control_plane, tls } =
-            environment;
+        let Environment {
+            name,
+            clock,
+            shutdown,
+            health,
+            cluster,
+            membership,
+            dialer,
+            control_plane,
+            tls,
+            app,
+            demo,
+            files,
+        } = environment;
         let groups = groups_of(&control_plane, &membership, &dialer)?;
         let control_plane = Arc::new(ControlPlane::new(&control_plane, &membership, &dialer)?);
         let listener = listener::bind(config.listen)?;
@@ -102,11 +125,16 @@ impl Gateway {
             metrics.clone(),
         );
         let limits = limits(&config, &cluster, &metrics)?;
-        let core = Core::new(config, clock, registry, directory, router, groups, limits, metrics);
+        let core = Core::new(config, clock, registry, directory, router, groups, limits, files.clone(), metrics);
         let door = Arc::new(Door {
             core: core.clone(),
             admissions: admissions.clone(),
             tls: tls.map(TlsAcceptor::from),
+            web: Web {
+                assets: app,
+                desk: demo.map(Desk::new),
+                counter: files.clone().map(|files| Counter::new(core.clone(), files)),
+            },
             shutdown: shutdown.clone(),
         });
         tracing::info!(%address, tls = door.tls.is_some(), "the gateway listens");
@@ -118,6 +146,7 @@ impl Gateway {
                 tokio::spawn(pulse::expiries(core.clone())),
                 tokio::spawn(presence::run(core.clone())),
             ];
+            let sweeping = files.map(|files| tokio::spawn(files.keep_swept(shutdown.clone())));
             let accepting = tokio::spawn(listener::accept(listener, door));
             tokio::select! {
                 () = core.router.known() => component.ready(),
@@ -133,7 +162,7 @@ impl Gateway {
             let _ = tokio::time::timeout(FAREWELL, admissions.empty()).await;
             links.request();
             core.router.close();
-            parts.iter().for_each(JoinHandle::abort);
+            parts.iter().chain(&sweeping).for_each(JoinHandle::abort);
             end(component);
         });
         Ok(Self { address, running })
@@ -165,9 +194,9 @@ fn groups_of(addresses: &[String], membership: &Membership, dialer: &Dialer) -> 
 fn limits(config: &GatewayConfig, cluster: &str, metrics: &Arc<Metrics>) -> Result<Arc<Limits>, GatewayError> {
     let shared = match config.redis_url.as_str() {
         "" => None,
-        url => Some(Shared::start(url, config.redis_timeout(), cluster, metrics.clone())?),
+        url => Some(Shared::start(url, config.redis_timeout(), cluster, metrics.limits.clone())?),
     };
-    Ok(Limits::new(config.cache_entries as usize, shared, metrics.clone()))
+    Ok(Limits::new(config.cache_entries as usize, shared, metrics.limits.clone()))
 }
 
 fn end(component: Component) {

@@ -1,122 +1,91 @@
-//! The HTTP side of the client port: `GET /v1/connect` becomes a WebSocket, `GET /` says what this is, all else is 404.
+//! The HTTP side of the client port: `GET /v1/connect` becomes a WebSocket; beside it are the web app, what it is told of
+//! this gateway, the demo's sign-in, and files.
+//!
+//! - [`connect`]: the upgrade
+//! - [`app`], [`demo`]: what a browser gets
+//! - [`files`], [`tus`], [`download`]: files in and out
+//! - [`origin`], [`cors`]: where a request comes from, and who may read the answer
+//! - [`body`], [`failure`]: what answers are made of
 
-use std::sync::Arc;
+pub(crate) mod app;
+pub(crate) mod body;
+pub(crate) mod connect;
+mod cors;
+pub(crate) mod demo;
+mod download;
+pub(crate) mod failure;
+pub(crate) mod files;
+pub(crate) mod origin;
+mod tus;
 
-use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tidings_proto::ErrorCode;
 
-use crate::admission::ConnectionPermit;
-use crate::codec::Encoding;
-use crate::core::Core;
-use crate::handshake::{self, MAX_HELLO_BYTES};
-use crate::socket::Socket;
+use app::Assets;
+use body::{Body, full};
+use demo::Desk;
+use failure::Failure;
+use files::Counter;
 
-const ABOUT: &str = "This is a Tidings gateway: a real-time messaging server for apps.
+/// Where a page asks what there is.
+const CONFIG: &str = "/config.json";
 
-Clients connect by WebSocket to /v1/connect, with one of the subprotocols
-  tidings.v1.protobuf   binary messages (default)
-  tidings.v1.json       text messages
-and send Hello with a token as the first frame. The protocol is in docs/protocol.md of the Tidings sources.
-";
+/// What a gateway serves besides WebSockets.
+pub(crate) struct Web {
+    pub assets: Option<Assets>,
+    pub desk: Option<Desk>,
+    pub counter: Option<Counter>,
+}
 
-/// Answers one request.
-pub(crate) fn answer(
-    core: &Arc<Core>,
-    permit: &ConnectionPermit,
-    draining: bool,
-    request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
-    match (request.method(), request.uri().path()) {
-        (&Method::GET, "/") => text(StatusCode::OK, ABOUT),
-        (&Method::GET, "/v1/connect") if draining => {
-            text(StatusCode::SERVICE_UNAVAILABLE, "this gateway is being stopped; connect again\n")
+impl Web {
+    /// Answers one request that is not for [`connect::PATH`].
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let mut response = self.route(request).await.unwrap_or_else(Failure::response);
+        let headers = response.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        response
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Result<Response<Body>, Failure> {
+        let (head, body) = request.into_parts();
+        let is_get = matches!(head.method, Method::GET | Method::HEAD);
+        match head.uri.path() {
+            CONFIG if is_get => Ok(self.config()),
+            demo::PATH => match &self.desk {
+                Some(desk) if head.method == Method::POST => desk.answer(&head.headers, body).await,
+                Some(_) => Err(Failure::verb("POST")),
+                None => Err(Failure::nothing_here()),
+            },
+            path if path.starts_with(files::PREFIX) => match &self.counter {
+                Some(counter) => Ok(counter.answer(&head, body).await),
+                None => Err(Failure::new(ErrorCode::NotFound, "this gateway keeps no files")),
+            },
+            path if is_get => app::answer(self.assets, path, &head.headers),
+            _ => Err(Failure::verb("GET, HEAD")),
         }
-        (&Method::GET, "/v1/connect") => connect(core, permit, request),
-        (_, "/" | "/v1/connect") => text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"),
-        _ => text(StatusCode::NOT_FOUND, "there is nothing here; clients connect to /v1/connect\n"),
+    }
+
+    fn config(&self) -> Response<Body> {
+        let app = self.desk.as_ref().map(Desk::app);
+        let config = serde_json::json!({
+            "websocket": connect::PATH,
+            "demo": self.desk.is_some(),
+            "files": self.counter.is_some(),
+            "app": app.unwrap_or_default(),
+        });
+        let mut response = Response::new(full(config.to_string()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
     }
 }
 
-fn connect(core: &Arc<Core>, permit: &ConnectionPermit, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let headers = request.headers();
-    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24);
-    let asks = has_token(headers, UPGRADE, "websocket") && has_token(headers, CONNECTION, "upgrade");
-    let Some(key) = key.filter(|_| asks) else {
-        let mut response = text(StatusCode::UPGRADE_REQUIRED, "this address speaks WebSocket\n");
-        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-        return response;
-    };
-    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let mut response = text(StatusCode::UPGRADE_REQUIRED, "only WebSocket version 13\n");
-        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return response;
-    }
-    let offered = tokens(headers, SEC_WEBSOCKET_PROTOCOL);
-    let chosen = offered.iter().find_map(|name| Encoding::of_subprotocol(name));
-    if chosen.is_none() && !offered.is_empty() {
-        return text(StatusCode::BAD_REQUEST, "subprotocols are tidings.v1.protobuf and tidings.v1.json\n");
-    }
-
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()));
-    let Ok(accept) = accept else { return text(StatusCode::BAD_REQUEST, "the WebSocket key is none\n") };
-    response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
-    response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    if let Some(encoding) = chosen {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(encoding.subprotocol()));
-    }
-    let (core, permit, encoding) = (core.clone(), permit.clone(), chosen.unwrap_or(Encoding::Protobuf));
-    tokio::spawn(async move {
-        match hyper::upgrade::on(request).await {
-            Ok(upgraded) => Box::pin(upgraded_to(core, upgraded, encoding, permit)).await,
-            Err(error) => tracing::debug!(%error, "a client went away during the upgrade"),
-        }
-    });
-    response
-}
-
-/// Takes the bare transport out of hyper's wrapper, which would cost memory for as long as the session lives.
-async fn upgraded_to(core: Arc<Core>, upgraded: Upgraded, encoding: Encoding, permit: ConnectionPermit) {
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => {
-            let socket = Socket::new(parts.io.into_inner(), &parts.read_buf, MAX_HELLO_BYTES);
-            handshake::run(core, socket, encoding, permit).await;
-        }
-        Err(upgraded) => match upgraded.downcast::<TokioIo<Box<TlsStream<TcpStream>>>>() {
-            Ok(parts) => {
-                let socket = Socket::new(parts.io.into_inner(), &parts.read_buf, MAX_HELLO_BYTES);
-                handshake::run(core, socket, encoding, permit).await;
-            }
-            Err(_) => tracing::error!("an upgraded connection is neither TCP nor TLS"),
-        },
-    }
-}
-
-fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
+fn text(status: StatusCode, body: &'static str) -> Response<Body> {
+    let mut response = Response::new(full(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
-}
-
-fn tokens(headers: &HeaderMap, name: HeaderName) -> Vec<&str> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty()).collect()
-}
-
-fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
-    tokens(headers, name).iter().any(|found| found.eq_ignore_ascii_case(token))
 }

@@ -3,15 +3,14 @@
 //!
 //! - [`gateway`]: puts the parts together; starting and draining
 //! - [`config`]: the `[gateway]` section with every limit
-//! - `listener`, `http`, `admission`: the port, the upgrade, how many connections there may be
+//! - `listener`, `admission`, `paced`: the port, how many connections there may be, readers that take nothing
+//! - `http`: the upgrade; the web app and what else a browser gets
 //! - `websocket`, `socket`, `codec`: bytes to messages to frames
 //! - `handshake`, `connection`, `session`, `registry`: from `Hello` to the end of a session
 //! - `sends`, `requests`, `attachment`, `rate`: a session's windows, its place at the broker, its limits
 //! - `directory`, `control_plane`, `watch`: tokens, users and policies, cached and followed
 //! - `groups`: what clients do to groups, in the control plane
-//! - `limits`: the rate limits of policies, shared by all gateways where there is Redis
-//! - `permission`: what else a policy says to a message
-//! - `cache`: a bounded map
+//! - `permission`: what else a policy says to a message; `claims`: the files that it names
 //! - `router`, `leaders`, `link`: the way to a shard
 //! - `presence`: who watches whom, and what is known of them
 //! - `pulse`: heartbeats and expiry
@@ -23,8 +22,7 @@ pub mod gateway;
 
 mod admission;
 mod attachment;
-mod backoff;
-mod cache;
+mod claims;
 mod codec;
 mod connection;
 mod control_plane;
@@ -34,10 +32,10 @@ mod groups;
 mod handshake;
 mod http;
 mod leaders;
-mod limits;
 mod link;
 mod listener;
 mod metrics;
+mod paced;
 mod permission;
 mod presence;
 mod pulse;
@@ -51,6 +49,11 @@ mod socket;
 mod watch;
 mod websocket;
 
+use tidings_limits as limits;
+use tidings_node::{backoff, cache};
+
 pub use config::GatewayConfig;
 pub use error::GatewayError;
 pub use gateway::{Environment, Gateway};
+pub use http::app::{Asset, Assets};
+pub use http::demo::{Accounts, Demo, SignedIn};

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, ready};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,7 +16,8 @@ use tokio_rustls::server::TlsStream;
 use crate::admission::{Admissions, ConnectionPermit};
 use crate::core::Core;
 use crate::error::GatewayError;
-use crate::http;
+use crate::http::{Web, connect};
+use crate::paced::Paced;
 use crate::socket::Transport;
 
 const MAX_HEADERS: usize = 64;
@@ -40,6 +42,7 @@ pub(crate) struct Door {
     pub core: Arc<Core>,
     pub admissions: Arc<Admissions>,
     pub tls: Option<TlsAcceptor>,
+    pub web: Web,
     /// No further connections from here on.
     pub shutdown: Shutdown,
 }
@@ -87,15 +90,22 @@ async fn serve_transport(door: Arc<Door>, stream: TcpStream, permit: ConnectionP
 async fn serve_http<S: Transport>(door: Arc<Door>, stream: S, permit: ConnectionPermit) {
     let timeout = door.core.config.handshake_timeout();
     let service = service_fn(|request| {
-        let response = http::answer(&door.core, &permit, door.shutdown.is_requested(), request);
-        async move { Ok::<_, std::convert::Infallible>(response) }
+        let door = &door;
+        let answer = match request.uri().path() {
+            connect::PATH => {
+                let draining = door.shutdown.is_requested();
+                Either::Left(ready(connect::answer(&door.core, &permit, draining, request)))
+            }
+            _ => Either::Right(Box::pin(door.web.answer(request))),
+        };
+        async move { Ok::<_, std::convert::Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Paced::new(stream, door.core.config.write_timeout())), service)
         .with_upgrades();
     tokio::pin!(connection);
     tokio::select! {

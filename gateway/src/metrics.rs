@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use tidings_limits::LimitMetrics;
 use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::client_frame;
 
@@ -55,13 +56,11 @@ pub(crate) struct Metrics {
     pub user_cache_misses: Counter,
     /// Messages refused with RATE_LIMITED, by whose limit it was.
     pub limited_by_connection: Counter,
-    pub limited_by_user: Counter,
-    pub limited_by_app: Counter,
-    /// 1 while Redis answers; 0 while each gateway goes by its own counts.
-    pub shared_limits_up: Gauge,
-    pub shared_limits_granted: Counter,
-    pub shared_limits_refused: Counter,
-    pub shared_limits_failed: Counter,
+    /// By a policy's limits; whether they are shared: 1 while Redis answers, 0 while each gateway goes by its own counts.
+    pub limits: LimitMetrics,
+    /// Bytes of files that came, and that were given out.
+    pub file_bytes_in: Counter,
+    pub file_bytes_out: Counter,
     /// Connects of the watch stream.
     pub watch_connects: Counter,
     closes: BTreeMap<i32, Counter>,
@@ -114,12 +113,16 @@ impl Metrics {
             user_cache_hits: cache("user", "hit"),
             user_cache_misses: cache("user", "miss"),
             limited_by_connection: limited("connection"),
-            limited_by_user: limited("user"),
-            limited_by_app: limited("app"),
-            shared_limits_up: gauge!("tidings_gateway_shared_limits_up"),
-            shared_limits_granted: shared_limits("granted"),
-            shared_limits_refused: shared_limits("refused"),
-            shared_limits_failed: shared_limits("failed"),
+            limits: LimitMetrics {
+                limited_by_user: limited("user"),
+                limited_by_app: limited("app"),
+                shared_up: gauge!("tidings_gateway_shared_limits_up"),
+                shared_granted: shared_limits("granted"),
+                shared_refused: shared_limits("refused"),
+                shared_failed: shared_limits("failed"),
+            },
+            file_bytes_in: counter!("tidings_gateway_file_bytes_total", "direction" => "in"),
+            file_bytes_out: counter!("tidings_gateway_file_bytes_total", "direction" => "out"),
             watch_connects: counter!("tidings_gateway_watch_connects_total"),
             closes: codes.map(|code| (code as i32, close(code))).collect(),
             closed_by_peer: counter!("tidings_gateway_closes_total", "code" => "PEER"),

@@ -1,8 +1,9 @@
 //! What a policy says to a message, before it is counted. Pure.
 
 use prost::Message as _;
+use tidings_proto::attachments::check as check_attachments;
 use tidings_proto::client::v1::Send;
-use tidings_proto::message::v1::{Change, ReceiptRequest, change};
+use tidings_proto::message::v1::{Change, Content, change};
 use tidings_proto::policy::v1::Audience;
 use tidings_proto::{EffectivePolicy, ErrorCode};
 
@@ -30,15 +31,22 @@ pub(crate) fn to_send(policy: &EffectivePolicy, send: &Send, max_content_bytes: 
     if policy.audience == Audience::Nobody {
         return forbidden(ErrorCode::RefusedByPolicy, "this user may send to nobody");
     }
+    if let Some(content) = content_of(send) {
+        attachments(policy, content)?;
+    }
     let size = match (&send.content, &send.change) {
         (Some(content), None) => content.encoded_len(),
         (None, Some(change)) if send.ttl_ms.is_none() => change.encoded_len(),
         _ => return forbidden(ErrorCode::InvalidArgument, "a Send has content, or a change and no ttl_ms"),
     };
+    let is_plain = send.change.is_none() && send.ttl_ms != Some(0);
+    if send.deliver_at_ms < 0 || (send.deliver_at_ms > 0 && !is_plain) {
+        return forbidden(ErrorCode::InvalidArgument, "a message that is stored is scheduled, for a time after 1970");
+    }
     if let Some(disappears) = &send.disappears {
-        let is_stored = send.group.is_empty() && send.change.is_none() && send.ttl_ms != Some(0);
+        let is_stored = send.change.is_none() && send.ttl_ms != Some(0);
         if !is_stored || disappears.after_ms == 0 || disappears.after_ms > MAX_DISAPPEARS_AFTER_MS {
-            let message = "a stored message to a user disappears, after 1 ms to ten years";
+            let message = "a stored message disappears, after 1 ms to ten years";
             return forbidden(ErrorCode::InvalidArgument, message);
         }
     }
@@ -50,6 +58,22 @@ pub(crate) fn to_send(policy: &EffectivePolicy, send: &Send, max_content_bytes: 
     if size > most as usize {
         let message = format!("the content has {size} bytes, at most {most} are taken");
         return Err(Forbidden { code: ErrorCode::TooLarge, message });
+    }
+    Ok(())
+}
+
+/// What a send says, or an edit says in the place of what was said.
+pub(crate) fn content_of(send: &Send) -> Option<&Content> {
+    send.content.as_ref().or_else(|| send.change.as_ref()?.content.as_ref())
+}
+
+fn attachments(policy: &EffectivePolicy, content: &Content) -> Result<(), Forbidden> {
+    if let Err(message) = check_attachments(content) {
+        return Err(Forbidden { code: ErrorCode::InvalidArgument, message });
+    }
+    if !policy.files && !content.attachments.is_empty() {
+        let message = "files are switched off for this user".to_owned();
+        return Err(Forbidden { code: ErrorCode::FeatureOff, message });
     }
     Ok(())
 }
@@ -78,25 +102,10 @@ pub(crate) fn terms(sender: &EffectivePolicy, recipient: &EffectivePolicy, chang
     }
 }
 
-/// Which of the receipts that a sender asked for its recipient's policy lets out.
-pub(crate) fn receipts(requested: i32, recipient: &EffectivePolicy) -> i32 {
-    use ReceiptRequest::{ReceiptsAll, ReceiptsDelivered, ReceiptsNone, ReceiptsRead};
-    let requested = ReceiptRequest::try_from(requested).unwrap_or(ReceiptsAll);
-    let delivered = recipient.delivered_receipts && matches!(requested, ReceiptsAll | ReceiptsDelivered);
-    let read = recipient.read_receipts && matches!(requested, ReceiptsAll | ReceiptsRead);
-    let left = match (delivered, read) {
-        (true, true) => ReceiptsAll,
-        (true, false) => ReceiptsDelivered,
-        (false, true) => ReceiptsRead,
-        (false, false) => ReceiptsNone,
-    };
-    left as i32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidings_proto::message::v1::{Content, Disappearance};
+    use tidings_proto::message::v1::{Attachment, Disappearance};
 
     fn send(text_bytes: usize) -> Send {
         let content = Some(Content { text: "x".repeat(text_bytes), ..Content::default() });
@@ -137,15 +146,30 @@ mod tests {
     }
 
     #[test]
-    fn what_disappears_is_a_stored_message_to_a_user_and_has_a_time() {
+    fn attachments_need_the_feature_and_their_form() {
+        let all = EffectivePolicy::default();
+        let attachments = vec![Attachment { url: "https://files.example/1".to_owned(), ..Attachment::default() }];
+        let photo = Content { attachments, ..Content::default() };
+        let send = Send { content: Some(photo.clone()), ..Send::default() };
+        let edit = Send { change: Some(Change { content: Some(photo), ..Change::default() }), ..Send::default() };
+        let off = EffectivePolicy { files: false, ..all.clone() };
+        for send in [&send, &edit] {
+            assert_eq!((refusal(&all, send), refusal(&off, send)), (None, Some(ErrorCode::FeatureOff)));
+        }
+        let content = Some(Content { attachments: vec![Attachment::default()], ..Content::default() });
+        assert_eq!(refusal(&all, &Send { content, ..Send::default() }), Some(ErrorCode::InvalidArgument));
+    }
+
+    #[test]
+    fn what_disappears_is_a_stored_message_and_has_a_time() {
         let all = EffectivePolicy::default();
         let after =
             |after_ms| Send { disappears: Some(Disappearance { after_ms, ..Disappearance::default() }), ..send(5) };
         let edges = [0, 1, MAX_DISAPPEARS_AFTER_MS, MAX_DISAPPEARS_AFTER_MS + 1].map(|ms| refusal(&all, &after(ms)));
         assert_eq!(edges, [Some(ErrorCode::InvalidArgument), None, None, Some(ErrorCode::InvalidArgument)]);
-        let to_group = Send { group: "team".to_owned(), ..after(1) };
+        assert_eq!(refusal(&all, &Send { group: "team".to_owned(), ..after(1) }), None);
         let change = Send { change: Some(Change::default()), content: None, ..after(1) };
-        for nonsense in [to_group, change, Send { ttl_ms: Some(0), ..after(1) }] {
+        for nonsense in [change, Send { ttl_ms: Some(0), ..after(1) }] {
             assert_eq!(refusal(&all, &nonsense), Some(ErrorCode::InvalidArgument));
         }
     }
@@ -157,6 +181,17 @@ mod tests {
         let edges = [keyed(64, Some(0)), keyed(65, Some(0)), keyed(1, None), keyed(1, Some(1))];
         let refused = Some(ErrorCode::InvalidArgument);
         assert_eq!(edges.map(|send| refusal(&all, &send)), [None, refused, refused, refused]);
+    }
+
+    #[test]
+    fn what_is_stored_can_be_scheduled() {
+        let all = EffectivePolicy::default();
+        let at = |deliver_at_ms| Send { deliver_at_ms, ..send(5) };
+        assert_eq!([0, 1, i64::MAX].map(|ms| refusal(&all, &at(ms))), [None, None, None]);
+        let change = Send { change: Some(Change::default()), content: None, ..at(1) };
+        for nonsense in [at(-1), change, Send { ttl_ms: Some(0), ..at(1) }] {
+            assert_eq!(refusal(&all, &nonsense), Some(ErrorCode::InvalidArgument));
+        }
     }
 
     #[test]
@@ -184,25 +219,5 @@ mod tests {
         assert_eq!((refusal(&small, &send(97)), refusal(&small, &send(98))), (None, Some(ErrorCode::TooLarge)));
         let large = EffectivePolicy { max_message_bytes: 1 << 20, ..EffectivePolicy::default() };
         assert_eq!((refusal(&large, &send(997)), refusal(&large, &send(998))), (None, Some(ErrorCode::TooLarge)));
-    }
-
-    #[test]
-    fn a_receipt_needs_both_who_asks_for_it_and_who_lets_it_out() {
-        use ReceiptRequest::{ReceiptsAll, ReceiptsDelivered, ReceiptsNone, ReceiptsRead};
-        let all = EffectivePolicy::default();
-        let unread = EffectivePolicy { read_receipts: false, ..all.clone() };
-        let silent = EffectivePolicy { delivered_receipts: false, ..unread.clone() };
-        for (requested, policy, left) in [
-            (ReceiptsAll, &all, ReceiptsAll),
-            (ReceiptsRead, &all, ReceiptsRead),
-            (ReceiptsAll, &unread, ReceiptsDelivered),
-            (ReceiptsRead, &unread, ReceiptsNone),
-            (ReceiptsDelivered, &unread, ReceiptsDelivered),
-            (ReceiptsAll, &silent, ReceiptsNone),
-            (ReceiptsNone, &all, ReceiptsNone),
-        ] {
-            assert_eq!(receipts(requested as i32, policy), left as i32, "{requested:?}");
-        }
-        assert_eq!(receipts(99, &all), ReceiptsAll as i32);
     }
 }

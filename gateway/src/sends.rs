@@ -15,7 +15,7 @@ use crate::permission::Terms;
 pub(crate) struct Pending {
     pub seq: u64,
     pub after: u64,
-    /// The recipient's shard.
+    /// The recipient's shard; of what is scheduled the sender's.
     pub shard: u32,
     /// The recipient, a user or a group.
     pub to: Box<str>,
@@ -25,6 +25,8 @@ pub(crate) struct Pending {
     /// Instead of content.
     pub change: Option<Box<Change>>,
     pub disappears: Option<Disappearance>,
+    /// When it is to be sent; 0: now.
+    pub deliver_at_ms: i64,
     pub ttl_ms: Option<u64>,
     pub conflation_key: Box<str>,
     pub receipts: i32,
@@ -254,6 +256,7 @@ mod tests {
             content: Bytes::from_static(b"12345"),
             change: None,
             disappears: None,
+            deliver_at_ms: 0,
             ttl_ms: None,
             conflation_key: "".into(),
             receipts: 0,

@@ -13,9 +13,12 @@
 //! - [`membership`]: what the members of a cluster show each other with every call
 //! - [`tasks`], [`signals`], [`shutdown`]: what runs, and how it ends in order
 //! - [`clock`]: wall time that tests can move
+//! - [`backoff`] and [`cache`]: waiting times between attempts, and a map that forgets
 
 pub mod admin;
+pub mod backoff;
 pub mod bearer;
+pub mod cache;
 pub mod clock;
 pub mod cluster;
 pub mod config;

@@ -27,6 +27,11 @@ impl Membership {
         Ok(Self { cluster, secret })
     }
 
+    /// The cluster's id.
+    pub fn cluster(&self) -> &str {
+        self.cluster.to_str().unwrap_or_default()
+    }
+
     /// The cluster's secret.
     pub fn secret(&self) -> &Secret {
         &self.secret

@@ -1,6 +1,7 @@
 //! A policy with every field filled in: what gateways and brokers go by. The defaults and the bounds are those of
 //! `policy.proto`.
 
+use crate::message::v1::ReceiptRequest;
 use crate::policy::v1::{Audience, Policy, RateLimit};
 
 /// The id of the policy that users without one go by.
@@ -20,6 +21,15 @@ pub const LAST_SEEN_ROUND_SECONDS: u32 = 60;
 pub const MAX_DEVICES: u32 = 8;
 /// The default of [`Policy::large_group_members`].
 pub const LARGE_GROUP_MEMBERS: u32 = 10_000;
+
+/// The default of [`Policy::max_file_bytes`]: 100 MiB.
+pub const MAX_FILE_BYTES: u64 = 100 << 20;
+/// The most that [`Policy::max_file_bytes`] may be: 5 GiB.
+pub const LARGEST_FILE_BYTES: u64 = 5 << 30;
+/// Types in [`Policy::file_types`], at most.
+pub const MAX_FILE_TYPES: usize = 32;
+/// Bytes of one of them, at most.
+const MAX_FILE_TYPE_BYTES: usize = 127;
 
 /// Windows of a rate, at most.
 pub const MAX_RATE_WINDOWS: usize = 8;
@@ -49,6 +59,8 @@ pub struct EffectivePolicy {
     pub last_seen_round_seconds: u32,
     pub max_devices: u32,
     pub large_group_members: u32,
+    pub max_file_bytes: u64,
+    pub file_types: Vec<String>,
 }
 
 impl Default for EffectivePolicy {
@@ -79,11 +91,28 @@ impl From<&Policy> for EffectivePolicy {
             last_seen_round_seconds: policy.last_seen_round_seconds.unwrap_or(LAST_SEEN_ROUND_SECONDS),
             max_devices: policy.max_devices.unwrap_or(MAX_DEVICES),
             large_group_members: policy.large_group_members.unwrap_or(LARGE_GROUP_MEMBERS),
+            max_file_bytes: policy.max_file_bytes.unwrap_or(MAX_FILE_BYTES),
+            file_types: policy.file_types.clone(),
         }
     }
 }
 
 impl EffectivePolicy {
+    /// Which of the receipts that a sender asked for whoever goes by this lets out.
+    pub fn receipts_of(&self, requested: i32) -> i32 {
+        use ReceiptRequest::{ReceiptsAll, ReceiptsDelivered, ReceiptsNone, ReceiptsRead};
+        let requested = ReceiptRequest::try_from(requested).unwrap_or(ReceiptsAll);
+        let delivered = self.delivered_receipts && matches!(requested, ReceiptsAll | ReceiptsDelivered);
+        let read = self.read_receipts && matches!(requested, ReceiptsAll | ReceiptsRead);
+        let left = match (delivered, read) {
+            (true, true) => ReceiptsAll,
+            (true, false) => ReceiptsDelivered,
+            (false, true) => ReceiptsRead,
+            (false, false) => ReceiptsNone,
+        };
+        left as i32
+    }
+
     /// As a policy in which every field is set, for showing it.
     pub fn to_policy(&self) -> Policy {
         Policy {
@@ -105,6 +134,8 @@ impl EffectivePolicy {
             last_seen_round_seconds: Some(self.last_seen_round_seconds),
             max_devices: Some(self.max_devices),
             large_group_members: Some(self.large_group_members),
+            max_file_bytes: Some(self.max_file_bytes),
+            file_types: self.file_types.clone(),
             ..Policy::default()
         }
     }
@@ -119,6 +150,10 @@ pub fn check(policy: &Policy) -> Result<(), (&'static str, String)> {
     }
     rates("message_rates", &policy.message_rates)?;
     rates("app_message_rates", &policy.app_message_rates)?;
+    if policy.max_file_bytes.is_some_and(|bytes| !(1..=LARGEST_FILE_BYTES).contains(&bytes)) {
+        return Err(("max_file_bytes", format!("must be 1 to {LARGEST_FILE_BYTES}")));
+    }
+    file_types(&policy.file_types)?;
     let history = policy.history_seconds.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
     for (field, value, least, most) in [
         ("max_message_bytes", policy.max_message_bytes, 1, 1 << 20),
@@ -135,6 +170,25 @@ pub fn check(policy: &Policy) -> Result<(), (&'static str, String)> {
         }
     }
     Ok(())
+}
+
+fn file_types(types: &[String]) -> Result<(), (&'static str, String)> {
+    let part =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
+    let is_type = |text: &str| {
+        let parts = text.split_once('/');
+        text.len() <= MAX_FILE_TYPE_BYTES
+            && parts.is_some_and(|(kind, name)| (part(kind) && (name == "*" || part(name))) || text == "*/*")
+    };
+    match types.iter().find(|text| !is_type(text)) {
+        _ if types.len() > MAX_FILE_TYPES => {
+            Err(("file_types", format!("has {} types, more than {MAX_FILE_TYPES}", types.len())))
+        }
+        Some(text) => {
+            Err(("file_types", format!("holds {text:?}, which is neither a type such as image/png nor image/*")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn rates(field: &'static str, rates: &[RateLimit]) -> Result<(), (&'static str, String)> {
@@ -204,7 +258,42 @@ mod tests {
         }
         let far = Policy { history_seconds: Some(u64::MAX), ..Policy::default() };
         assert_eq!(check(&far).unwrap_err().0, "history_seconds");
+        for (bytes, good) in [(0, false), (1, true), (5_368_709_120, true), (5_368_709_121, false)] {
+            let policy = Policy { max_file_bytes: Some(bytes), ..Policy::default() };
+            assert_eq!(check(&policy).is_ok(), good, "{bytes}");
+        }
+        let of = |types: &[&str]| types.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for (types, good) in [
+            (of(&["image/*", "application/pdf", "*/*"]), true),
+            (of(&["image"]), false),
+            (of(&["*/png"]), false),
+            (of(&["image/a b"]), false),
+            (of(&["image/png"; 32]), true),
+            (of(&["image/png"; 33]), false),
+        ] {
+            let policy = Policy { file_types: types.clone(), ..Policy::default() };
+            assert_eq!(check(&policy).is_ok(), good, "{types:?}");
+        }
         let unknown = Policy { presence_audience: 77, ..Policy::default() };
         assert_eq!(check(&unknown).unwrap_err().0, "presence_audience");
+    }
+    #[test]
+    fn a_receipt_needs_both_who_asks_for_it_and_who_lets_it_out() {
+        use ReceiptRequest::{ReceiptsAll, ReceiptsDelivered, ReceiptsNone, ReceiptsRead};
+        let all = EffectivePolicy::default();
+        let unread = EffectivePolicy { read_receipts: false, ..all.clone() };
+        let silent = EffectivePolicy { delivered_receipts: false, ..unread.clone() };
+        for (requested, policy, left) in [
+            (ReceiptsAll, &all, ReceiptsAll),
+            (ReceiptsRead, &all, ReceiptsRead),
+            (ReceiptsAll, &unread, ReceiptsDelivered),
+            (ReceiptsRead, &unread, ReceiptsNone),
+            (ReceiptsDelivered, &unread, ReceiptsDelivered),
+            (ReceiptsAll, &silent, ReceiptsNone),
+            (ReceiptsNone, &all, ReceiptsNone),
+        ] {
+            assert_eq!(policy.receipts_of(requested as i32), left as i32, "{requested:?}");
+        }
+        assert_eq!(all.receipts_of(99), ReceiptsAll as i32);
     }
 }

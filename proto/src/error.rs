@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use tonic::codegen::http::StatusCode;
 use tonic::{Code, Status};
 
 use crate::ErrorCode;
@@ -58,6 +59,7 @@ const TABLE: &[(ErrorCode, Code, u16, Next)] = {
         (E::OutOfOrder, Code::Aborted, 4048, Retry),
         (E::TooLate, Code::FailedPrecondition, 4555, Stop),
         (E::StreamSuperseded, Code::Aborted, 4549, Stop),
+        (E::ScheduleFull, Code::ResourceExhausted, 4550, Stop),
         (E::GroupPaused, Code::FailedPrecondition, 4554, Stop),
         (E::FeatureOff, Code::PermissionDenied, 4556, Stop),
         (E::SessionSuperseded, Code::Aborted, 4560, Stop),
@@ -136,6 +138,23 @@ impl ErrorCode {
     /// The code behind a close code of ours.
     pub fn of_close_code(close_code: u16) -> Option<Self> {
         TABLE.iter().find(|row| row.2 == close_code).map(|row| row.0)
+    }
+}
+
+/// The status that HTTP has for one of gRPC; the usual table (`google/rpc/code.proto`).
+pub fn http_status(code: Code) -> StatusCode {
+    match code {
+        Code::Ok => StatusCode::OK,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -5,10 +5,12 @@
 //! - [`message_id`]: the text form of a message's name
 //! - [`shard`]: which shard a user's mailbox lives in
 //! - [`frame`]: client frames to and from bytes and JSON text, within limits
+//! - [`attachments`]: the form of files that go with messages
 //! - [`effective_policy`]: a policy with its defaults filled in, and the bounds of its fields
 //! - [`permissions`]: what a member of a group may do
 //! - [`error`]: what each error code means to gRPC, to a WebSocket, and for what to do next
 
+pub mod attachments;
 pub mod effective_policy;
 pub mod error;
 pub mod frame;
@@ -50,5 +52,6 @@ package!(/** The stream between gateway and broker. */ broker);
 package!(/** What backends call. */ control);
 package!(/** What nodes ask the control plane. */ cluster);
 package!(/** The shards' commands and records, as stored. */ mailbox);
+package!(/** What is stored beside the bytes of files. */ files);
 package!(/** Raft between the replicas of a group. */ raft);
 package!(/** The control plane's commands and records, as stored. */ registry);

@@ -52,8 +52,11 @@ pub enum ChangeCommand {
 #[derive(Debug, Args)]
 pub struct MessageOptions {
     /// The other user of the conversation
-    #[arg(long, value_name = "USER")]
-    to: String,
+    #[arg(long, value_name = "USER", required_unless_present = "group")]
+    to: Option<String>,
+    /// A group in the place of a user
+    #[arg(long, value_name = "GROUP", conflicts_with = "to")]
+    group: Option<String>,
     /// The message, as `send` and `history` print it
     id: MessageId,
     /// How long to wait for the answer
@@ -81,7 +84,13 @@ impl MessageOptions {
     async fn change(self, change: Change) -> Outcome {
         let (client, events) = self.gateway.sender()?.connect()?;
         drop(events);
-        let changing = async { client.change(self.to, self.id, change).await?.sent().await };
+        let changing = async {
+            let sending = match self.group {
+                Some(group) => client.change_in_group(group, self.id, change).await?,
+                None => client.change(self.to.unwrap_or_default(), self.id, change).await?,
+            };
+            sending.sent().await
+        };
         let late = |_| Failure::new(Exit::Unknown, "no answer in time: the change may have been made");
         let changed = tokio::time::timeout(self.timeout, changing).await.map_err(late)??;
         output::line(&changed.id.to_string())?;

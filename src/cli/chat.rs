@@ -32,6 +32,7 @@ hi        sends to the last one, or to who wrote first
 /groups   the groups that you are in      /members   who is in the group that you talk to
 /edit TEXT, /recall   changes what you said last; takes it back
 /react EMOJI          to what was said to you last
+/at 10m TEXT          sends TEXT in ten minutes, also when you are offline then
 /join CODE, /leave    joins by an invitation, leaves the group that you talk to
 /help     this
 /quit     ends, as the end of the input does
@@ -146,11 +147,7 @@ impl Chat {
         if text.is_empty() {
             return Ok(());
         }
-        let outgoing = match peer.strip_prefix('#') {
-            Some(group) => Outgoing::to_group(group, text),
-            None => Outgoing::new(&peer[1..], text),
-        };
-        match self.client.send_message(outgoing).await {
+        match self.client.send_message(outgoing(peer, text)).await {
             Ok(sending) => {
                 self.last_sent = Some(sending.clone());
                 self.watch(sending, text.to_owned());
@@ -244,11 +241,15 @@ impl Chat {
                 if message.group().is_none() && self.user() == Some(message.from()) {
                     self.last_came = Some(message.id());
                 }
-                self.screen.show(&format!("{}: {}", wording::sender(message.as_proto()), message.text()))?;
+                self.screen.show(&format!(
+                    "{}: {}",
+                    wording::sender(message.as_proto()),
+                    message.content().map_or(String::new(), wording::said)
+                ))?;
                 self.client.mark_read(&message).await?;
             }
             Event::Sent(message) => {
-                let text = message.content.map_or(String::new(), |content| content.text);
+                let text = message.content.as_ref().map_or(String::new(), wording::said);
                 self.screen.show(&format!("you, to {}: {text}", message.to))?;
             }
             Event::Changed(change) => self.screen.show(&format!("— {}", wording::change(&change)))?,
@@ -281,6 +282,14 @@ impl Chat {
             _ => return Ok(()),
         }
         Ok(self.screen.prompt()?)
+    }
+}
+
+/// A text to a user or a group, with `@` or `#` in front.
+fn outgoing(peer: &str, text: &str) -> Outgoing {
+    match peer.strip_prefix('#') {
+        Some(group) => Outgoing::to_group(group, text),
+        None => Outgoing::new(&peer[1..], text),
     }
 }
 

@@ -56,6 +56,7 @@ fn row(conversation: &Conversation) -> Vec<String> {
     let settings: Vec<_> = settings.into_iter().filter_map(|(name, is_set)| is_set.then_some(name)).collect();
     let last = conversation.last_message.as_ref().and_then(|message| message.content.as_ref());
     let last = last.map_or(String::new(), |content| content.text.clone());
-    let cells = [conversation.with.clone(), conversation.unread.to_string(), settings.join(","), last];
+    let with = if conversation.group.is_empty() { &conversation.with } else { &format!("#{}", conversation.group) };
+    let cells = [with.clone(), conversation.unread.to_string(), settings.join(","), last];
     cells.map(|cell| output::printable(&cell)).to_vec()
 }

@@ -131,7 +131,7 @@ impl From<SendError> for Failure {
         let exit = match &error {
             SendError::Refused { code, .. } | SendError::Undelivered { code } => Exit::from(*code),
             SendError::InvalidRecipient(_) => Exit::Invalid,
-            SendError::OutboxFull => Exit::Other,
+            SendError::OutboxFull | SendError::Cancelled => Exit::Other,
             SendError::Unknown => Exit::Unknown,
             SendError::Stopped(reason) => reason.code().map_or(Exit::Other, Exit::from),
         };

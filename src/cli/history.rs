@@ -8,7 +8,7 @@ use tidings_sdk::{HistoryMessage, HistoryQuery};
 
 use super::exit::{EXIT_CODES, Exit, Failure, Outcome};
 use super::gateway::GatewayOptions;
-use super::{duration, output};
+use super::{duration, output, wording};
 
 /// `tidings history`.
 #[derive(Debug, Args)]
@@ -65,7 +65,7 @@ impl HistoryCommand {
             return Ok(output::json(&json!({ "place": kept.place, "message": message }))?);
         }
         let gone = if message.recalled_at_ms != 0 { "(taken back)" } else { "(wiped)" };
-        let text = message.content.as_ref().map_or(gone, |content| &content.text);
+        let text = message.content.as_ref().map_or(gone.to_owned(), wording::said);
         let edited = if message.edited_at_ms == 0 { "" } else { " (edited)" };
         let reactions: Vec<_> = message.reactions.iter().map(|reaction| reaction.emoji.as_str()).collect();
         let id = message.id.unwrap_or_default();

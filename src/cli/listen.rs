@@ -119,7 +119,7 @@ impl ListenCommand {
             writeln!(out, "{value}")?;
         } else {
             let title = if content.title.is_empty() { String::new() } else { format!("[{}] ", content.title) };
-            let line = format!("{}: {title}{}", wording::sender(message), content.text);
+            let line = format!("{}: {title}{}", wording::sender(message), wording::said(&content));
             let line = if out.is_terminal() { output::printable(&line) } else { line };
             writeln!(out, "{line}")?;
         }

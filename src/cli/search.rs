@@ -17,8 +17,11 @@ pub struct SearchCommand {
     /// Words, each of which begins a word of the message
     text: String,
     /// Only in the conversation with this user
-    #[arg(long, value_name = "USER", default_value = "")]
+    #[arg(long, value_name = "USER", default_value = "", conflicts_with = "group")]
     with: String,
+    /// Only in this group
+    #[arg(long, value_name = "GROUP", default_value = "")]
+    group: String,
     /// At most so many messages
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
@@ -43,8 +46,8 @@ impl SearchCommand {
         drop(events);
         let (mut left, mut page) = (self.limit, Vec::new());
         while left > 0 {
-            let (text, with) = (self.text.clone(), self.with.clone());
-            let found = client.search(Search { text, with, page, limit: left.min(100) }).await?;
+            let (text, with, group) = (self.text.clone(), self.with.clone(), self.group.clone());
+            let found = client.search(Search { text, with, group, page, limit: left.min(100) }).await?;
             for message in &found.messages {
                 self.print(message)?;
             }
@@ -61,10 +64,13 @@ impl SearchCommand {
     fn print(&self, found: &FoundMessage) -> Outcome {
         let message = found.message.clone().unwrap_or_default();
         if self.json {
-            return Ok(output::json(&json!({ "with": found.with, "place": found.place, "message": message }))?);
+            return Ok(output::json(
+                &json!({ "with": found.with, "group": found.group, "place": found.place, "message": message }),
+            )?);
         }
         let (id, text) = (message.id.unwrap_or_default(), message.content.unwrap_or_default().text);
-        let line = format!("{}  {}  {id}  {}: {text}", found.with, found.place, message.from);
+        let with = if found.group.is_empty() { &found.with } else { &format!("#{}", found.group) };
+        let line = format!("{with}  {}  {id}  {}: {text}", found.place, message.from);
         Ok(output::line(&output::printable(&line))?)
     }
 }

@@ -1,6 +1,7 @@
 //! `tidings send`: one message, and an exit code that says what became of it.
 
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -11,7 +12,8 @@ use tidings_sdk::{
 
 use super::exit::{EXIT_CODES, Exit, Failure, Outcome};
 use super::gateway::GatewayOptions;
-use super::{duration, output};
+use super::moment::{self, Moment};
+use super::{duration, files, output};
 
 /// `tidings send`.
 #[derive(Debug, Args)]
@@ -24,19 +26,26 @@ pub struct SendCommand {
     #[arg(long, conflicts_with = "to")]
     group: Option<String>,
     /// What to say; `-` reads it from stdin
+    #[arg(default_value = "", required_unless_present = "files")]
     text: String,
+    /// A file to send with it; may be given up to ten times
+    #[arg(long = "file", value_name = "PATH")]
+    files: Vec<PathBuf>,
     /// A title above the text
     #[arg(long, default_value = "")]
     title: String,
     /// How long the message may wait to be delivered; 0: only to devices that are online now
     #[arg(long, value_parser = duration::parse)]
     ttl: Option<Duration>,
-    /// After so long it is taken out of both histories, and of what devices have yet to be given
-    #[arg(long, value_parser = duration::parse, conflicts_with = "group")]
+    /// After so long it is taken out of all histories, and of what devices have yet to be given
+    #[arg(long, value_parser = duration::parse)]
     disappear: Option<Duration>,
     /// When that time begins
     #[arg(long, value_enum, default_value_t = Start::Sent, requires = "disappear")]
     from: Start,
+    /// When to send it: `10m` from now, or 2027-01-01T08:00:00Z; until then it waits on the server, and can be cancelled
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    at: Option<Moment>,
     /// How long to wait for the answer
     #[arg(long, value_parser = duration::parse, default_value = "30s")]
     timeout: Duration,
@@ -79,13 +88,19 @@ impl SendCommand {
             text.clear();
             std::io::stdin().read_to_string(&mut text)?;
         }
-        let content = Content { text, title: self.title.clone(), ..Content::default() };
         let (to, group) = (self.to.clone().unwrap_or_default(), self.group.clone().unwrap_or_default());
         let disappears = self.disappear.map(|after| {
             let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
             Disappearance { after_ms, from: disappearance::Start::from(self.from).into() }
         });
-        let outgoing = Outgoing { ttl: self.ttl, group, disappears, ..Outgoing::new(to, content) };
+        // A large file takes its time, which is not that of the answer.
+        let attachments = match self.files.as_slice() {
+            [] => Vec::new(),
+            paths => files::upload(&self.gateway.sender()?.files()?, paths).await?,
+        };
+        let content = Content { text, title: self.title.clone(), attachments, ..Content::default() };
+        let deliver_at_ms = self.at.map_or(0, Moment::at_ms);
+        let outgoing = Outgoing { ttl: self.ttl, group, disappears, deliver_at_ms, ..Outgoing::new(to, content) };
         let deadline = tokio::time::Instant::now() + self.timeout;
 
         let connecting = tokio::time::timeout_at(deadline, self.connect()).await;

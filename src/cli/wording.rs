@@ -1,6 +1,6 @@
 //! How what happens to messages and in groups reads in a terminal.
 
-use tidings_proto::message::v1::{Change, GroupEvent, Message, change, group_event};
+use tidings_proto::message::v1::{Attachment, Change, Content, GroupEvent, Message, change, group_event};
 
 /// Named before the number of the others is told instead.
 const NAMED: usize = 5;
@@ -11,6 +11,17 @@ pub fn sender(message: &Message) -> String {
         "" => message.from.clone(),
         group => format!("#{group} {}", message.from),
     }
+}
+
+/// What a message says, and the files that it brings.
+pub fn said(content: &Content) -> String {
+    let mut said = content.text.clone();
+    for Attachment { file, url, name, size, .. } in &content.attachments {
+        let gap = if said.is_empty() { "" } else { " " };
+        let place = if file.is_empty() { url } else { file };
+        said.push_str(&format!("{gap}[{name}, {size} bytes: {place}]"));
+    }
+    said
 }
 
 /// What changed in a group.

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use tidings_broker::BrokerConfig;
 use tidings_consensus::StorageConfig;
 use tidings_control_plane::ControlPlaneConfig;
+use tidings_files::FilesConfig;
 use tidings_gateway::GatewayConfig;
 use tidings_node::admin::AdminConfig;
 use tidings_node::cluster::ClusterConfig;
@@ -13,6 +14,7 @@ use tidings_node::telemetry::TelemetryConfig;
 use tidings_node::tls::{NodeTlsConfig, TlsConfig};
 use tidings_node::{Config, Section};
 
+use super::demo::DemoConfig;
 use super::{EXIT_CONFIGURATION, ServerArguments, failed};
 
 /// Checks, and says what was found.
@@ -43,6 +45,8 @@ fn check(config: &Config) -> Result<()> {
     section::<ControlPlaneConfig>(config, &mut names)?;
     section::<BrokerConfig>(config, &mut names)?;
     section::<GatewayConfig>(config, &mut names)?;
+    section::<FilesConfig>(config, &mut names)?;
+    section::<DemoConfig>(config, &mut names)?;
     let unknown = config.unknown_sections(&names);
     if !unknown.is_empty() {
         bail!("unknown sections: {} (known: {})", unknown.join(", "), names.join(", "));
@@ -92,5 +96,7 @@ mod tests {
         is_complete::<ControlPlaneConfig>(&config);
         is_complete::<BrokerConfig>(&config);
         is_complete::<GatewayConfig>(&config);
+        is_complete::<FilesConfig>(&config);
+        is_complete::<DemoConfig>(&config);
     }
 }

@@ -1,5 +1,5 @@
-//! A day of a small company's chat: 20 people, 5 groups, several devices each; they write, edit, take back and react, join and
-//! leave, and are away for a while. In the evening all come back, and every device has to have seen what the servers hold.
+//! A day of a small company's chat: 20 people, 5 groups, several devices each; they write, edit, take back and react, to each other and in
+//! groups, join and leave, and are away for a while. In the evening all come back, and every device has to have seen what the servers hold.
 //!
 //! - [`device`]: a device of somebody, with what it was shown
 
@@ -12,12 +12,13 @@ use rand::rngs::SmallRng;
 use rand::seq::{IndexedMutRandom as _, IndexedRandom as _};
 use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
+use tidings_sdk::Conversation;
 use tidings_sdk::group_event::Kind;
 use tokio::task::JoinSet;
 
 use crate::group_view::{Place, What, seen_by};
 use crate::{Control, DEADLINE, within};
-use device::Device;
+use device::{Device, Said};
 
 const PEOPLE: usize = 20;
 const GROUPS: [&str; 5] = ["all-hands", "kitchen", "sales", "tower", "weekend"];
@@ -33,7 +34,7 @@ pub struct Company {
     people: Vec<Person>,
     /// As the secretary wants it, apart from who left by themselves.
     members: BTreeMap<&'static str, BTreeSet<String>>,
-    /// What was told to groups, and accepted.
+    /// What was told to groups, and accepted, by its id.
     said: Vec<(&'static str, String)>,
     _stores: TempDir,
 }
@@ -162,17 +163,17 @@ impl Company {
         assert!(said > 2 * PEOPLE, "the people said something: {said}");
     }
 
-    async fn compare_group(&self, group: &'static str) {
+    async fn compare_group(&mut self, group: &'static str) {
+        let good_night = self.people[SECRETARY].devices[0].say_in(group, "good night").await.unwrap().to_string();
         let secretary = self.people[SECRETARY].phone();
-        secretary.client().send_to_group(group, "good night").await.unwrap().sent().await.unwrap();
-        let is_last = |place: &Place| matches!(&place.what, What::Said(_, text) if text == "good night");
+        let is_last = |place: &Place| matches!(&place.what, What::Said(_, id) if *id == good_night);
         secretary.until_place(group, is_last).await;
         let whole = secretary.places(group);
         let seqs: Vec<_> = whole.iter().map(|place| place.seq).collect();
         assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "{group}: {seqs:?}");
-        for (_, text) in self.said.iter().filter(|(to, _)| *to == group) {
-            let times = whole.iter().filter(|place| matches!(&place.what, What::Said(_, said) if said == text)).count();
-            assert_eq!(times, 1, "{text:?} in {group}");
+        for (_, id) in self.said.iter().filter(|(to, _)| *to == group) {
+            let times = whole.iter().filter(|place| matches!(&place.what, What::Said(_, said) if said == id)).count();
+            assert_eq!(times, 1, "{id} in {group}");
         }
         for person in &self.people {
             let expected = seen_by(&whole, &person.name);
@@ -182,10 +183,11 @@ impl Company {
                 }
                 assert_eq!(device.places(group), expected, "{group} on {device}");
             }
-            if let Some(joined) = joined_at(&whole, &person.name) {
-                let is_kept = |place: &&Place| place.seq > joined && matches!(place.what, What::Said(..));
-                let kept: Vec<_> = whole.iter().filter(is_kept).cloned().collect();
-                assert_eq!(person.phone().held_of(group).await, kept, "the history of {group} for {}", person.name);
+            let joined = joined_at(&whole, &person.name);
+            let conversation = person.phone().conversations_with_groups().await.remove(group);
+            assert_eq!(joined.is_some(), conversation.is_some(), "{group} among the conversations of {}", person.name);
+            if let Some((joined, conversation)) = joined.zip(conversation) {
+                person.compare_member(group, joined, secretary, &conversation).await;
             }
         }
     }
@@ -209,6 +211,22 @@ fn joined_at(whole: &[Place], user: &str) -> Option<u64> {
 }
 
 impl Person {
+    /// What the servers hold of a group, what each device was shown, and how the conversation stands, is one.
+    async fn compare_member(&self, group: &str, joined: u64, secretary: &Device, conversation: &Conversation) {
+        let held = self.phone().held_of(group).await;
+        assert_eq!(held, secretary.said_in(group, joined), "the history of {group} for {}", self.name);
+        for device in &self.devices {
+            assert_eq!(device.said_in(group, joined), held, "{group} on {device}");
+        }
+        let is_unread = |(place, said): &(&u64, &Said)| **place > conversation.read_place && said.from != self.name;
+        let unread = held.iter().filter(is_unread).count() as u64;
+        assert_eq!(conversation.unread, unread, "unread of {group} for {}", self.name);
+        let (last, said) = held.last_key_value().unwrap();
+        let content = conversation.last_message.as_ref().and_then(|message| message.content.as_ref());
+        let shown = (conversation.last_place, content.map(|content| &content.text));
+        assert_eq!(shown, (*last, said.text.as_ref()), "the last of {group} for {}", self.name);
+    }
+
     fn phone(&self) -> &Device {
         &self.devices[0]
     }
@@ -223,14 +241,14 @@ impl Person {
         }
     }
 
-    /// Does this and that, each time on one of the devices that are online; answers what was told to groups and accepted.
+    /// Does this and that, each time on one of the devices that are online; answers the ids of what was told to groups and accepted.
     async fn work(&mut self, names: &[String], mut rng: SmallRng) -> Vec<(&'static str, String)> {
         let mut said = Vec::new();
         for deed in 0..DEEDS {
             let mut online: Vec<_> = self.devices.iter_mut().filter(|device| device.is_online()).collect();
             let Some(device) = online.choose_mut(&mut rng) else { break };
             let text = format!("{device}: {deed} {:08x}", rng.random::<u32>());
-            match rng.random_range(0..10) {
+            match rng.random_range(0..13) {
                 0..4 => {
                     let to = names.choose(&mut rng).unwrap();
                     if *to != self.name {
@@ -239,12 +257,15 @@ impl Person {
                 }
                 4..7 => {
                     let group = *GROUPS.choose(&mut rng).unwrap();
-                    if device.say_in(group, &text).await {
-                        said.push((group, text));
+                    if let Some(id) = device.say_in(group, &text).await {
+                        said.push((group, id.to_string()));
                     }
                 }
                 7 => device.edit_last(&text).await,
                 8 if rng.random() => device.recall_last().await,
+                10 => device.change_last_in_group(&text, rng.random_ratio(1, 4)).await,
+                11 => device.react_in_group(&mut rng).await,
+                12 => device.read_group(&mut rng).await,
                 _ => device.react(&mut rng).await,
             }
         }

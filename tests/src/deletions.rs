@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use rand::distr::{Alphanumeric, SampleString as _};
 use tidings_proto::policy::v1::Policy;
-use tidings_sdk::{Builder, Change, Client, MessageId};
+use tidings_sdk::disappearance::Start;
+use tidings_sdk::{Builder, Change, Client, Disappearance, MessageId, Outgoing};
 
 use crate::{Control, DEADLINE, next_message, within};
 
 /// Texts that do not compress, so that they are found in any file that has them.
 pub struct Said {
-    /// Recalled, wiped, edited away, and past its retention.
-    pub deleted: [String; 4],
+    /// Recalled, wiped, edited away, past its retention, and disappeared in a group.
+    pub deleted: [String; 5],
     /// In the history of both.
     pub kept: String,
 }
@@ -21,13 +22,13 @@ fn needle() -> String {
 }
 
 /// Alice tells bob, whose device is away, what she takes back, and one thing more; carol tells dave what neither keeps for
-/// long. `before_deleting` looks at what was said.
+/// long. To a group of alice, bob and carol alice says what disappears once carol has it. `before_deleting` looks at what was said.
 pub async fn say_and_delete(
     control: &Control,
     client: impl Fn(&str) -> Builder,
     before_deleting: impl FnOnce(&Said),
 ) -> Said {
-    let said = Said { deleted: [needle(), needle(), needle(), needle()], kept: needle() };
+    let said = Said { deleted: [needle(), needle(), needle(), needle(), needle()], kept: needle() };
     control.create_policy(Policy { id: "brief".to_owned(), history_seconds: Some(5), ..Policy::default() }).await;
     let (alice, bob) = (control.user("alice").await, control.user("bob").await);
     let (carol, dave) = (control.user("carol").await, control.user("dave").await);
@@ -40,16 +41,22 @@ pub async fn say_and_delete(
     };
     online(&bob).await.0.close().await;
     let (alice, _alices) = online(&alice).await;
-    let (carol, _carols) = online(&carol).await;
+    let (carol, mut carols) = online(&carol).await;
     let (_dave, mut daves) = online(&dave).await;
 
-    let [recalled, wiped, edited, expired] = &said.deleted;
+    control.group("team", &["alice", "bob", "carol"]).await;
+    let [recalled, wiped, edited, expired, disappearing] = &said.deleted;
     let ids =
         [send(&alice, "bob", recalled).await, send(&alice, "bob", wiped).await, send(&alice, "bob", edited).await];
     send(&alice, "bob", &said.kept).await;
     send(&carol, "dave", expired).await;
     next_message(&mut daves).await.ack();
+    let after = Disappearance { after_ms: 1_000, from: Start::Delivered.into() };
+    let outgoing = Outgoing { disappears: Some(after), ..Outgoing::to_group("team", disappearing.as_str()) };
+    within(DEADLINE, "it is sent", async { alice.send_message(outgoing).await.unwrap().sent().await }).await.unwrap();
+    let disappearing = next_message(&mut carols).await;
     before_deleting(&said);
+    disappearing.ack();
     for (id, change) in ids.into_iter().zip([Change::recall(), Change::wipe(), Change::edit("something else")]) {
         within(DEADLINE, "it is changed", async { alice.change("bob", id, change).await.unwrap().sent().await })
             .await

@@ -26,6 +26,8 @@ pub enum What {
     Said(String, String),
     /// What happened to whom.
     Happened(Kind, Vec<String>),
+    /// What stands at this place is different now.
+    Changed(u64),
 }
 
 /// What one device was shown.
@@ -65,7 +67,7 @@ impl GroupView {
     pub fn texts(&self) -> Vec<String> {
         let said = |place: Place| match place.what {
             What::Said(_, text) => Some(text),
-            What::Happened(..) => None,
+            What::Happened(..) | What::Changed(_) => None,
         };
         self.places().into_iter().filter_map(said).collect()
     }
@@ -116,7 +118,7 @@ impl GroupView {
 
 /// What of a whole order `user` is shown.
 pub fn seen_by(whole: &[Place], user: &str) -> Vec<Place> {
-    let (mut is_member, mut seen) = (false, Vec::new());
+    let (mut joined, mut seen) = (None, Vec::new());
     for place in whole {
         let (mut joins, mut leaves) = (false, false);
         if let What::Happened(kind, users) = &place.what {
@@ -124,11 +126,17 @@ pub fn seen_by(whole: &[Place], user: &str) -> Vec<Place> {
             joins = is_named && matches!(kind, Kind::Created | Kind::Joined);
             leaves = is_named && matches!(kind, Kind::Left | Kind::Removed);
         }
-        is_member |= joins;
-        if is_member {
+        if joins {
+            joined = joined.or(Some(place.seq));
+        }
+        let is_for = |joined: u64| match place.what {
+            What::Changed(of) => joined <= of,
+            What::Said(..) | What::Happened(..) => true,
+        };
+        if joined.is_some_and(is_for) {
             seen.push(place.clone());
         }
-        is_member &= !leaves;
+        joined = joined.filter(|_| !leaves);
     }
     seen
 }

@@ -8,6 +8,7 @@
 //! - [`group_view`]: what a member sees of a group
 //! - [`company`]: people with several devices, who chat for a day
 //! - [`raw`]: a WebSocket without the SDK, to say what no SDK would
+//! - [`http`]: plain requests to the client port
 //! - [`proxy`]: connections that can be cut
 //! - [`redis`]: a Redis server
 //! - [`certificates`]: a certificate authority
@@ -25,6 +26,7 @@ pub mod company;
 pub mod control;
 pub mod deletions;
 pub mod group_view;
+pub mod http;
 pub mod node;
 pub mod nodes;
 pub mod proxy;

@@ -97,7 +97,7 @@ async fn the_first_chat_of_the_readme() {
         assert!(history.contains(said), "{history}");
     }
     let conversations = shell.ok(&["conversations", "--token", bob]).await;
-    assert!(conversations.contains("alice"), "{conversations}");
+    assert!(conversations.contains("alice") && conversations.contains("#team"), "{conversations}");
 }
 
 #[tokio::test]
@@ -157,6 +157,27 @@ async fn what_was_said_is_changed() {
     assert_eq!(change("recall", alice, "bob", &[]).await, 0);
     assert_eq!(shown().await, format!("1  {id}  alice: (taken back) (edited)\n"));
     assert_eq!(change("edit", alice, "bob", &["too late"]).await, 5);
+
+    // In a group, for all its members.
+    shell.ok(&["group", "create", "team", "alice", "bob"]).await;
+    let id = shell.ok(&["send", "--token", alice, "--group", "team", "first draft"]).await;
+    let id = id.trim();
+    let change = async |kind: &str, token: &str, more: &[&str]| {
+        shell.run(&[&["change", kind, "--token", token, "--group", "team", id], more].concat()).await.0
+    };
+    assert_eq!(change("edit", alice, &["second draft"]).await, 0);
+    assert_eq!(change("react", bob, &["+1"]).await, 0);
+    assert_eq!(change("edit", bob, &["not his"]).await, 4);
+    let in_team = shell.ok(&["history", "--token", bob, "--group", "team"]).await;
+    assert_eq!(in_team, format!("2  {id}  alice: second draft (edited) +1\n"));
+    let found = shell.ok(&["search", "--token", bob, "--group", "team", "draft"]).await;
+    assert_eq!(found, format!("#team  2  {id}  alice: second draft\n"));
+    assert!(shell.ok(&["search", "--token", bob, "second"]).await.starts_with("#team"));
+    assert_eq!(change("recall", alice, &[]).await, 0);
+    assert_eq!(shell.ok(&["search", "--token", bob, "draft"]).await, "");
+    let in_chat = shell.run_with(&["chat", "--token", alice], "#team rough\n/edit polished\n").await;
+    let in_chat = String::from_utf8(in_chat.stdout).unwrap();
+    assert!(in_chat.contains("✓ sent: /edit polished"), "{in_chat}");
 
     // In a chat, of what was said last.
     let hers = shell.run_with(&["chat", "--token", alice], "/edit nothing\n@bob rough\n/edit polished\n").await;

@@ -20,6 +20,10 @@ fn disappearing(text: &str, after: Duration, from: Start) -> Outgoing {
     Outgoing { disappears: Some(Disappearance { after_ms, from: from.into() }), ..Outgoing::new("bob", text) }
 }
 
+fn in_team(outgoing: Outgoing) -> Outgoing {
+    Outgoing { to: String::new(), group: "team".to_owned(), ..outgoing }
+}
+
 async fn send(client: &Client, outgoing: Outgoing) -> Result<(), SendError> {
     let sending = client.send_message(outgoing).await.unwrap();
     within(DEADLINE, "it is answered", sending.sent()).await.map(drop)
@@ -104,4 +108,50 @@ async fn what_disappears_before_anybody_had_it_is_told_to_its_sender() {
     assert!(matches!(refused, Err(SendError::Refused { code: ErrorCode::FailedPrecondition, .. })), "{refused:?}");
     let endless = send(&alice, disappearing("at once", Duration::ZERO, Start::Sent)).await;
     assert!(matches!(endless, Err(SendError::Refused { code: ErrorCode::InvalidArgument, .. })), "{endless:?}");
+}
+
+#[tokio::test]
+async fn in_a_group_it_goes_for_all_members_once_the_first_of_them_has_read_it() {
+    let mut node = Node::start().await;
+    let control = node.control().await;
+    let mut tokens = Vec::new();
+    for user in ["alice", "bob", "carol"] {
+        tokens.push(control.user(user).await);
+    }
+    control.group("team", &["alice", "bob", "carol"]).await;
+    let (alice, mut alices) = online(&node, &tokens[0], "phone").await;
+    let (bob, mut bobs) = online(&node, &tokens[1], "phone").await;
+    online(&node, &tokens[2], "phone").await.0.close().await;
+    send(&alice, in_team(disappearing("read and burn", Duration::from_secs(1), Start::Read))).await.unwrap();
+    let hers = next_message(&mut alices).await;
+    assert!(hers.is_echo());
+    // That its sender has read it begins nothing.
+    alice.mark_read(&hers).await.unwrap();
+    let message = next_message(&mut bobs).await;
+    assert_eq!((message.text(), message.as_proto().disappears_at_ms), ("read and burn", 0));
+    message.ack();
+    assert_eq!(alice.group_history("team", HistoryQuery::default()).await.unwrap().messages.len(), 1);
+    bob.mark_read(&message).await.unwrap();
+    let hers = without_a_message(&mut alices, "alice is told when", begins).await;
+    let his = without_a_message(&mut bobs, "bob is told when", begins).await;
+    assert!(hers == his && hers > message.sent_at_ms());
+    for client in [&alice, &bob] {
+        within(DEADLINE, "the history is empty", async {
+            while !client.group_history("team", HistoryQuery::default()).await.unwrap().messages.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+    node.restart_after_kill9().await;
+    let (_carol, mut carols) = online(&node, &tokens[2], "phone").await;
+    without_a_message(&mut carols, "carol has all that is left", caught_up).await;
+    let sent = in_team(disappearing("for a moment", Duration::from_millis(300), Start::Sent));
+    send(&alice, sent).await.unwrap();
+    within(DEADLINE, "the history is empty", async {
+        while !alice.group_history("team", HistoryQuery::default()).await.unwrap().messages.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }

@@ -125,6 +125,38 @@ async fn what_one_way_writes_the_other_reads() {
 }
 
 #[tokio::test]
+async fn messages_are_scheduled_listed_and_taken_back() {
+    let node = Node::start().await;
+    let control = node.control().await;
+    control.user("bob").await;
+    control.group("team", &["bob"]).await;
+    let app = "/v1/apps/default";
+    let body = r#"{"to":"bob","content":{"text":"later"},"requestId":"1","deliverAt":"2027-06-01T08:00:00Z"}"#;
+    let (status, sent) = request(&node, "POST", &format!("{app}/messages"), &["--data", body]).await;
+    assert_eq!((status, &sent["scheduled"]), (200, &json!(true)), "{sent}");
+    let (status, page) = request(&node, "GET", &format!("{app}/scheduled?pageSize=10"), &[]).await;
+    let waits = &page["messages"][0];
+    assert_eq!((status, &waits["id"], &waits["state"]), (200, &sent["id"], &json!("PENDING")), "{page}");
+    assert_eq!((&waits["content"]["text"], &waits["deliverAt"]), (&json!("later"), &json!("2027-06-01T08:00:00Z")));
+    let one = format!("{app}/scheduled/{}", sent["id"].as_str().unwrap());
+    assert_eq!(request(&node, "DELETE", &one, &[]).await.0, 200);
+    let (status, gone) = request(&node, "GET", &one, &[]).await;
+    assert_eq!((status, &gone["state"]), (200, &json!("CANCELLED")), "{gone}");
+    let never = body.replace("2027", "2028");
+    let (status, refused) = request(&node, "POST", &format!("{app}/messages"), &["--data", &never]).await;
+    assert_eq!((status, &refused["code"]), (400, &json!("INVALID_ARGUMENT")), "{refused}");
+
+    let body = r#"{"group":"team","content":{"text":"now"},"requestId":"notice"}"#;
+    let (_, sent) = request(&node, "POST", &format!("{app}/messages"), &["--data", body]).await;
+    let path = format!("{app}/groups/team/message_status?requestId=notice");
+    let (status, stands) = request(&node, "GET", &path, &[]).await;
+    let seen = (status, &stands["id"], &stands["members"], &stands["groupSeq"]);
+    assert_eq!(seen, (200, &sent["id"], &json!(1), &json!("2")), "{stands}");
+    let path = format!("{app}/groups/team/message_status?requestId=other");
+    assert_eq!(request(&node, "GET", &path, &[]).await.0, 404);
+}
+
+#[tokio::test]
 async fn what_is_no_request_is_refused_by_name() {
     let node = Node::start().await;
     let large = node.scratch("large.json");

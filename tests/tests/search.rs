@@ -73,3 +73,51 @@ async fn messages_are_found_on_both_sides_until_they_are_edited_or_taken_back() 
     let foreign = Search { page: vec![0xff; 200], ..asked("dinner") };
     assert!(find(&alice, foreign).await.is_empty());
 }
+
+#[tokio::test]
+async fn groups_are_searched_from_where_one_joined_alone_or_with_everything_else() {
+    let mut node = Node::start().await;
+    let control = node.control().await;
+    let mut clients = Vec::new();
+    for user in ["alice", "bob", "eve"] {
+        let (client, events) = node.client(&control.user(user).await, "phone").connect().unwrap();
+        drop(events);
+        clients.push(client);
+    }
+    let [alice, bob, eve] = clients.try_into().unwrap();
+    let say = async |client: &Client, group: &str, text: &str| {
+        let saying = async { client.send_to_group(group, text).await.unwrap().sent().await };
+        within(DEADLINE, "it is sent", saying).await.unwrap().id
+    };
+    let in_group = |group: &str, text: &str| Search { group: group.to_owned(), ..asked(text) };
+    control.group("team", &["alice"]).await;
+    control.group("kitchen", &["alice", "bob"]).await;
+    say(&alice, "team", "lunch before bob came").await;
+    control.add("team", &["bob"]).await;
+    let edited = say(&alice, "team", "lunch at noon").await;
+    let recalled = say(&bob, "kitchen", "no lunch today").await;
+    send(&alice, "bob", "lunch, only for you").await;
+    node.restart_after_kill9().await;
+    finds(&bob, "lunch", &["lunch, only for you", "no lunch today", "lunch at noon"]).await;
+    assert_eq!(find(&bob, Search { limit: 1, ..asked("lunch") }).await.len(), 3);
+    assert_eq!(find(&bob, in_group("team", "lunch")).await, ["lunch at noon"]);
+    assert_eq!(find(&bob, Search { with: "alice".to_owned(), ..asked("lunch") }).await, ["lunch, only for you"]);
+    assert_eq!(find(&alice, in_group("team", "lunch")).await, ["lunch at noon", "lunch before bob came"]);
+    assert!(find(&eve, asked("lunch")).await.is_empty());
+    let refused = eve.search(in_group("team", "lunch")).await.unwrap_err();
+    assert!(matches!(refused, RequestError::Refused { code: ErrorCode::NotAMember, .. }), "{refused}");
+    let both = Search { with: "alice".to_owned(), ..in_group("team", "lunch") };
+    let refused = bob.search(both).await.unwrap_err();
+    assert!(matches!(refused, RequestError::Refused { code: ErrorCode::InvalidArgument, .. }), "{refused}");
+
+    let change = async |client: &Client, group: &str, of, change| {
+        let changing = async { client.change_in_group(group, of, change).await.unwrap().sent().await };
+        within(DEADLINE, "it is changed", changing).await.unwrap();
+    };
+    change(&alice, "team", edited, Change::edit("dinner at eight")).await;
+    change(&bob, "kitchen", recalled, Change::recall()).await;
+    finds(&bob, "lunch", &["lunch, only for you"]).await;
+    finds(&bob, "din eig", &["dinner at eight"]).await;
+    control.remove("team", &["bob"]).await;
+    finds(&bob, "dinner", &[]).await;
+}

@@ -186,3 +186,81 @@ fn changes_come_after_their_message_to_every_device_of_both_sides() {
     events.push((OWNER, Event::Changed { stream: 1, seq: 3 }));
     assert_eq!(judge(&history(events)).direct.contradictions, 1, "a change that was not accepted");
 }
+
+/// As [`right`], and the owner's message is edited, which the guest, who came later, is not told.
+fn edited() -> Vec<(Client, Event)> {
+    let change = Event::ChangedInGroup { group: 0, at: 7, of: 2, stream: 0, seq: 2 };
+    let mut events = right();
+    events.extend([(OWNER, Event::GivenGroupChange { number: 1, group: 0, of: 0 }), (OWNER, accepted(0, 1))]);
+    events.extend([OWNER, PHONE, TABLET].map(|client| (client, change.clone())));
+    events
+}
+
+#[test]
+fn a_change_in_a_group_is_for_those_who_were_members_when_its_message_was_sent() {
+    let findings = judge(&history(edited())).groups;
+    assert!(findings.is_clean(), "{findings:?}");
+    assert_eq!((findings.accepted, findings.delivered), (4, 4));
+    let last = edited().len() - 1;
+    let mut lost = edited();
+    lost.remove(last);
+    assert_eq!(wrong(lost), Findings { lost: 1, ..Findings::default() });
+
+    // The guest comes again, and is none of those.
+    let again = |event: Option<Event>| {
+        let mut events = edited();
+        let come = membership(8, &[2], &[]);
+        let change = Event::ChangedInGroup { group: 0, at: 9, of: 2, stream: 0, seq: 3 };
+        events.extend([OWNER, PHONE, TABLET, GUEST].map(|client| (client, come.clone())));
+        events.extend([(OWNER, Event::GivenGroupChange { number: 2, group: 0, of: 0 }), (OWNER, accepted(0, 2))]);
+        events.extend([OWNER, PHONE, TABLET].map(|client| (client, change.clone())));
+        events.extend(event.map(|event| (GUEST, event)));
+        events
+    };
+    assert!(judge(&history(again(None))).groups.is_clean());
+    let told = Event::ChangedInGroup { group: 0, at: 9, of: 2, stream: 0, seq: 3 };
+    assert_eq!(wrong(again(Some(told))), Findings { contradictions: 1, ..Findings::default() });
+
+    let of_another = edited().into_iter().map(|(client, event)| match event {
+        Event::ChangedInGroup { group, at, stream, seq, .. } if client == TABLET => {
+            (client, Event::ChangedInGroup { group, at, of: 6, stream, seq })
+        }
+        other => (client, other),
+    });
+    assert_eq!(wrong(of_another.collect()).out_of_order, 1);
+    let never = Event::ChangedInGroup { group: 0, at: 8, of: 2, stream: 0, seq: 9 };
+    assert_eq!(wrong(edited().into_iter().chain([(OWNER, never)]).collect()).contradictions, 1);
+}
+
+#[test]
+fn receipts_of_groups_say_nothing_that_is_not_so() {
+    let told = |delivered: &[User], read: &[User]| {
+        let (delivered, read) = (delivered.to_vec(), read.to_vec());
+        Event::GroupReceipts { group: 0, at: 6, delivered, read }
+    };
+    let marked = (TABLET, Event::ReadInGroup { group: 0, at: 6 });
+    let right = right().into_iter().chain([marked, (PHONE, told(&[0, 1], &[1]))]).collect();
+    let verdict = judge(&history(right));
+    assert!(verdict.groups.is_clean() && verdict.told.group_receipts == 1, "{verdict:?}");
+    let contradiction = Findings { contradictions: 1, ..Findings::default() };
+    assert_eq!(wrong(with(PHONE, told(&[2], &[]))), contradiction, "the guest was gone by then");
+    assert_eq!(wrong(with(PHONE, told(&[0], &[0]))), contradiction, "the owner marked nothing");
+}
+
+#[test]
+fn typing_is_told_once_to_members_of_what_was_said() {
+    let seen = Event::Typing { from: 1, group: 0, number: 3 };
+    let typed = |more: &[(Client, Event)]| {
+        let given = (PHONE, Event::GivenTyping { number: 3, group: 0 });
+        right().into_iter().chain([given]).chain(more.to_vec()).collect::<Vec<_>>()
+    };
+    let told = judge(&history(typed(&[(OWNER, seen.clone()), (GUEST, seen.clone())])));
+    assert!(told.groups.is_clean() && told.told.typing == 2, "{told:?}");
+    assert!(judge(&history(typed(&[]))).groups.is_clean(), "it may be lost");
+    let contradiction = Findings { contradictions: 1, ..Findings::default() };
+    assert_eq!(wrong(with(OWNER, seen.clone())), contradiction);
+    let stranger = Client { user: 9, device: 0 };
+    assert_eq!(wrong(typed(&[(stranger, seen.clone())])), contradiction);
+    let twice = [(OWNER, seen.clone()), (OWNER, seen)];
+    assert_eq!(wrong(typed(&twice)), Findings { doubled: 1, ..Findings::default() });
+}

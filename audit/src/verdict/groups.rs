@@ -12,7 +12,12 @@ use crate::history::{Client, Group, User};
 #[derive(Debug, PartialEq, Eq)]
 enum What {
     Said(Name),
-    Membership { came: Vec<User>, went: Vec<User> },
+    /// A change of the message at a place.
+    Changed(Name, u64),
+    Membership {
+        came: Vec<User>,
+        went: Vec<User>,
+    },
 }
 
 #[derive(Debug)]
@@ -27,12 +32,15 @@ pub(super) struct Groups<'a> {
     places: HashMap<Name, u64>,
     /// A member's device that was not shown a message which was.
     missing: HashMap<Name, Client>,
+    /// The highest place that each user marked as read.
+    read: HashMap<(User, Group), u64>,
 }
 
 impl<'a> Groups<'a> {
     pub(super) fn new(messages: &'a Messages, clients: &'a Clients) -> Self {
         let (orders, shown) = (BTreeMap::new(), HashMap::new());
-        Self { messages, clients, orders, shown, places: HashMap::new(), missing: HashMap::new() }
+        let (places, missing, read) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { messages, clients, orders, shown, places, missing, read }
     }
 
     pub(super) fn shown(&mut self, client: Client, place: (Group, u64), name: Name, findings: &mut Findings) {
@@ -48,6 +56,69 @@ impl<'a> Groups<'a> {
                 .example(|| format!("{from}'s message {number} stands twice in group {group}, also at {at}"));
         }
         self.placed(client, place, What::Said(name), findings);
+    }
+
+    /// A change, by its id, of the message at a place.
+    pub(super) fn message_changed(
+        &mut self,
+        client: Client,
+        place: (Group, u64),
+        of: u64,
+        (stream, seq): (u64, u64),
+        findings: &mut Findings,
+    ) {
+        let (group, at) = place;
+        let name = self.messages.accepted((stream, seq));
+        let found = name.and_then(|name| Some((name, self.messages.get(name)?)));
+        let Some((name, message)) = found.filter(|(_, message)| message.to == Address::Group(group)) else {
+            return findings.contradiction(|| {
+                format!("{client} was told of {stream}.{seq} in group {group}, no change that was accepted")
+            });
+        };
+        let is_of = |original: u64| self.places.get(&(name.0, original)) == Some(&of);
+        if !message.of.is_some_and(is_of) {
+            return findings.disorder(|| {
+                format!(
+                    "{client} was told of {}'s change {} of place {of} of group {group}, where it is not",
+                    name.0, name.1
+                )
+            });
+        }
+        if *self.places.entry(name).or_insert(at) != at {
+            findings.doubled += 1;
+            return findings.example(|| format!("{}'s change {} stands twice in group {group}", name.0, name.1));
+        }
+        self.placed(client, place, What::Changed(name, of), findings);
+    }
+
+    /// A user has read a group up to a place.
+    pub(super) fn read(&mut self, user: User, (group, at): (Group, u64)) {
+        let read = self.read.entry((user, group)).or_default();
+        *read = (*read).max(at);
+    }
+
+    /// Nobody has what no device of theirs was shown before, or read what they did not mark.
+    pub(super) fn receipts(
+        &mut self,
+        (group, at): (Group, u64),
+        delivered: &[User],
+        read: &[User],
+        findings: &mut Findings,
+    ) {
+        for user in delivered {
+            let was_shown = |client: Client| {
+                let places = self.shown.get(&(client, group));
+                places.is_some_and(|places| places.last().is_some_and(|last| *last >= at))
+            };
+            if !self.clients.of_user(*user).any(was_shown) {
+                findings.contradiction(|| format!("{user} is said to have place {at} of group {group}, and has not"));
+            }
+        }
+        for user in read {
+            if self.read.get(&(*user, group)).is_none_or(|read| *read < at) {
+                findings.contradiction(|| format!("{user} is said to have read place {at} of group {group}"));
+            }
+        }
     }
 
     /// An event: these are members from here on, and those are none any more.
@@ -97,19 +168,19 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// Who is a member at each place, and who was shown what stands there.
+    /// Who is a member at each place, since when, and who was shown what stands there.
     fn check_order(&mut self, group: Group, order: &BTreeMap<u64, What>, findings: &mut Findings) {
-        let (mut members, mut highest) = (BTreeSet::new(), HashMap::new());
+        let (mut members, mut highest) = (BTreeMap::new(), HashMap::new());
         // Each place is for somebody who is there from the beginning to the end.
         if let Some((at, _)) = (1..).zip(order.keys()).find(|(expected, at)| expected != *at) {
             findings.contradiction(|| format!("place {at} of group {group} was shown to nobody"));
         }
         for (at, what) in order {
             if let What::Membership { came, .. } = what {
-                members.extend(came);
+                members.extend(came.iter().map(|user| (*user, *at)));
             }
-            if let What::Said((from, number)) = what {
-                if !members.contains(from) {
+            if let What::Said((from, number)) | What::Changed((from, number), _) = what {
+                if !members.contains_key(from) {
                     findings.contradiction(|| format!("{from} spoke at {at} of group {group} and is no member there"));
                 }
                 let last = highest.insert(*from, *number);
@@ -130,18 +201,22 @@ impl<'a> Groups<'a> {
         &mut self,
         group: Group,
         (at, what): (u64, &What),
-        members: &BTreeSet<User>,
+        members: &BTreeMap<User, u64>,
         findings: &mut Findings,
     ) {
         for client in self.clients.all() {
             let is_shown = self.shown.get(&(client, group)).is_some_and(|places| places.contains(&at));
-            match (members.contains(&client.user), is_shown, what) {
+            // Who came after a message is not told what became of it.
+            let is_for = |joined: &u64| !matches!(what, What::Changed(_, of) if of < joined);
+            match (members.get(&client.user).is_some_and(is_for), is_shown, what) {
                 (false, true, _) => {
                     findings.contradiction(|| {
-                        format!("{client} was shown place {at} of group {group}, and is no member there")
+                        format!("{client} was shown place {at} of group {group}, which is not for it")
                     });
                 }
-                (true, false, What::Said(name)) => _ = self.missing.entry(*name).or_insert(client),
+                (true, false, What::Said(name) | What::Changed(name, _)) => {
+                    _ = self.missing.entry(*name).or_insert(client)
+                }
                 _ => {}
             }
         }

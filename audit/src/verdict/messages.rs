@@ -49,6 +49,7 @@ impl Messages {
                 Event::Given { number, to } => (*number, Address::User(*to), None),
                 Event::GivenToGroup { number, group } => (*number, Address::Group(*group), None),
                 Event::GivenChange { number, to, of } => (*number, Address::User(*to), Some(*of)),
+                Event::GivenGroupChange { number, group, of } => (*number, Address::Group(*group), Some(*of)),
                 _ => continue,
             };
             let message = Message { to, of, answer: None, failed: false };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
+use tidings_sdk::activity::Kind as Doing;
 use tidings_sdk::group_event::Kind as Happened;
 use tidings_sdk::receipt::Kind;
 use tidings_sdk::{
@@ -33,6 +34,9 @@ const READ_ONE_OF: u32 = 8;
 /// One message of so many goes to a group, and one changes an earlier one.
 const TO_GROUP_ONE_OF: u32 = 4;
 const CHANGE_ONE_OF: u32 = 10;
+/// Of one message of so many to groups its sender asks who has it, and waits so long for the answer.
+const ASK_ONE_OF: u32 = 4;
+const ASK_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a connection that came back is watched for what should not come, after it has caught up.
 const LAST_LOOK: Duration = Duration::from_millis(500);
 
@@ -41,7 +45,7 @@ struct Answer {
     number: u64,
     id: Option<MessageId>,
     /// Whom it was for, where it is one that may be changed.
-    changeable: Option<User>,
+    changeable: Option<To>,
     result: Result<Sent, SendError>,
 }
 
@@ -50,28 +54,35 @@ struct Answer {
 struct Accepted {
     number: u64,
     id: MessageId,
-    to: User,
+    to: To,
+}
+
+/// For whom a message is.
+#[derive(Debug, Clone, Copy)]
+enum To {
+    User(User),
+    Group(Group),
 }
 
 /// What is given to the client next.
 enum Next {
-    Message { to: User },
-    ToGroup(Group),
+    Message(To),
     Change(Accepted),
 }
 
 pub(super) struct Device {
     this: history::Client,
     people: Arc<[Person]>,
-    users: HashMap<String, User>,
+    users: Arc<HashMap<String, User>>,
     gateways: Vec<String>,
     /// None: the state is in memory, and the client stays open.
     store: Option<PathBuf>,
     interval: Duration,
     history: History,
     rng: SmallRng,
-    /// Messages given so far.
+    /// Messages given so far, and how often it was told that the user types.
     given: u64,
+    typed: u64,
     /// What the ids of accepted messages stand for.
     accepted: HashMap<MessageId, u64>,
     /// The same of messages that a closed client left in its store: their answers come to the next one.
@@ -105,13 +116,14 @@ impl Device {
             this,
             owner: (device == 0).then(|| Owner::of(&people, user, seed)).flatten(),
             people,
-            users,
+            users: Arc::new(users),
             gateways: workload.gateways.clone(),
             store: keeps.then(|| workload.stores.join(format!("user-{user}-{device}"))),
             interval,
             history,
             rng: SmallRng::seed_from_u64(seed),
             given: 0,
+            typed: 0,
             accepted: HashMap::new(),
             left: HashMap::new(),
             last_accepted: None,
@@ -219,21 +231,37 @@ impl Device {
     async fn send(&mut self, client: &Client, answers: &mut JoinSet<Answer>, phase: &watch::Receiver<Phase>) {
         let Some((number, next)) = self.draw(phase) else { return };
         let given = match next {
-            Next::Message { to } => client.try_send(Outgoing::new(&self.people[to as usize].id, number.to_string())),
-            Next::ToGroup(group) => {
+            Next::Message(To::User(to)) => {
+                client.try_send(Outgoing::new(&self.people[to as usize].id, number.to_string()))
+            }
+            Next::Message(To::Group(group)) => {
+                self.type_in(client, group).await;
                 client.try_send(Outgoing::to_group(owner::group_of(&self.people, group), number.to_string()))
             }
             Next::Change(Accepted { number: of, id, to }) => {
                 // A message is known by its number also after it was changed.
                 let change = Change::edit(format!("{of} {number}"));
-                client.change(&self.people[to as usize].id, id, change).await
+                match to {
+                    To::User(to) => client.change(&self.people[to as usize].id, id, change).await,
+                    To::Group(group) => client.change_in_group(owner::group_of(&self.people, group), id, change).await,
+                }
             }
         };
-        let changeable = if let Next::Message { to } = next { Some(to) } else { None };
+        let changeable = if let Next::Message(to) = next { Some(to) } else { None };
         match given {
             Ok(sending) => _ = answers.spawn(answer(sending, number, changeable)),
             Err(error) => self.record_answer(number, Err(error)),
         }
+    }
+
+    /// Tells a group that this user types. It may be lost.
+    async fn type_in(&mut self, client: &Client, group: Group) {
+        let number = self.typed;
+        self.typed += 1;
+        self.history.record(self.this, Event::GivenTyping { number, group });
+        let name = owner::group_of(&self.people, group);
+        // A client that stopped says so in its events.
+        let _ = client.activity_in_group(name, Doing::Typing, number.to_string()).await;
     }
 
     /// What is given next, and its number.
@@ -247,19 +275,24 @@ impl Device {
         let number = self.given;
         self.given += 1;
         let groups = self.groups.len() as u32;
-        let (next, event) = if groups > 0 && self.rng.random_ratio(1, TO_GROUP_ONE_OF) {
-            let any = self.rng.random_range(0..groups) as usize;
-            let group = self.groups.iter().nth(any).copied()?;
-            (Next::ToGroup(group), Event::GivenToGroup { number, group })
-        } else if let Some(last) = self.last_accepted
+        let (next, event) = if let Some(last) = self.last_accepted
             && self.rng.random_ratio(1, CHANGE_ONE_OF)
         {
-            (Next::Change(last), Event::GivenChange { number, to: last.to, of: last.number })
+            let of = last.number;
+            let event = match last.to {
+                To::User(to) => Event::GivenChange { number, to, of },
+                To::Group(group) => Event::GivenGroupChange { number, group, of },
+            };
+            (Next::Change(last), event)
+        } else if groups > 0 && self.rng.random_ratio(1, TO_GROUP_ONE_OF) {
+            let any = self.rng.random_range(0..groups) as usize;
+            let group = self.groups.iter().nth(any).copied()?;
+            (Next::Message(To::Group(group)), Event::GivenToGroup { number, group })
         } else {
             let others = self.people.len() as u32 - 1;
             // Anybody but oneself.
             let to = (self.this.user + 1 + self.rng.random_range(0..others)) % (others + 1);
-            (Next::Message { to }, Event::Given { number, to })
+            (Next::Message(To::User(to)), Event::Given { number, to })
         };
         self.history.record(self.this, event);
         Some((number, next))
@@ -286,7 +319,7 @@ impl Device {
             Err(SendError::Undelivered { code }) => Event::Failed { number, code: code.as_str_name().to_owned() },
             Err(SendError::Unknown | SendError::Stopped(_)) => Event::Unknown { number },
             // Said before anything is sent.
-            Err(SendError::InvalidRecipient(_) | SendError::OutboxFull) => {
+            Err(SendError::InvalidRecipient(_) | SendError::OutboxFull | SendError::Cancelled) => {
                 Event::Refused { number, code: "NOT_GIVEN".to_owned() }
             }
         };
@@ -300,9 +333,19 @@ impl Device {
                 let number = number_in(copy.content.as_ref().map_or("", |content| &content.text));
                 self.history.record(self.this, Event::Copied { number });
             }
-            Seen::Changed(ChangeEvent { id, .. }) => {
+            Seen::Changed(ChangeEvent { id, group, group_seq: at, of_group_seq: of, .. }) => {
                 let MessageId { stream, seq } = id.unwrap_or_default();
-                self.history.record(self.this, Event::Changed { stream, seq });
+                let event = if group.is_empty() {
+                    Event::Changed { stream, seq }
+                } else {
+                    Event::ChangedInGroup { group: self.group_named(&group), at, of, stream, seq }
+                };
+                self.history.record(self.this, event);
+            }
+            Seen::Activity(activity) if !activity.group.is_empty() => {
+                let (from, group) = (self.user_named(&activity.from), self.group_named(&activity.group));
+                let number = number_in(std::str::from_utf8(&activity.data).unwrap_or_default());
+                self.history.record(self.this, Event::Typing { from, group, number });
             }
             Seen::GroupEvent(event) => self.happened(&event),
             Seen::Receipt(receipt) => self.receipt(&receipt),
@@ -346,10 +389,34 @@ impl Device {
         self.history.record(self.this, event);
         message.ack();
         self.history.record(self.this, Event::Acknowledged { place });
+        if let Some(group) = message.group()
+            && from == self.this.user
+            && self.rng.random_ratio(1, ASK_ONE_OF)
+        {
+            self.ask_receipts(client, group, message.group_seq());
+        }
         if self.rng.random_ratio(1, READ_ONE_OF) {
+            if let Some(group) = message.group() {
+                let (group, at) = (self.group_named(group), message.group_seq());
+                self.history.record(self.this, Event::ReadInGroup { group, at });
+            }
             // A client that stopped says so in its events.
             let _ = client.mark_read(message).await;
         }
+    }
+
+    /// Asks who has a message and who read it. An answer that does not come says nothing.
+    fn ask_receipts(&self, client: &Client, group: &str, at: u64) {
+        let (client, name, group) = (client.clone(), group.to_owned(), self.group_named(group));
+        let (history, this, users) = (self.history.clone(), self.this, self.users.clone());
+        tokio::spawn(async move {
+            let asking = timeout(ASK_PATIENCE, client.group_receipts(name, at));
+            let Ok(Ok(receipts)) = asking.await else { return };
+            let named =
+                |names: Vec<String>| names.iter().map(|name| users.get(name).copied().unwrap_or(User::MAX)).collect();
+            let (delivered, read) = (named(receipts.delivered_to), named(receipts.read_by));
+            history.record(this, Event::GroupReceipts { group, at, delivered, read });
+        });
     }
 
     fn happened(&mut self, event: &GroupEvent) {
@@ -382,7 +449,7 @@ impl Device {
     }
 }
 
-async fn answer(sending: Sending, number: u64, changeable: Option<User>) -> Answer {
+async fn answer(sending: Sending, number: u64, changeable: Option<To>) -> Answer {
     let result = sending.sent().await;
     Answer { number, id: sending.id(), changeable, result }
 }

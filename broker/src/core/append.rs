@@ -64,11 +64,7 @@ impl Applying<'_> {
         let now_ms = self.context.now_ms;
         let disappears = append.disappears.unwrap_or_default();
         let disappears_at_ms = disappear::known_at_once(&disappears, now_ms);
-        let expires_at_ms = match expires_at_ms(append, now_ms) {
-            0 => disappears_at_ms,
-            expires if disappears_at_ms == 0 => expires,
-            expires => expires.min(disappears_at_ms),
-        };
+        let expires_at_ms = disappear::expires_at_ms(expires_at_ms(append, now_ms), disappears_at_ms);
         let head = MessageHead {
             stream: append.stream,
             seq: append.seq,

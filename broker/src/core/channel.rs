@@ -6,14 +6,14 @@ use bytes::Bytes;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{
     ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, Copy, GroupItem, GroupReceipt,
-    MailboxRecord, channel_item,
+    MailboxRecord, ReleasedMessage, ScheduleOutcome, channel_item,
 };
 use tidings_proto::message::v1::{Envelope, Failure, Receipt, envelope};
 use tidings_proto::shard::shard_of;
 
 use super::entry::Entry;
 use super::envelope::peek;
-use super::keys::{self, GroupName, MailboxId};
+use super::keys::{self, GroupName, MailboxId, Scheduler};
 use super::limits::{CHANNEL_PAGE_BYTES as PAGE_BYTES, PAGE};
 use super::records::{self, CoreError};
 use super::{Applying, Effect, Reply, refused};
@@ -31,6 +31,9 @@ enum Arrived {
     Owed(MailboxId, Owed),
     Group(GroupName, GroupItem),
     GroupReceipts(GroupName, Vec<GroupReceipt>),
+    Released(ReleasedMessage),
+    ScheduleOutcome(Scheduler, ScheduleOutcome),
+    GroupBegins(GroupName, u64),
 }
 
 impl Applying<'_> {
@@ -76,7 +79,7 @@ impl Applying<'_> {
     }
 
     /// Puts what was owed into a mailbox of this shard.
-    fn receive_here(&mut self, mailbox: &MailboxId, owed: Owed) -> Result<(), CoreError> {
+    pub(super) fn receive_here(&mut self, mailbox: &MailboxId, owed: Owed) -> Result<(), CoreError> {
         let mut record = match (self.mailbox(mailbox)?, &owed) {
             (Some(record), _) => record,
             // Nobody waits for it: see `receive`.
@@ -127,6 +130,9 @@ impl Applying<'_> {
                 Arrived::Owed(mailbox, owed) => self.receive_here(&mailbox, owed)?,
                 Arrived::Group(group, item) => self.take_group_item(&group, item)?,
                 Arrived::GroupReceipts(group, receipts) => self.take_group_receipts(&group, receipts)?,
+                Arrived::Released(released) => self.take_released(released)?,
+                Arrived::ScheduleOutcome(of, outcome) => self.take_outcome(&of, outcome)?,
+                Arrived::GroupBegins(group, place) => self.begin_in_group(&group, place)?,
             }
         }
         came.last_seq = deliver.last_seq;
@@ -152,6 +158,23 @@ impl Applying<'_> {
                 let lives_there = |receipt: &GroupReceipt| keys::is_id(&receipt.user) && shard(&receipt.user) == source;
                 let is_valid = shard(&told.group) == self.core.shard && told.receipts.iter().all(lives_there);
                 return is_valid.then_some(Arrived::GroupReceipts(name, told.receipts));
+            }
+            channel_item::Item::Released(released) => {
+                let message = released.record.as_ref()?.message.as_ref()?;
+                let is_here = shard(&message.to) == self.core.shard && keys::is_id(&message.to);
+                let is_from_there = shard(&message.from) == source && keys::is_id(&message.from);
+                let is_named = message.app == item.app && released.scheduled.is_some();
+                return (is_here && is_from_there && is_named).then_some(Arrived::Released(released));
+            }
+            channel_item::Item::ScheduleOutcome(outcome) => {
+                let of = Scheduler::new(&item.app, &item.user, outcome.by_system)?;
+                let is_here = shard(&item.user) == self.core.shard && outcome.scheduled.is_some();
+                return is_here.then_some(Arrived::ScheduleOutcome(of, outcome));
+            }
+            channel_item::Item::GroupBegins(begins) => {
+                let name = GroupName::new(&item.app, &begins.group)?;
+                let is_home = shard(&begins.group) == self.core.shard;
+                return is_home.then_some(Arrived::GroupBegins(name, begins.group_seq));
             }
             channel_item::Item::Receipt(receipt) => Owed::Receipt(receipt),
             channel_item::Item::Failure(failure) => Owed::Failure(failure),

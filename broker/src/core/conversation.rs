@@ -2,6 +2,7 @@
 //! which are told when one of them changes it.
 
 use tidings_proto::ErrorCode;
+use tidings_proto::client::v1::UpdateConversation as Update;
 use tidings_proto::mailbox::v1::{ConversationRecord, HistoryRecord, MailboxRecord, UpdateConversation};
 use tidings_proto::message::v1::{Block, Conversation, ConversationUpdate, Envelope, envelope};
 
@@ -59,10 +60,13 @@ impl Applying<'_> {
     }
 
     pub(super) fn update_conversation(&mut self, asked: UpdateConversation) -> Result<Reply, CoreError> {
-        let (Some(mailbox), Some(update)) = (MailboxId::new(&asked.app, &asked.user), asked.update) else {
+        let (Some(mailbox), Some(update)) = (MailboxId::new(&asked.app, &asked.user), asked.update.clone()) else {
             return refused(ErrorCode::InvalidArgument);
         };
-        let blocks = update.blocks.map(|blocks| blocks.blocks);
+        if !update.group.is_empty() {
+            return self.update_group_conversation(UpdateConversation { update: Some(update), ..asked });
+        }
+        let blocks = update.blocks.as_ref().map(|blocks| blocks.blocks.clone());
         if !keys::is_id(&asked.with) || !blocks.iter().flatten().all(|block| is_known(*block)) {
             return refused(ErrorCode::InvalidArgument);
         }
@@ -80,10 +84,7 @@ impl Applying<'_> {
         if let Some(place) = update.read_place {
             self.read_to_place(&mailbox, &asked.with, &mut conversation, place)?;
         }
-        conversation.marked_unread = update.marked_unread.unwrap_or(conversation.marked_unread);
-        conversation.mute_until_ms = update.mute_until_ms.unwrap_or(conversation.mute_until_ms);
-        conversation.archived = update.archived.unwrap_or(conversation.archived);
-        conversation.favourite = update.favourite.unwrap_or(conversation.favourite);
+        set(&mut conversation, &update);
         if let Some(mut blocks) = blocks {
             blocks.sort_unstable();
             blocks.dedup();
@@ -152,7 +153,12 @@ impl Applying<'_> {
     }
 
     /// Tells the user's devices, where there are several. The caller saves `record`.
-    fn tell_devices(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord, conversation: &Conversation) {
+    pub(super) fn tell_devices(
+        &mut self,
+        mailbox: &MailboxId,
+        record: &mut MailboxRecord,
+        conversation: &Conversation,
+    ) {
         if record.devices < 2 {
             return;
         }
@@ -160,6 +166,14 @@ impl Applying<'_> {
         let entry = Entry::whole(&Envelope { event: Some(envelope::Event::ConversationUpdate(update)) });
         self.push_bounded(mailbox, record, entry, 0);
     }
+}
+
+/// Sets what is the user's alone to say.
+pub(super) fn set(conversation: &mut ConversationRecord, update: &Update) {
+    conversation.marked_unread = update.marked_unread.unwrap_or(conversation.marked_unread);
+    conversation.mute_until_ms = update.mute_until_ms.unwrap_or(conversation.mute_until_ms);
+    conversation.archived = update.archived.unwrap_or(conversation.archived);
+    conversation.favourite = update.favourite.unwrap_or(conversation.favourite);
 }
 
 fn is_known(block: i32) -> bool {
@@ -170,6 +184,7 @@ fn is_known(block: i32) -> bool {
 pub fn summary(with: &str, record: &ConversationRecord) -> Conversation {
     Conversation {
         with: with.to_owned(),
+        group: String::new(),
         last_place: record.last_place,
         last_at_ms: record.last_at_ms,
         unread: record.incoming.saturating_sub(record.read_incoming),

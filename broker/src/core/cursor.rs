@@ -87,6 +87,7 @@ impl Applying<'_> {
         let mut passed: Vec<Passed> = Vec::new();
         let mut disappearing = Vec::new();
         let mut in_groups: BTreeMap<String, u64> = BTreeMap::new();
+        let mut beginning_in_groups: BTreeMap<String, u64> = BTreeMap::new();
         let mut first = record.delivered_to + 1;
         loop {
             let page = self.entries(mailbox, first, cursor, PAGE)?;
@@ -119,6 +120,11 @@ impl Applying<'_> {
                     // Places of a group rise.
                     in_groups.insert(pointer.group.clone(), pointer.group_seq);
                 }
+                if let Peeked::Group(pointer) = peeked
+                    && pointer.awaits_delivery
+                {
+                    beginning_in_groups.insert(pointer.group.clone(), pointer.group_seq);
+                }
                 if nothing_retained && *seq <= everyone_has {
                     self.remove_entry(mailbox, *seq, entry)?;
                 } else {
@@ -142,6 +148,11 @@ impl Applying<'_> {
             let group = GroupName::new(mailbox.app(), &group);
             let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
             self.note_group_receipt(&group, mailbox.user(), group_seq, 0)?;
+        }
+        for (group, group_seq) in beginning_in_groups {
+            let group = GroupName::new(mailbox.app(), &group);
+            let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
+            self.begins_for(&group, mailbox.user(), Start::Delivered, group_seq)?;
         }
         for one in passed {
             let receipt = Receipt {

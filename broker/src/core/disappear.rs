@@ -87,13 +87,21 @@ pub(super) fn is_valid(disappears: &Disappearance) -> bool {
     has_start && (1..=DISAPPEARS_AFTER_MS).contains(&disappears.after_ms)
 }
 
+/// When a message that is accepted now expires: with its own time, or when it disappears. 0: never.
+pub fn expires_at_ms(expires_at_ms: i64, disappears_at_ms: i64) -> i64 {
+    match (expires_at_ms, disappears_at_ms) {
+        (0, at_ms) | (at_ms, 0) => at_ms,
+        (one, other) => one.min(other),
+    }
+}
+
 /// When a message that is accepted now disappears, as far as that is known; 0: it is not, or it stays.
 pub(super) fn known_at_once(disappears: &Disappearance, now_ms: i64) -> i64 {
     let is_known = disappears.after_ms != 0 && disappears.from() == Start::Sent;
     if is_known { after(now_ms, disappears.after_ms) } else { 0 }
 }
 
-fn after(at_ms: i64, wait_ms: u64) -> i64 {
+pub(super) fn after(at_ms: i64, wait_ms: u64) -> i64 {
     at_ms.saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX))
 }
 

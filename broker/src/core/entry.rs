@@ -141,10 +141,9 @@ pub fn envelope_of<E: From<CoreError>>(
             let group = GroupName::new(mailbox.app(), &pointer.group);
             let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
             let body = |place| read(&keys::group_body(&group, place));
-            match body(pointer.group_seq)? {
-                Some(stored) => resolve_in_group(records::open_bytes("group body", stored)?, body),
-                None => Ok(None),
-            }
+            let Some(stored) = body(pointer.group_seq)? else { return Ok(None) };
+            let envelope = records::open_bytes("group body", stored)?;
+            resolve_in_group(envelope, body)
         }
     }
 }

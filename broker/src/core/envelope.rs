@@ -38,11 +38,13 @@ mod field {
     pub const ENVELOPE_CHANGE: u32 = 4;
     pub const ENVELOPE_GROUP_EVENT: u32 = 5;
     pub const ENVELOPE_CONVERSATION_UPDATE: u32 = 7;
+    pub const ENVELOPE_SCHEDULE_UPDATE: u32 = 9;
     pub const GROUP_EVENT_AT_MS: u32 = 6;
     pub const RECEIPT_AT_MS: u32 = 5;
     pub const FAILURE_AT_MS: u32 = 4;
     pub const CHANGE_AT_MS: u32 = 9;
     pub const CONVERSATION_UPDATE_AT_MS: u32 = 2;
+    pub const SCHEDULE_UPDATE_AT_MS: u32 = 7;
     pub const ID: u32 = 1;
     pub const ID_STREAM: u32 = 1;
     pub const ID_SEQ: u32 = 2;
@@ -187,6 +189,7 @@ fn peek_envelope(mut envelope: &[u8]) -> Option<Peeked<'_>> {
         (field::ENVELOPE_CONVERSATION_UPDATE, Value::Bytes(update)) => {
             peek_event(update, field::CONVERSATION_UPDATE_AT_MS)
         }
+        (field::ENVELOPE_SCHEDULE_UPDATE, Value::Bytes(update)) => peek_event(update, field::SCHEDULE_UPDATE_AT_MS),
         (_, Value::Bytes(_)) => Some(Peeked::Event { at_ms: 0 }),
         _ => None,
     }

@@ -16,51 +16,78 @@ use super::{Applying, Reply};
 /// The most that one command removes.
 const LARGEST_LIMIT: usize = 4096;
 
+/// An index by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Index {
+    /// Entries that may not be delivered any more.
+    Expiry,
+    /// Messages whose retention ends.
+    History,
+    /// The same in groups, at home.
+    Group,
+    /// The same where members live.
+    Counted,
+    /// Mailboxes that asked to be looked after; each may remove thousands of entries.
+    Upkeep,
+}
+
+/// What stands in an index up to a time.
+struct Due {
+    index: Index,
+    range: (Vec<u8>, Vec<u8>),
+}
+
+fn due_at(now_ms: i64) -> [Due; 5] {
+    // An entry may be delivered up to and with its last millisecond.
+    [
+        Due { index: Index::Expiry, range: keys::expiring_before(now_ms) },
+        Due { index: Index::History, range: keys::history_due_before(now_ms) },
+        Due { index: Index::Group, range: keys::group_due_before(now_ms) },
+        Due { index: Index::Counted, range: keys::counted_due_before(now_ms) },
+        Due { index: Index::Upkeep, range: keys::upkeep_before(now_ms.saturating_add(1)) },
+    ]
+}
+
+/// Where something is due at a time, as the ends of scans.
+pub fn ranges_due_at(now_ms: i64) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    due_at(now_ms).into_iter().map(|due| due.range)
+}
+
 impl Applying<'_> {
     pub(super) fn expire_due(&mut self, limit: u32) -> Result<Reply, CoreError> {
         let limit = if limit == 0 { PAGE } else { limit as usize }.min(LARGEST_LIMIT);
-        // An entry may be delivered up to and with its last millisecond.
-        let (from, to) = keys::expiring_before(self.context.now_ms);
-        let due = self.store.scan(&from, &to, limit);
-        let mut more = due.len() == limit;
+        let mut more = false;
         let mut entries = 0;
-        for (key, _) in due {
-            let (mailbox, seq) =
-                keys::expiring_entry(&key).ok_or(CoreError::Contradiction("an expiry key cannot be read"))?;
-            self.store.delete(&key);
-            self.expire(&mailbox, seq)?;
-            entries += 1;
-        }
-
-        let (from, to) = keys::history_due_before(self.context.now_ms);
-        let due = self.store.scan(&from, &to, limit);
-        more |= due.len() == limit;
-        for (key, _) in due {
-            let (mailbox, conversation, place) =
-                keys::due_message(&key).ok_or(CoreError::Contradiction("a retention's key cannot be read"))?;
-            self.store.delete(&key);
-            self.end_retention(&mailbox, &conversation, place)?;
-        }
-
-        let (from, to) = keys::group_due_before(self.context.now_ms);
-        let due = self.store.scan(&from, &to, limit);
-        more |= due.len() == limit;
-        for (key, _) in due {
-            let (group, place) =
-                keys::due_group_message(&key).ok_or(CoreError::Contradiction("a retention's key cannot be read"))?;
-            self.store.delete(&key);
-            self.end_group_retention(&group, place)?;
-        }
-
-        let (from, to) = keys::upkeep_before(self.context.now_ms.saturating_add(1));
-        // Each may remove thousands of entries.
-        let upkeep_limit = 1;
-        let due = self.store.scan(&from, &to, upkeep_limit);
-        more |= due.len() == upkeep_limit;
-        for (key, _) in due {
-            let mailbox = keys::upkeep_mailbox(&key).ok_or(CoreError::Contradiction("an upkeep key cannot be read"))?;
-            self.store.delete(&key);
-            self.look_after(&mailbox)?;
+        for Due { range: (from, to), index } in due_at(self.context.now_ms) {
+            let limit = if index == Index::Upkeep { 1 } else { limit };
+            let due = self.store.scan(&from, &to, limit);
+            more |= due.len() == limit;
+            if index == Index::Expiry {
+                entries = u32::try_from(due.len()).unwrap_or(u32::MAX);
+            }
+            for (key, _) in due {
+                self.store.delete(&key);
+                let unreadable = || CoreError::Contradiction("a key of what is due cannot be read");
+                match index {
+                    Index::Expiry => {
+                        let (mailbox, seq) = keys::expiring_entry(&key).ok_or_else(unreadable)?;
+                        self.expire(&mailbox, seq)?;
+                    }
+                    Index::History => {
+                        let (mailbox, conversation, place) = keys::due_message(&key).ok_or_else(unreadable)?;
+                        self.end_retention(&mailbox, &conversation, place)?;
+                    }
+                    Index::Group => {
+                        let (group, place) = keys::due_group_message(&key).ok_or_else(unreadable)?;
+                        self.end_group_retention(&group, place)?;
+                    }
+                    Index::Counted => {
+                        let (group, place) = keys::due_counted(&key).ok_or_else(unreadable)?;
+                        self.end_counted(&group, place)?;
+                    }
+                    Index::Upkeep => self.look_after(&keys::upkeep_mailbox(&key).ok_or_else(unreadable)?)?,
+                }
+            }
         }
         Ok(Reply::Expired { entries, more })
     }

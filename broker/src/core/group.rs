@@ -8,17 +8,25 @@
 //! - [`fan_out`]: from the home to the shards of the members
 //! - [`expansion`]: from a shard to the mailboxes of the members in it
 //! - [`bodies`]: stored once, for as long as something refers to them
+//! - [`conversations`]: groups among a user's conversations
+//! - [`disappear`]: messages that go after a time
 //! - [`receipts`]: who has a message, and who read it
 //! - [`timeline`]: what the home keeps of messages, and changes of them
 
 pub mod append;
 pub mod bodies;
+pub mod conversations;
+pub mod disappear;
 pub mod expansion;
 pub mod fan_out;
 pub mod membership;
 pub mod receipts;
 pub mod timeline;
 
+#[cfg(test)]
+mod conversations_tests;
+#[cfg(test)]
+mod disappear_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -8,9 +8,18 @@ use super::Applying;
 use super::entry::{self, Entry};
 use super::envelope::{MessageHead, Peeked, peek};
 use super::keys::{self, MailboxId};
-use super::limits::{CONVERSATIONS, HISTORY_BYTES, RETENTION_PAUSE_MS};
+use super::limits::{BACKEND_SLOT, CONVERSATIONS, HISTORY_BYTES, RETENTION_PAUSE_MS, SCHEDULE_SLOT};
 use super::mailbox::subtract;
 use super::records::{self, CoreError};
+
+/// A sole device knows what it sent itself.
+const SEVERAL_DEVICES: u32 = 2;
+
+/// How many devices a user has at least who is told of a message that the user sent: no device knows what a backend sent, or when
+/// the time of a message had come.
+fn told_of_sent(head: &MessageHead<'_>) -> u32 {
+    if matches!(head.from_slot, BACKEND_SLOT | SCHEDULE_SLOT) { 1 } else { SEVERAL_DEVICES }
+}
 
 /// A message in the history, and where it stands.
 pub(super) struct Kept {
@@ -102,10 +111,12 @@ impl Applying<'_> {
         record: &mut MailboxRecord,
         copy: Copy,
     ) -> Result<(), CoreError> {
-        // A sole device knows what it sent itself.
-        let mut told_from = 2;
+        let mut told_from = SEVERAL_DEVICES;
         let entry = match peek(&copy.envelope)? {
-            Peeked::Message(head) => self.receive_sent(mailbox, record, &head, &copy)?,
+            Peeked::Message(head) => {
+                told_from = told_of_sent(&head);
+                self.receive_sent(mailbox, record, &head, &copy)?
+            }
             _ => match entry::decode(&copy.envelope)? {
                 envelope::Event::Change(change) => {
                     if change.kind() == change::Kind::Disappears {
@@ -129,7 +140,7 @@ impl Applying<'_> {
         head: &MessageHead<'_>,
         copy: &Copy,
     ) -> Result<Option<Entry>, CoreError> {
-        let entry = if record.devices > 1 { record.last_seq + 1 } else { 0 };
+        let entry = if record.devices >= told_of_sent(head) { record.last_seq + 1 } else { 0 };
         let place = self.keep(mailbox, record, head, copy.envelope.clone(), copy.retention_ms, entry)?;
         Ok(place.map(|place| Entry::pointing_at(copy.envelope.clone(), head, head.to, place)))
     }

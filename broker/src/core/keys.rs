@@ -1,10 +1,14 @@
 //! Every kind of key in a shard's state: one byte each, ordered by it, numbers big-endian, never used again for something
 //! else. Texts end with a zero byte, which no id contains, so that no key is the beginning of another of its kind.
 
+mod group_conversations;
+mod group_disappearing;
 mod groups;
 mod history;
 mod receipts;
+mod schedule;
 mod timeline;
+mod words;
 
 use bytes::Bytes;
 use tidings_proto::ids::MAX_ID_BYTES;
@@ -12,10 +16,14 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::limits::WORD_BYTES;
 
+pub use group_conversations::*;
+pub use group_disappearing::*;
 pub use groups::*;
 pub use history::*;
 pub use receipts::*;
+pub use schedule::*;
 pub use timeline::*;
+pub use words::*;
 
 const SHARD: u8 = 0x01;
 const MAILBOX: u8 = 0x02;
@@ -51,6 +59,16 @@ const GROUP_DUE: u8 = 0x2c;
 const GROUP_RECEIPT: u8 = 0x2d;
 const POSTED: u8 = 0x40;
 const GROUP_POSTED: u8 = 0x41;
+const SCHEDULED: u8 = 0x50;
+const SCHEDULE: u8 = 0x51;
+const SCHEDULE_DUE: u8 = 0x52;
+const SCHEDULE_SENDER: u8 = 0x53;
+const GROUP_CONVERSATION: u8 = 0x60;
+const COUNTED: u8 = 0x61;
+const COUNTED_DUE: u8 = 0x62;
+const GROUP_WORD: u8 = 0x63;
+const GROUP_DISAPPEARING: u8 = 0x64;
+const GROUP_BEGUN: u8 = 0x65;
 
 /// The longest key: that by which a message of the longest ids is found.
 pub const MAX_KEY_BYTES: usize = 1 + MAX_MAILBOX_BYTES + WORD_BYTES + 1 + 8 + MAX_ID_BYTES + 1 + 8;
@@ -121,6 +139,11 @@ impl GroupName {
     /// The group's id.
     pub fn group(&self) -> &str {
         self.0.user()
+    }
+
+    /// The same on every replica and in every release.
+    pub fn fingerprint(&self) -> u64 {
+        self.0.fingerprint()
     }
 
     fn bytes(&self) -> &[u8] {

@@ -5,16 +5,48 @@
 use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
 
 /// Up to which level this build applies commands; brokers tell it when they register. Level 1 came with groups, history and
-/// changes. Whoever adds a kind of command, or a field that changes what one does, raises it, and says so in [`for_level`].
-pub const LEVEL: u32 = 1;
+/// changes, level 3 with scheduled messages and groups among a user's conversations (2 is no level of a log). Whoever adds a kind of
+/// command, or a field that changes what one does, raises it, and says so in [`for_level`]. What a known command does more than before
+/// hangs on the level that the command carries ([`Applying::level`](super::Applying)).
+pub const LEVEL: u32 = 3;
 
 /// The command as brokers of a level apply it: without what it only adds to. `None` when it has to wait until they are
 /// upgraded.
 pub fn for_level(mut command: Command, level: u32) -> Option<Command> {
-    if level >= LEVEL {
-        return Some(command);
+    if level < 3 && !below_3(&mut command) {
+        return None;
     }
-    let is_plain = match &mut command {
+    if level < 1 && !below_1(&mut command) {
+        return None;
+    }
+    Some(command)
+}
+
+/// Takes off what came with level 3; answers whether the command is one that was there before.
+fn below_3(command: &mut Command) -> bool {
+    match command {
+        Command::PostMessage(post) => {
+            post.in_full = false;
+            if let Some(message) = &mut post.message {
+                // The copy of it would be told to other devices than before.
+                message.sender_retention_ms = 0;
+            }
+            true
+        }
+        Command::ScheduleMessage(_)
+        | Command::CancelScheduled(_)
+        | Command::ReleaseScheduled(_)
+        | Command::AdoptGroups(_) => false,
+        Command::AppendToGroup(append) => append.disappears.is_none(),
+        Command::MarkGroupRead(mark) => !mark.privately,
+        Command::UpdateConversation(asked) => asked.update.as_ref().is_none_or(|update| update.group.is_empty()),
+        _ => true,
+    }
+}
+
+/// The same for level 1.
+fn below_1(command: &mut Command) -> bool {
+    match command {
         Command::AppendMessage(append) => reduce(append),
         Command::PostMessage(post) => !post.to_group && post.message.as_mut().is_none_or(reduce),
         Command::AttachDevice(attach) => {
@@ -31,9 +63,12 @@ pub fn for_level(mut command: Command, level: u32) -> Option<Command> {
         | Command::ExpandGroups(_)
         | Command::MarkGroupRead(_)
         | Command::TellGroupReceipts(_)
-        | Command::UpdateConversation(_) => false,
-    };
-    is_plain.then_some(command)
+        | Command::UpdateConversation(_)
+        | Command::AdoptGroups(_)
+        | Command::ScheduleMessage(_)
+        | Command::CancelScheduled(_)
+        | Command::ReleaseScheduled(_) => false,
+    }
 }
 
 /// Takes the history off a message; answers whether it is one that earlier releases know.
@@ -44,7 +79,10 @@ fn reduce(append: &mut AppendMessage) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tidings_proto::mailbox::v1::{AttachDevice, ExpandGroups, PostMessage};
+    use tidings_proto::client::v1::UpdateConversation as Update;
+    use tidings_proto::mailbox::v1::{
+        AdoptGroups, AttachDevice, ExpandGroups, MarkGroupRead, PostMessage, ScheduleMessage, UpdateConversation,
+    };
     use tidings_proto::message::v1::Change;
 
     use super::*;
@@ -75,6 +113,38 @@ mod tests {
         assert_eq!(for_level(post(kept(), true), 0), None);
         assert_eq!(for_level(Command::ExpandGroups(ExpandGroups {}), 0), None);
 
-        assert_eq!(for_level(Command::AppendMessage(change.clone()), LEVEL), Some(Command::AppendMessage(change)));
+        assert_eq!(for_level(Command::AppendMessage(change.clone()), 1), Some(Command::AppendMessage(change)));
+    }
+
+    #[test]
+    fn what_came_with_level_3_waits_for_it() {
+        let mark = |privately| Command::MarkGroupRead(MarkGroupRead { privately, ..MarkGroupRead::default() });
+        let update = |group: &str| {
+            let update = Some(Update { group: group.to_owned(), ..Update::default() });
+            Command::UpdateConversation(UpdateConversation { update, ..UpdateConversation::default() })
+        };
+        let burns = Command::AppendToGroup(AppendMessage { disappears: Some(Default::default()), ..kept() });
+        for new in [Command::AdoptGroups(AdoptGroups {}), mark(true), update("team"), burns] {
+            assert_eq!((for_level(new.clone(), 1), for_level(new.clone(), LEVEL)), (None, Some(new)));
+        }
+        for known in [mark(false), update("")] {
+            assert_eq!(for_level(known.clone(), 1), Some(known));
+        }
+    }
+
+    #[test]
+    fn what_is_scheduled_waits_for_level_3_and_posts_do_less() {
+        let post = |in_full, sender_retention_ms| {
+            let message = Some(AppendMessage { sender_retention_ms, ..kept() });
+            Command::PostMessage(PostMessage { message, in_full, to_group: true, ..PostMessage::default() })
+        };
+        let schedule = Command::ScheduleMessage(ScheduleMessage::default());
+        for below in [1, 2] {
+            assert_eq!(for_level(post(true, 3), below), Some(post(false, 0)));
+            assert_eq!(for_level(schedule.clone(), below), None);
+            assert_eq!(for_level(Command::AppendMessage(kept()), below), Some(Command::AppendMessage(kept())));
+        }
+        assert_eq!(for_level(post(true, 3), 3), Some(post(true, 3)));
+        assert_eq!(for_level(schedule.clone(), 3), Some(schedule));
     }
 }

@@ -27,6 +27,17 @@ pub const EPHEMERAL_SLOTS: u32 = 64;
 pub const BACKEND_SLOT: u32 = 255;
 /// Messages of backends that a mailbox remembers by their request.
 pub const POSTED: usize = 64;
+/// The slot of scheduled messages whose time has come.
+pub const SCHEDULE_SLOT: u32 = 254;
+/// Messages of a user, and of the system of an app, that wait for their time.
+pub const SCHEDULED: u32 = 100;
+pub const SCHEDULED_BY_SYSTEM: u32 = 10_000;
+/// How far ahead a message may be scheduled: 365 days.
+pub const SCHEDULED_AHEAD_MS: i64 = 365 * 24 * 3600 * 1000;
+/// What a schedule remembers of messages that do not wait any more, and of what backends asked for.
+pub const SCHEDULE_REMEMBERED: usize = 64;
+/// Messages that one command lets go because their time has come.
+pub const RELEASED_PER_COMMAND: usize = 64;
 /// The largest slot number that a message may carry.
 pub const LAST_SLOT: u32 = 255;
 
@@ -78,5 +89,9 @@ pub const GROUP_RECEIPT_MEMBERS: u64 = 1_000;
 pub const GROUP_RECEIPTS_PER_COMMAND: usize = 1024;
 /// Members of a group up to which they are told what the others do, and given what is stored nowhere.
 pub const GROUP_ACTIVITY_MEMBERS: u64 = 1_000;
+/// Messages of a group that can count as unread; earlier ones do not.
+pub const UNREAD_COUNTED: u64 = 1_000;
+/// Members whom one command gives a conversation with a group.
+pub const ADOPTED_PER_COMMAND: usize = 1024;
 /// Members of a hunt group that are looked at to find whose turn it is.
 pub const HUNTED_PER_COMMAND: usize = 256;

@@ -19,7 +19,7 @@ const _: () = assert!(SLOT as u32 == BACKEND_SLOT, "the slot is one byte");
 
 impl Applying<'_> {
     pub(super) fn post_message(&mut self, post: PostMessage) -> Result<Reply, CoreError> {
-        let PostMessage { message, request_id, to_group, by_system } = post;
+        let PostMessage { message, request_id, to_group, by_system, in_full } = post;
         let Some(message) = message else { return refused(ErrorCode::InvalidArgument) };
         let Some(to) = Recipient::new(&message, to_group) else { return refused(ErrorCode::InvalidArgument) };
         if !keys::is_id(&message.from) || request_id.len() > MAX_ID_BYTES {
@@ -43,13 +43,15 @@ impl Applying<'_> {
                 MessageId { stream: stream_id(shard.count, self.core.shard), seq: 1 }
             }
         };
+        // Nobody is there to be told; who sent it asks. In a group everybody asks, for what is noted of those that want it.
+        let wants = in_full && to_group;
+        let receipts = if wants { ReceiptRequest::ReceiptsAll } else { ReceiptRequest::ReceiptsNone };
         let append = AppendMessage {
             from_slot: BACKEND_SLOT,
             stream: id.stream,
             seq: id.seq,
             after: 0,
-            // Nobody is there to be told; who sent it asks.
-            receipts: ReceiptRequest::ReceiptsNone.into(),
+            receipts: receipts.into(),
             ..message
         };
         let appended = match &to {
@@ -66,6 +68,7 @@ impl Applying<'_> {
         }
         let entry = match &to {
             Recipient::User(mailbox) => self.mailbox(mailbox)?.map_or(0, |mailbox| mailbox.last_seq),
+            Recipient::Group(group) if in_full => self.group(group)?.map_or(0, |group| group.last_seq),
             Recipient::Group(_) => 0,
         };
         let MessageId { stream, seq } = id;

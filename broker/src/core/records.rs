@@ -140,7 +140,7 @@ mod tests {
         );
         golden(ChannelOutRecord { last_seq: 1, trimmed_to: 2 }, b"\x01\x08\x01\x10\x02");
         golden(ChannelInRecord { last_seq: 1 }, b"\x01\x08\x01");
-        golden(ShardRecord { count: 1 }, b"\x01\x08\x01");
+        golden(ShardRecord { count: 1, ..ShardRecord::default() }, b"\x01\x08\x01");
     }
 
     #[test]
@@ -157,7 +157,10 @@ mod tests {
     #[test]
     fn a_newer_version_s_fields_do_no_harm() {
         let stored = b"\x01\x08\x07\xf8\x07\x2a";
-        assert_eq!(open::<ShardRecord>("shard", Bytes::from_static(stored)), Ok(ShardRecord { count: 7 }));
+        assert_eq!(
+            open::<ShardRecord>("shard", Bytes::from_static(stored)),
+            Ok(ShardRecord { count: 7, ..ShardRecord::default() })
+        );
     }
 
     #[test]

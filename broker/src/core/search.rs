@@ -11,11 +11,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Applying;
 use super::entry;
-use super::keys::{self, MailboxId};
+use super::keys::{self, GroupName, MailboxId, Words};
 use super::limits::{WORD_SIGNS, WORDS};
 use super::records::CoreError;
 
 /// What an envelope can be found by.
+#[derive(Default)]
 struct Indexed {
     sent_at_ms: i64,
     words: BTreeSet<String>,
@@ -30,16 +31,40 @@ impl Applying<'_> {
         before: Option<&Bytes>,
         after: Option<&Bytes>,
     ) -> Result<(), CoreError> {
+        let position = |sent_at_ms| keys::position(sent_at_ms, &place.conversation, place.place);
+        self.move_words(keys::words_of(mailbox), mailbox.fingerprint(), before, after, position)
+    }
+
+    /// The same of a message in the history of a group.
+    pub(super) fn reindex_in_group(
+        &mut self,
+        group: &GroupName,
+        place: u64,
+        before: Option<&Bytes>,
+        after: Option<&Bytes>,
+    ) -> Result<(), CoreError> {
+        let position = |sent_at_ms| keys::position_in_group(sent_at_ms, place);
+        self.move_words(keys::words_in(group), group.fingerprint(), before, after, position)
+    }
+
+    fn move_words(
+        &mut self,
+        words: Words<'_>,
+        seed: u64,
+        before: Option<&Bytes>,
+        after: Option<&Bytes>,
+        position: impl Fn(i64) -> Vec<u8>,
+    ) -> Result<(), CoreError> {
         let (before, after) = (indexed(before)?, indexed(after)?);
-        for word in before.words.difference(&after.words) {
-            let key =
-                keys::found_word(mailbox, &digest(mailbox, word), before.sent_at_ms, &place.conversation, place.place);
-            self.store.delete(&key);
+        if before.words == after.words {
+            return Ok(());
         }
-        for word in after.words.difference(&before.words) {
-            let key =
-                keys::found_word(mailbox, &digest(mailbox, word), after.sent_at_ms, &place.conversation, place.place);
-            self.store.put(key, Bytes::new());
+        for word in before.words.difference(&after.words) {
+            self.store.delete(&words.at(&digest(seed, word), &position(before.sent_at_ms)));
+        }
+        // All of them: what an earlier release kept has none yet.
+        for word in &after.words {
+            self.store.put(words.at(&digest(seed, word), &position(after.sent_at_ms)), Bytes::new());
         }
         Ok(())
     }
@@ -50,7 +75,7 @@ fn indexed(envelope: Option<&Bytes>) -> Result<Indexed, CoreError> {
         Some(envelope::Event::Message(message)) => {
             Ok(Indexed { sent_at_ms: message.sent_at_ms, words: words_of(&message) })
         }
-        _ => Ok(Indexed { sent_at_ms: 0, words: BTreeSet::new() }),
+        _ => Ok(Indexed::default()),
     }
 }
 
@@ -97,10 +122,11 @@ fn folded(word: &str) -> String {
 }
 
 /// A word as it stands in keys: two bytes for each sign, neither 0 nor 255, from the signs up to it. The digest of a beginning is
-/// the beginning of the digest. Two words can have the same one; the message itself tells.
-pub fn digest(mailbox: &MailboxId, word: &str) -> Vec<u8> {
+/// the beginning of the digest. Two words can have the same one; the message itself tells. `seed` is the fingerprint of the mailbox or
+/// the group.
+pub fn digest(seed: u64, word: &str) -> Vec<u8> {
     let mut digest = Vec::with_capacity(2 * word.len().min(WORD_SIGNS));
-    let mut state = mailbox.fingerprint();
+    let mut state = seed;
     for sign in word.chars() {
         state = xxh3_64_with_seed(&u32::from(sign).to_be_bytes(), state);
         digest.extend([state % 254, state / 254 % 254].map(|part| 1 + part as u8));
@@ -123,15 +149,12 @@ mod tests {
     /// Those of some words by which anything is found; all keys are of them.
     fn found(shard: &Shard, user: &str) -> Vec<&'static str> {
         let mailbox = mailbox_of(user);
-        let (from, to) = keys::found_words(&mailbox, &[]);
-        let mut stored: Vec<Vec<u8>> = shard
-            .store
-            .scan(&from, &to, 99)
-            .iter()
-            .map(|(key, _)| keys::word_in(key, &mailbox).unwrap().into())
-            .collect();
+        let words = keys::words_of(&mailbox);
+        let (from, to) = words.begun_by(&[]);
+        let all = shard.store.scan(&from, &to, 99);
+        let mut stored: Vec<Vec<u8>> = all.iter().map(|(key, _)| words.read(key).unwrap().0.into()).collect();
         let mut is_stored = |word: &&str| {
-            let digest = digest(&mailbox, word);
+            let digest = digest(mailbox.fingerprint(), word);
             let count = stored.len();
             stored.retain(|other| *other != digest);
             stored.len() < count
@@ -155,13 +178,13 @@ mod tests {
     proptest! {
         #[test]
         fn a_digest_begins_as_the_word_does_and_fits_a_key(text: String, signs in 0..WORD_SIGNS) {
-            let mailbox = mailbox_of("bob");
+            let seed = mailbox_of("bob").fingerprint();
             for word in words([&text], WORDS) {
-                let whole = digest(&mailbox, &word);
+                let whole = digest(seed, &word);
                 prop_assert!(!whole.is_empty() && whole.len() <= WORD_BYTES && !whole.contains(&0) && !whole.contains(&255));
                 let beginning: String = word.chars().take(signs).collect();
-                prop_assert!(whole.starts_with(&digest(&mailbox, &beginning)));
-                prop_assert_ne!(whole, digest(&mailbox_of("alice"), &word));
+                prop_assert!(whole.starts_with(&digest(seed, &beginning)));
+                prop_assert_ne!(whole, digest(mailbox_of("alice").fingerprint(), &word));
             }
         }
 

@@ -12,7 +12,8 @@ use tidings_proto::message::v1::{Envelope, Failure, Message, Receipt, envelope};
 
 use super::entry::{self, Stored};
 use super::group::fan_out::fill_bodies;
-use super::{AttachedDevice, Core, CoreError, Effect, GroupName, MailboxId, Reply, encode, keys, records};
+use super::level::LEVEL;
+use super::{AttachedDevice, Core, CoreError, Effect, GroupName, MailboxId, Reply, encode_at, keys, records};
 use tidings_consensus::{ApplyContext, MemoryStore, StateStore};
 
 pub const APP: &str = "app";
@@ -26,6 +27,8 @@ pub struct Shard {
     pub now_ms: i64,
     /// As [`Core::apply_within`] takes it.
     pub places: usize,
+    /// What its brokers know.
+    pub level: u32,
     index: u64,
     log: Vec<(i64, u64, Bytes)>,
 }
@@ -67,6 +70,7 @@ impl Shard {
             effects: Vec::new(),
             now_ms: 1_700_000_000_000,
             places: super::limits::EXPANDED_PER_COMMAND,
+            level: LEVEL,
             index: 0,
             log: Vec::new(),
         }
@@ -79,7 +83,7 @@ impl Shard {
 
     pub fn apply(&mut self, command: Command) -> Reply {
         self.index += 1;
-        let command = encode(command);
+        let command = encode_at(command, self.level);
         self.log.push((self.now_ms, self.index, command.clone()));
         let before = self.store.dump();
         self.effects.clear();

@@ -1,13 +1,15 @@
-//! What a broker asks the control plane about groups.
+//! What a broker asks the control plane about groups and users.
 
 use tidings_node::control_plane::ControlPlaneNodes;
 use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::directory_client::DirectoryClient;
 use tidings_proto::cluster::v1::groups_client::GroupsClient;
 use tidings_proto::cluster::v1::{
-    GetGroupChangesRequest, GetGroupChangesResponse, GetGroupRequest, GetGroupResponse, ListGroupsOfShardRequest,
-    ListGroupsOfShardResponse, WatchRequest, WatchResponse,
+    GetGroupChangesRequest, GetGroupChangesResponse, GetGroupRequest, GetGroupResponse, GetPolicyRequest,
+    ListGroupsOfShardRequest, ListGroupsOfShardResponse, ResolveUserRequest, ResolveUserResponse, WatchRequest,
+    WatchResponse,
 };
+use tidings_proto::policy::v1::Policy;
 use tonic::{Status, Streaming};
 
 use super::news::GroupNews;
@@ -45,6 +47,19 @@ impl GroupRegistry {
     /// A page of the groups whose home a shard is.
     pub async fn groups_of(&self, request: ListGroupsOfShardRequest) -> Result<ListGroupsOfShardResponse, Status> {
         self.0.ask(|channel| async move { GroupsClient::new(channel).list_groups_of_shard(request).await }).await
+    }
+
+    /// Whether a user is there, and by which policy it goes.
+    pub async fn user(&self, app: &str, user: &str) -> Result<ResolveUserResponse, Status> {
+        let request = ResolveUserRequest { app: app.to_owned(), user: user.to_owned() };
+        self.0.ask(|channel| async move { DirectoryClient::new(channel).resolve_user(request).await }).await
+    }
+
+    /// A policy of an app; empty: its default.
+    pub async fn policy(&self, app: &str, id: &str) -> Result<Policy, Status> {
+        let request = GetPolicyRequest { app: app.to_owned(), id: id.to_owned() };
+        let answer = self.0.ask(|channel| async move { DirectoryClient::new(channel).get_policy(request).await });
+        Ok(answer.await?.policy.unwrap_or_default())
     }
 
     /// What is told to a user of whom a group's home does not know that it is a member. It may have joined a moment ago: the

@@ -12,7 +12,7 @@ use tidings_proto::broker::v1::{
     Request as UserRequest, Submit, TellActivity, WatchUsers, WatchedUser, broker_frame, gateway_frame,
 };
 use tidings_proto::frame::MAX_ACTIVITY_BYTES;
-use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
+use tidings_proto::mailbox::v1::{AppendMessage, ScheduleMessage, command::Command};
 use tidings_proto::message::v1::{Envelope, envelope};
 use tidings_proto::shard::shard_of;
 use tidings_proto::{AppId, DeviceId, ErrorCode, UserId};
@@ -287,15 +287,17 @@ impl Reader {
     fn try_submit(&mut self, submit: Submit) -> Result<(), (ErrorCode, u64)> {
         let to_group = !submit.group.is_empty();
         let to = if to_group { &submit.group } else { &submit.to };
-        // A group's id is as a user's, and finds its home as a user's finds the mailbox.
-        let mailbox = self.mailbox(submit.shard, &submit.app, to).map_err(|code| (code, 0))?;
+        let waits = submit.deliver_at_ms != 0;
+        // A group's id is as a user's, and finds its home as a user's finds the mailbox. What waits does so where its sender lives.
+        let lives = if waits { &submit.from } else { to };
+        let mailbox = self.mailbox(submit.shard, &submit.app, lives).map_err(|code| (code, 0))?;
         UserId::new(&submit.from).map_err(|_| (ErrorCode::InvalidArgument, 0))?;
         let now_ms = self.context.clock.now_ms();
         let lane = self.lane(submit.shard)?;
         // The place first: nothing is proposed that could not be answered.
         let place = lane.pending.try_reserve().map_err(|_| (ErrorCode::Overloaded, 0))?;
         let (session, seq) = (submit.session, submit.seq);
-        if submit.ttl_ms == Some(0) {
+        if submit.ttl_ms == Some(0) && !waits {
             let (envelope, conflates) = (transient_envelope(&submit, now_ms), conflation(&submit));
             let transient = Transient { session, seq, envelope, conflates, sent_at_ms: now_ms };
             let group = GroupName::new(&submit.app, &submit.group).filter(|_| to_group);
@@ -305,6 +307,7 @@ impl Reader {
             });
             return Ok(());
         }
+        let deliver_at_ms = submit.deliver_at_ms;
         let append = AppendMessage {
             app: submit.app,
             to: if to_group { submit.group } else { submit.to },
@@ -323,14 +326,21 @@ impl Reader {
             change_window_ms: submit.change_window_ms,
             disappears: submit.disappears,
         };
-        let waits = (ErrorCode::Unavailable, 0);
+        let not_yet = (ErrorCode::Unavailable, 0);
+        if waits {
+            let message = Some(append);
+            let schedule = ScheduleMessage { message, to_group, deliver_at_ms, ..ScheduleMessage::default() };
+            let command = lane.shard.level.encode(Command::ScheduleMessage(schedule)).ok_or(not_yet)?;
+            place.send(Pending::Append { session, seq, outcome: Box::pin(lane.shard.propose(command)) });
+            return Ok(());
+        }
         let Some(group) = GroupName::new(&append.app, &append.to).filter(|_| to_group) else {
-            let command = lane.shard.level.encode(Command::AppendMessage(append)).ok_or(waits)?;
+            let command = lane.shard.level.encode(Command::AppendMessage(append)).ok_or(not_yet)?;
             place.send(Pending::Append { session, seq, outcome: Box::pin(lane.shard.propose(command)) });
             return Ok(());
         };
         let from = append.from.clone();
-        let command = lane.shard.level.encode(Command::AppendToGroup(append)).ok_or(waits)?;
+        let command = lane.shard.level.encode(Command::AppendToGroup(append)).ok_or(not_yet)?;
         let outcome = Box::pin(lane.shard.propose(command));
         place.send(Pending::AppendToGroup { session, seq, group, from, outcome });
         Ok(())

@@ -5,17 +5,22 @@ use std::sync::Arc;
 
 use tidings_consensus::{ProposeError, StateView};
 use tidings_proto::broker::v1::{Request, Response, broker_frame};
-use tidings_proto::client::v1::{self as client, GetGroupReceipts, GetHistory, GroupReadMarked, request, response};
+use tidings_proto::client::v1::{
+    self as client, Found, GetGroupReceipts, GetHistory, GroupReadMarked, Search, request, response,
+};
 use tidings_proto::mailbox::v1::{self as mailbox, command::Command};
 use tidings_proto::{ErrorCode, UserId};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::LinkContext;
 use super::outbox::Outbox;
-use crate::core::{GroupName, MailboxId, Reply};
+use crate::core::{GroupName, MailboxId, Reply, Scheduler};
 use crate::error::{Error, code_of};
-use crate::query;
 use crate::shard::ShardHandle;
+use crate::{group_search, query};
+
+/// From which level of brokers on groups can be searched.
+const GROUPS_SEARCHED: u32 = 3;
 
 /// Why a request was not answered with what it asked for.
 pub struct Refusal {
@@ -91,11 +96,23 @@ async fn ask(
             if !query::is_valid_search(&asked) {
                 return Err(ErrorCode::InvalidArgument.into());
             }
-            read(shard, move |view| query::search(view, &mailbox, &asked)).await.map(response::Response::Found)
+            search(context, shard, mailbox, asked).await.map(response::Response::Found)
+        }
+        request::Request::ListScheduled(asked) => {
+            let of = Scheduler { mailbox, is_system: false };
+            let list = move |view: &StateView| query::scheduled(view, &of, &asked);
+            read(shard, list).await.map(response::Response::Scheduled)
+        }
+        request::Request::CancelScheduled(client::CancelScheduled { id }) => {
+            let (app, user) = (mailbox.app().to_owned(), mailbox.user().to_owned());
+            set(shard, Command::CancelScheduled(mailbox::CancelScheduled { app, user, by_system: false, id })).await?;
+            Ok(response::Response::ScheduledCancelled(client::ScheduledCancelled {}))
         }
         request::Request::UpdateConversation(update) => {
             let (app, user, with) = (mailbox.app().to_owned(), mailbox.user().to_owned(), update.with.clone());
-            is_id(&with)?;
+            if update.group.is_empty() {
+                is_id(&with)?;
+            }
             let command = mailbox::UpdateConversation { app, user, with, update: Some(update) };
             match set(shard, Command::UpdateConversation(command)).await? {
                 Reply::Conversation(conversation) => Ok(response::Response::Conversation(*conversation)),
@@ -108,9 +125,10 @@ async fn ask(
             };
             ask_home(context, shard, mailbox, &group, look).await.map(response::Response::GroupReceipts)
         }
-        request::Request::MarkGroupRead(client::MarkGroupRead { group, group_seq }) => {
+        request::Request::MarkGroupRead(client::MarkGroupRead { group, group_seq, privately }) => {
             let (app, user) = (mailbox.app().to_owned(), mailbox.user().to_owned());
-            set(shard, Command::MarkGroupRead(mailbox::MarkGroupRead { app, user, group, group_seq })).await?;
+            let mark = mailbox::MarkGroupRead { app, user, group, group_seq, privately };
+            set(shard, Command::MarkGroupRead(mark)).await?;
             Ok(response::Response::GroupReadMarked(GroupReadMarked {}))
         }
         // Gateways answer it, or the control plane does.
@@ -122,11 +140,43 @@ async fn ask(
     }
 }
 
+/// Searches in a group, in a conversation, or in everything that the user can find.
+async fn search(
+    context: &LinkContext,
+    shard: &ShardHandle,
+    mailbox: MailboxId,
+    asked: Search,
+) -> Result<Found, Refusal> {
+    if !asked.group.is_empty() {
+        let group = asked.group.clone();
+        let look =
+            move |view: &StateView, group: &GroupName, user: &str| query::search_group(view, group, user, &asked);
+        return ask_home(context, shard, mailbox, &group, look).await;
+    }
+    let is_about_one = !asked.with.is_empty();
+    let (of, search) = (mailbox.clone(), asked.clone());
+    let look = move |view: &StateView| {
+        let groups = if is_about_one { Vec::new() } else { query::group_names(view, &of)? };
+        Ok((query::search(view, &of, &search)?, groups))
+    };
+    let (own, groups) = read(shard, look).await?;
+    // Brokers of an earlier release cannot be asked.
+    if groups.is_empty() || shard.level.now() < GROUPS_SEARCHED {
+        return Ok(own);
+    }
+    let found = group_search::with_groups(&context.relay, shard.core.shards, &mailbox, &asked, own, groups).await;
+    found.map_err(|error| {
+        tracing::warn!(shard = shard.core.shard, %error, "not all groups could be searched");
+        Refusal::from(ErrorCode::Unavailable)
+    })
+}
+
 /// The group whose home answers a request; none: the shard of the user who asks does.
 pub fn group_of(request: &client::Request) -> Option<&str> {
     match request.request.as_ref()? {
         request::Request::GetHistory(asked) => Some(asked.group.as_str()).filter(|group| !group.is_empty()),
         request::Request::GetGroupReceipts(asked) => Some(&asked.group),
+        request::Request::Search(asked) => Some(asked.group.as_str()).filter(|group| !group.is_empty()),
         _ => None,
     }
 }

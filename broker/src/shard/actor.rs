@@ -93,6 +93,7 @@ pub struct ShardActor {
     reads: Arc<Semaphore>,
     is_expiring: bool,
     is_telling_receipts: bool,
+    adoption: Adoption,
     is_expanding: bool,
     /// Something more came while that was under way.
     expands_again: bool,
@@ -100,6 +101,14 @@ pub struct ShardActor {
     /// Sessions whose cursors are to be recorded, and when.
     gathered: Vec<SessionKey>,
     gather_until: Instant,
+}
+
+/// Whether members of groups have conversations with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Adoption {
+    Waiting,
+    Running,
+    Done,
 }
 
 /// What ran beside the actor and is done.
@@ -112,6 +121,7 @@ enum Done {
     Expired { answer: Option<Result<Reply, ProposeError>> },
     Expanded { answer: Option<Result<Reply, ProposeError>> },
     ReceiptsTold { answer: Option<Result<Reply, ProposeError>> },
+    Adopted { answer: Result<Reply, ProposeError> },
     ReadMarked,
     LastCursorMoved,
 }
@@ -159,6 +169,7 @@ impl ShardActor {
             running: FuturesUnordered::new(),
             is_expiring: false,
             is_telling_receipts: false,
+            adoption: Adoption::Waiting,
             is_expanding: false,
             expands_again: false,
             lagging: 0,
@@ -284,6 +295,7 @@ impl ShardActor {
             Done::Expired { answer } => self.expired(answer),
             Done::Expanded { answer } => self.expanded(answer),
             Done::ReceiptsTold { answer } => self.group_receipts_told(answer),
+            Done::Adopted { answer } => self.adopted(&answer),
             Done::ReadMarked | Done::LastCursorMoved => {}
         }
     }

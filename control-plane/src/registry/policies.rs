@@ -50,7 +50,17 @@ fields!(
     last_seen_round_seconds,
     max_devices,
     large_group_members,
+    max_file_bytes,
+    file_types,
 );
+
+/// The fields that members of level 1 do not know: they would pass them over.
+pub const LEVEL_2: &[&str] = &["max_file_bytes", "file_types"];
+
+/// Whether a policy says something that members of level 1 would pass over.
+pub fn is_of_level_2(policy: &Policy) -> bool {
+    policy.max_file_bytes.is_some() || !policy.file_types.is_empty()
+}
 
 /// The policy of an id, where the app exists and has it; every app has `default`.
 pub fn get<R: Read + ?Sized>(state: &R, app: &str, id: &str) -> Result<Policy, Refusal> {

@@ -5,9 +5,9 @@ use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode};
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use tidings_proto::ErrorCode;
-use tidings_proto::error::{Next, RETRY_AFTER_MS};
+use tidings_proto::error::{Next, RETRY_AFTER_MS, http_status};
 use tidings_proto::errors::v1::Error;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::json;
 
@@ -79,23 +79,6 @@ impl From<Status> for Failure {
         let retry_after_ms = status.metadata().get(RETRY_AFTER_MS).and_then(|text| text.to_str().ok()?.parse().ok());
         let failure = Self::with_status(http_status(status.code()), code, status.message());
         Self { error: Error { retry_after_ms, ..failure.error }, ..failure }
-    }
-}
-
-/// The status that HTTP has for one of gRPC; the usual table (`google/rpc/code.proto`).
-fn http_status(code: Code) -> StatusCode {
-    match code {
-        Code::Ok => StatusCode::OK,
-        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
-        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::PermissionDenied => StatusCode::FORBIDDEN,
-        Code::NotFound => StatusCode::NOT_FOUND,
-        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
-        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
-        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
-        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-        Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

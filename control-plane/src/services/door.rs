@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost_types::FieldMask;
 use tidings_proto::ids::MAX_ID_BYTES;
+use tidings_proto::message::v1::Content;
 use tidings_proto::policy::v1::Policy;
-use tidings_proto::{AppId, PolicyId, UserId, effective_policy};
+use tidings_proto::{AppId, PolicyId, UserId, attachments, effective_policy};
 
 use crate::registry::refusal::Refusal;
 
@@ -44,6 +45,14 @@ pub fn policy_id_or_empty(field: &str, text: &str) -> Result<(), Refusal> {
 pub fn policy(field: &str, policy: &Policy) -> Result<(), Refusal> {
     policy_id(&format!("{field}.id"), &policy.id)?;
     effective_policy::check(policy).map_err(|(name, reason)| Refusal::invalid(&format!("{field}.{name}"), reason))
+}
+
+/// Files that go with a backend's message: those that the app keeps itself. Gateways alone can have the others stay.
+pub fn attachments(field: &str, content: &Content) -> Result<(), Refusal> {
+    if content.attachments.iter().any(|attachment| !attachment.file.is_empty()) {
+        return Err(Refusal::invalid(field, "names a file, where backends name a url"));
+    }
+    attachments::check(content).map_err(|reason| Refusal::invalid(field, reason))
 }
 
 /// A name for people; may be empty.

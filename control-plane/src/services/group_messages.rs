@@ -90,7 +90,7 @@ pub fn wanted_invite(app: String, invite: Invite) -> Result<v1::Invite, Refusal>
     })
 }
 
-fn ms(field: &str, time: Option<Timestamp>) -> Result<i64, Refusal> {
+pub(super) fn ms(field: &str, time: Option<Timestamp>) -> Result<i64, Refusal> {
     let Some(time) = time else { return Ok(0) };
     let ms = time.seconds.checked_mul(1000).and_then(|ms| ms.checked_add(i64::from(time.nanos / 1_000_000)));
     ms.filter(|ms| *ms > 0).ok_or_else(|| Refusal::invalid(field, "must be a time from 1970 to 9999"))

@@ -1,10 +1,17 @@
 //! `tidings.control.v1.Messages`.
 
+use std::sync::Arc;
+
 use prost::Message as _;
+use tidings_limits::{LimitOf, Limits, Rates, Verdict};
 use tidings_node::secret::random_text;
 use tidings_proto::broker::v1::{LocateRequest, PostRequest};
 use tidings_proto::control::v1::messages_server::Messages;
-use tidings_proto::control::v1::{GetMessageStatusRequest, MessageStatus, SendMessageRequest, SentMessage};
+use tidings_proto::control::v1::{
+    CancelScheduledMessageRequest, CancelScheduledMessageResponse, GetGroupMessageStatusRequest,
+    GetMessageStatusRequest, GetScheduledMessageRequest, GroupMessageStatus, ListScheduledMessagesRequest,
+    ListScheduledMessagesResponse, MessageStatus, ScheduledMessageStatus, SendMessageRequest, SentMessage,
+};
 use tidings_proto::effective_policy::DEFAULT_POLICY;
 use tidings_proto::mailbox::v1::{AppendMessage, PostMessage};
 use tidings_proto::message::v1::MessageId;
@@ -15,6 +22,7 @@ use tidings_proto::{EffectivePolicy, ErrorCode};
 use tonic::{Request, Response, Status};
 
 use super::auth::Scope;
+use super::group_messages::ms;
 use super::{answer, door, messages};
 use crate::brokers::{self, Said};
 use crate::registry::refusal::Refusal;
@@ -31,13 +39,16 @@ pub const SYSTEM: &str = "system";
 /// Messages, for backends.
 #[derive(Clone)]
 pub struct MessagesService {
-    replica: Replica,
+    pub(super) replica: Replica,
+    limits: Arc<Limits>,
+    /// No history keeps a message for longer.
+    history_seconds: u64,
 }
 
 impl MessagesService {
-    /// Of this node's registry.
-    pub fn new(replica: Replica) -> Self {
-        Self { replica }
+    /// Of this node's registry; `limits` count what is sent as users.
+    pub fn new(replica: Replica, limits: Arc<Limits>, history_seconds: u32) -> Self {
+        Self { replica, limits, history_seconds: history_seconds.into() }
     }
 
     /// What a user goes by. Looks for the user here, and for one who is not here yet, at the leader; none: there is none.
@@ -59,7 +70,7 @@ impl MessagesService {
     }
 
     /// The group has to be there.
-    async fn check_group(&self, app: &str, group: &str) -> Result<(), Status> {
+    pub(super) async fn check_group(&self, app: &str, group: &str) -> Result<(), Status> {
         let is_there = |found: Option<GroupRecord>| found.is_some_and(|record| !record.deleting);
         if is_there(groups::stored(&self.replica.recent()?, app, group)?)
             || is_there(groups::stored(&self.replica.current().await?, app, group)?)
@@ -70,7 +81,7 @@ impl MessagesService {
     }
 
     /// Where a user or a group is at home.
-    fn shard(&self, app: &str, id: &str) -> Result<u32, Status> {
+    pub(super) fn shard(&self, app: &str, id: &str) -> Result<u32, Status> {
         let settings = cluster::settings(&self.replica.view())?;
         let settings = settings.ok_or_else(|| ErrorCode::Unavailable.status("the cluster is being founded"))?;
         Ok(shard_of(app, id, settings.shards))
@@ -84,7 +95,7 @@ impl MessagesService {
     }
 
     async fn send(&self, app: String, request: SendMessageRequest) -> Result<SentMessage, Status> {
-        let SendMessageRequest { from, to, group, content, ttl_ms, request_id, .. } = request;
+        let SendMessageRequest { from, to, group, content, ttl_ms, request_id, deliver_at, .. } = request;
         let to_group = !group.is_empty();
         match to_group {
             true if !to.is_empty() => return Err(Refusal::invalid("group", "is one recipient, and to another").into()),
@@ -95,16 +106,19 @@ impl MessagesService {
         if ttl_ms == Some(0) {
             return Err(Refusal::invalid("ttl_ms", "must be 1 or more").into());
         }
-        let content = content.ok_or_else(|| Refusal::invalid("content", "is missing"))?.encode_to_vec();
+        let deliver_at_ms = ms("deliver_at", deliver_at)?;
+        let content = content.ok_or_else(|| Refusal::invalid("content", "is missing"))?;
+        door::attachments("content.attachments", &content)?;
+        let content = content.encode_to_vec();
         if content.len() > MAX_CONTENT_BYTES {
             let message = format!("content: has {} bytes, more than {MAX_CONTENT_BYTES}", content.len());
             return Err(ErrorCode::TooLarge.status(message));
         }
-        let inbox_limit = if to_group {
+        let recipient = if to_group {
             self.check_group(&app, &group).await?;
-            0
+            None
         } else {
-            self.recipient(&app, &to).await?.inbox_entries
+            Some(self.recipient(&app, &to).await?)
         };
         let by_system = from.is_empty();
         let policy = if by_system {
@@ -116,13 +130,49 @@ impl MessagesService {
             permit(&policy, to_group, content.len())?;
             policy
         };
-        // A group's history is as long as its senders' policies say; the system's is that of the app's default.
-        let retention_ms = if to_group { policy.history_seconds.saturating_mul(1000) } else { 0 };
-        let (to, from, content) = (if to_group { group } else { to }, sender(from), content.into());
-        let append =
-            AppendMessage { app, to, from, ttl_ms, content, inbox_limit, retention_ms, ..AppendMessage::default() };
+        // A group's history is as long as its senders' policies say, the system's as the app's default; a user's as the user's own.
+        let kept_ms = |policy: &EffectivePolicy| policy.history_seconds.min(self.history_seconds).saturating_mul(1000);
+        if !by_system {
+            self.count(&app, &from, &policy).await?;
+        }
+        let has_own_history = !by_system && !to_group;
+        let append = AppendMessage {
+            app,
+            to: if to_group { group } else { to },
+            from: sender(from),
+            ttl_ms,
+            content: content.into(),
+            inbox_limit: recipient.as_ref().map_or(0, |recipient| recipient.inbox_entries),
+            retention_ms: kept_ms(recipient.as_ref().unwrap_or(&policy)),
+            sender_retention_ms: if has_own_history { kept_ms(&policy) } else { 0 },
+            ..AppendMessage::default()
+        };
+        let post = PostMessage { message: Some(append), request_id, to_group, by_system, in_full: true };
         // The way to the leader takes much room: only while it is gone.
-        Box::pin(self.post(PostMessage { message: Some(append), request_id, to_group, by_system })).await
+        match deliver_at_ms {
+            0 => Box::pin(self.post(post)).await,
+            at_ms => Box::pin(self.schedule(post, at_ms)).await,
+        }
+    }
+
+    /// Counts a message in the limits of the user in whose name it is sent, and of the app.
+    async fn count(&self, app: &str, user: &str, policy: &EffectivePolicy) -> Result<(), Status> {
+        let of_app = EffectivePolicy::from(&policies::get_or_default(&self.replica.view(), app, DEFAULT_POLICY)?);
+        let rates = Rates { user: Arc::new(policy.clone()), app: Arc::new(of_app) };
+        let meters = self.limits.meters(app, user);
+        let limited = match self.limits.take(&meters, &rates) {
+            Verdict::Taken => return Ok(()),
+            Verdict::Limited(limited) => limited,
+            Verdict::Ask => match self.limits.ask(&meters, &rates).await {
+                Ok(()) => return Ok(()),
+                Err(limited) => limited,
+            },
+        };
+        let message = match limited.of {
+            LimitOf::User => "from: more messages than the user may send",
+            LimitOf::App => "more messages than the app may send",
+        };
+        Err(ErrorCode::RateLimited.status_after(message, limited.wait))
     }
 
     async fn post(&self, mut post: PostMessage) -> Result<SentMessage, Status> {
@@ -145,7 +195,8 @@ impl MessagesService {
         });
         let posted = posted.await?;
         let id = posted.id.unwrap_or_default().to_string();
-        Ok(SentMessage { id, sent_at: messages::at(posted.sent_at_ms), repeated: posted.duplicate })
+        let (sent_at, repeated) = (messages::at(posted.sent_at_ms), posted.duplicate);
+        Ok(SentMessage { id, sent_at, repeated, scheduled: false })
     }
 
     async fn status(&self, app: String, request: GetMessageStatusRequest) -> Result<MessageStatus, Status> {
@@ -184,7 +235,7 @@ fn permit(policy: &EffectivePolicy, to_group: bool, content_bytes: usize) -> Res
     Err(code.status(message))
 }
 
-fn sender(from: String) -> String {
+pub(super) fn sender(from: String) -> String {
     if from.is_empty() { SYSTEM.to_owned() } else { from }
 }
 
@@ -205,6 +256,50 @@ impl Messages for MessagesService {
         answer("GetMessageStatus", async {
             let app = Scope::of(&self.replica, request.metadata())?.app(&request.get_ref().app)?;
             self.status(app, request.into_inner()).await
+        })
+        .await
+    }
+
+    async fn get_group_message_status(
+        &self,
+        request: Request<GetGroupMessageStatusRequest>,
+    ) -> Result<Response<GroupMessageStatus>, Status> {
+        answer("GetGroupMessageStatus", async {
+            let app = Scope::of(&self.replica, request.metadata())?.app(&request.get_ref().app)?;
+            self.group_status(app, request.into_inner()).await
+        })
+        .await
+    }
+
+    async fn list_scheduled_messages(
+        &self,
+        request: Request<ListScheduledMessagesRequest>,
+    ) -> Result<Response<ListScheduledMessagesResponse>, Status> {
+        answer("ListScheduledMessages", async {
+            let app = Scope::of(&self.replica, request.metadata())?.app(&request.get_ref().app)?;
+            self.list_scheduled(app, request.into_inner()).await
+        })
+        .await
+    }
+
+    async fn get_scheduled_message(
+        &self,
+        request: Request<GetScheduledMessageRequest>,
+    ) -> Result<Response<ScheduledMessageStatus>, Status> {
+        answer("GetScheduledMessage", async {
+            let app = Scope::of(&self.replica, request.metadata())?.app(&request.get_ref().app)?;
+            self.get_scheduled(app, request.into_inner()).await
+        })
+        .await
+    }
+
+    async fn cancel_scheduled_message(
+        &self,
+        request: Request<CancelScheduledMessageRequest>,
+    ) -> Result<Response<CancelScheduledMessageResponse>, Status> {
+        answer("CancelScheduledMessage", async {
+            let app = Scope::of(&self.replica, request.metadata())?.app(&request.get_ref().app)?;
+            self.cancel_scheduled(app, request.into_inner()).await
         })
         .await
     }

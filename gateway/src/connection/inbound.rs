@@ -11,9 +11,10 @@ use tidings_proto::{EffectivePolicy, ErrorCode, GroupId, UserId};
 use tokio::time::Instant;
 
 use super::outbound::UnansweredRead;
-use super::requests::LEVEL;
+use super::requests::{LEVEL, NEWEST_LEVEL};
 use super::{Connection, Unblocked};
 use crate::backoff;
+use crate::claims::{self, NotClaimed};
 use crate::directory::{Found, UserKey};
 use crate::limits::{LimitOf, Limited, Rates, Verdict};
 use crate::link::{LinkHandle, NotQueued};
@@ -75,7 +76,7 @@ impl<S: Transport> Connection<S> {
     fn count(&mut self, send: Send, rates: Rates, now: Instant) -> Result<(), Close> {
         let limits = self.core.limits.clone();
         let user = &self.guard.session().token.user;
-        let meters = self.meters.get_or_insert_with(|| limits.meters(user)).clone();
+        let meters = self.meters.get_or_insert_with(|| limits.meters(user.app(), user.user())).clone();
         match limits.take(&meters, &rates) {
             Verdict::Taken => self.on_counted(send, None, now),
             Verdict::Limited(limited) => self.on_counted(send, Some(limited), now),
@@ -101,6 +102,21 @@ impl<S: Transport> Connection<S> {
             }
             None => {}
         }
+        match claims::claim(&self.core, self.session().token.user.app(), &send) {
+            Some(claiming) => {
+                let send = Box::new(send);
+                self.blocked = Some(async move { Unblocked::Claimed { send, refused: claiming.await.err() } }.boxed());
+                Ok(())
+            }
+            None => self.on_claimed(send, None, now),
+        }
+    }
+
+    /// The files that it names are there and stay, or why not.
+    fn on_claimed(&mut self, send: Send, refused: Option<NotClaimed>, now: Instant) -> Result<(), Close> {
+        if let Some(NotClaimed { code, message, retries }) = refused {
+            return self.refuse(send.seq, code, &message, retries.then_some(RETRY_AFTER_MS));
+        }
         if !send.group.is_empty() {
             // Whether there is such a group, and who is a member, its home knows.
             return self.take_send(send, None, now);
@@ -124,6 +140,7 @@ impl<S: Transport> Connection<S> {
     pub(super) fn on_unblocked(&mut self, unblocked: Unblocked, now: Instant) -> Result<(), Close> {
         match unblocked {
             Unblocked::Counted { send, limited } => self.on_counted(*send, limited, now),
+            Unblocked::Claimed { send, refused } => self.on_claimed(*send, refused, now),
             Unblocked::Recipient { send, found: Ok(found) } => self.on_recipient(*send, found, now),
             Unblocked::Recipient { send, found: Err(refusal) } => {
                 self.refuse(send.seq, refusal.code, &refusal.message, Some(RETRY_AFTER_MS))
@@ -154,22 +171,27 @@ impl<S: Transport> Connection<S> {
     fn take_send(&mut self, send: Send, recipient: Option<&EffectivePolicy>, now: Instant) -> Result<(), Close> {
         let is_group = !send.group.is_empty();
         let to = if is_group { send.group } else { send.to };
-        let Some(shard) = self.core.router.shard(self.session().token.user.app(), &to) else {
+        let user = &self.session().token.user;
+        // What is scheduled waits where its sender lives.
+        let lives = if send.deliver_at_ms == 0 { &to } else { user.user() };
+        let Some(shard) = self.core.router.shard(user.app(), lives) else {
             return self.refuse(send.seq, ErrorCode::Unavailable, "no shard map is known", Some(RETRY_AFTER_MS));
         };
         let own = self.session().policy().effective();
         let terms = permission::terms(&own, recipient.unwrap_or(&own), send.change.as_ref());
-        let receipts = recipient.map_or(send.receipts, |recipient| permission::receipts(send.receipts, recipient));
+        let receipts = recipient.map_or(send.receipts, |recipient| recipient.receipts_of(send.receipts));
         let inbox_limit = recipient.map_or(0, |recipient| self.core.config.inbox_limit(recipient.inbox_entries));
         let pending = Pending {
             seq: send.seq,
-            after: send.after,
+            // What is scheduled is in no order before its time has come.
+            after: if send.deliver_at_ms == 0 { send.after } else { 0 },
             shard,
             to: to.into_boxed_str(),
             is_group,
             content: send.content.unwrap_or_default().encode_to_vec().into(),
             change: send.change.map(Box::new),
             disappears: send.disappears,
+            deliver_at_ms: send.deliver_at_ms,
             ttl_ms: send.ttl_ms,
             conflation_key: send.conflation_key.into_boxed_str(),
             receipts,
@@ -191,12 +213,19 @@ impl<S: Transport> Connection<S> {
         Ok(())
     }
 
-    /// The link on which a send can go now: of groups, changes and what disappears a broker of the first release knows nothing, they wait
-    /// until it was upgraded.
+    /// The link on which a send can go now: of groups, changes, and what disappears, is scheduled, or is stored nowhere and for a group,
+    /// brokers of earlier releases know nothing; it waits until they were upgraded.
     pub(super) fn route(&self, pending: &Pending) -> Option<Arc<LinkHandle>> {
         let link = self.core.router.route(pending.shard)?;
         let is_new = pending.is_group || pending.change.is_some() || pending.disappears.is_some();
-        (!is_new || link.level >= LEVEL).then_some(link)
+        let is_newest = pending.deliver_at_ms != 0
+            || (pending.is_group && (pending.is_transient() || pending.disappears.is_some()));
+        let needed = match (is_newest, is_new) {
+            (true, _) => NEWEST_LEVEL,
+            (false, true) => LEVEL,
+            (false, false) => 0,
+        };
+        (link.level >= needed).then_some(link)
     }
 
     /// Puts a frame in a link's queue; where that is full, this connection reads no further until there is room.
@@ -240,6 +269,7 @@ impl<S: Transport> Connection<S> {
             sender_retention_ms: pending.terms.sender_retention_ms,
             change: pending.change.as_deref().cloned(),
             disappears: pending.disappears,
+            deliver_at_ms: pending.deliver_at_ms,
             change_window_ms: pending.terms.change_window_ms,
         })
     }

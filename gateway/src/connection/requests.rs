@@ -13,8 +13,11 @@ use crate::requests::Admission;
 use crate::session::{Close, Event};
 use crate::socket::Transport;
 
-/// The first level of a broker that answers every request of today, and takes messages to groups and changes of messages.
-pub(super) const LEVEL: u32 = 3;
+/// The first level of a broker that answers requests, and takes messages to groups and changes of messages.
+pub(super) const LEVEL: u32 = 2;
+/// The first one of a broker that knows scheduled messages, conversations with groups, search in them, messages that disappear there, and
+/// takes transients to groups.
+pub(super) const NEWEST_LEVEL: u32 = 3;
 
 /// Who answers what the gateway does not.
 enum Answerer<'a> {
@@ -29,12 +32,15 @@ fn who_answers(kind: &request::Request) -> Answerer<'_> {
     match kind {
         request::Request::GetHistory(asked) if !asked.group.is_empty() => Answerer::Home(&asked.group),
         request::Request::GetGroupReceipts(asked) => Answerer::Home(&asked.group),
+        request::Request::Search(asked) if !asked.group.is_empty() => Answerer::Home(&asked.group),
         request::Request::MarkGroupRead(_)
         | request::Request::ListDevices(_)
         | request::Request::GetHistory(_)
         | request::Request::ListConversations(_)
         | request::Request::UpdateConversation(_)
         | request::Request::Search(_)
+        | request::Request::ListScheduled(_)
+        | request::Request::CancelScheduled(_)
         | request::Request::WatchPresence(_) => Answerer::OwnShard,
         request::Request::ActOnGroup(_)
         | request::Request::GetGroup(_)
@@ -43,12 +49,24 @@ fn who_answers(kind: &request::Request) -> Answerer<'_> {
     }
 }
 
+/// The level of a broker that a request is handed to.
+fn needed_level(kind: &request::Request) -> u32 {
+    let is_new = match kind {
+        request::Request::ListScheduled(_) | request::Request::CancelScheduled(_) => true,
+        request::Request::MarkGroupRead(mark) => mark.privately,
+        request::Request::UpdateConversation(update) => !update.group.is_empty(),
+        request::Request::Search(search) => !search.group.is_empty(),
+        _ => false,
+    };
+    if is_new { NEWEST_LEVEL } else { LEVEL }
+}
+
 /// Of a request that no shard answers.
 const NO_SHARD: u32 = u32::MAX;
 const NO_LINK: u64 = 0;
 
 impl<S: Transport> Connection<S> {
-    pub(super) fn on_request(&mut self, request: Request, now: Instant) -> Result<(), Close> {
+    pub(super) fn on_request(&mut self, mut request: Request, now: Instant) -> Result<(), Close> {
         let id = request.id;
         match self.requests.admission(id) {
             Admission::New => {}
@@ -57,24 +75,23 @@ impl<S: Transport> Connection<S> {
                 return self.refuse_request(id, ErrorCode::RateLimited, "too many requests are unanswered");
             }
         }
+        if let Some(request::Request::MarkGroupRead(mark)) = &mut request.request {
+            // Where the policy keeps it back, only the user's own devices are told.
+            mark.privately |= !self.session().policy().effective().read_receipts;
+        }
         let Some(kind) = &request.request else {
             return self.refuse_request(id, ErrorCode::InvalidArgument, "a request of no kind that is known here");
         };
         if let request::Request::WatchPresence(watch) = kind {
             return self.on_watch_presence(id, watch, now);
         }
-        if let request::Request::MarkGroupRead(_) = kind
-            && !self.session().policy().effective().read_receipts
-        {
-            // Nobody is to be told.
-            let response = Some(response::Response::GroupReadMarked(GroupReadMarked {}));
-            return self.respond(Response { id, response, ..Response::default() });
-        }
         let who = who_answers(kind);
         let is_about_groups = !matches!(who, Answerer::OwnShard);
         if is_about_groups && !self.session().policy().effective().groups {
             return self.refuse_request(id, ErrorCode::FeatureOff, "groups are switched off for this user");
         }
+        let needed = needed_level(kind);
+        let is_kept_back = matches!(kind, request::Request::MarkGroupRead(mark) if mark.privately);
         let shard = match who {
             Answerer::OwnShard => Some(self.attachment.shard()),
             Answerer::Home(group) => self.core.router.shard(self.session().token.user.app(), group),
@@ -86,8 +103,13 @@ impl<S: Transport> Connection<S> {
         let Some(shard) = shard else {
             return self.refuse_request(id, ErrorCode::Unavailable, "no shard map is known");
         };
-        let link = self.core.router.route(shard).filter(|link| link.level >= LEVEL);
-        let Some(link) = link else {
+        let link = self.core.router.route(shard);
+        if is_kept_back && link.as_ref().is_some_and(|link| link.level < needed) {
+            // Such a broker would tell all members.
+            let response = Some(response::Response::GroupReadMarked(GroupReadMarked {}));
+            return self.respond(Response { id, response, ..Response::default() });
+        }
+        let Some(link) = link.filter(|link| link.level >= needed) else {
             return self.refuse_request(id, ErrorCode::Unavailable, "the shard cannot be reached");
         };
         let user = &self.session().token.user;

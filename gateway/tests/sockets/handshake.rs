@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use tidings_gateway::GatewayConfig;
 use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::{Hello, Ping, client_frame};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Client, Format, PATIENCE, World, config, hello, until};
 
@@ -94,34 +93,26 @@ async fn one_question_is_asked_for_many_that_come_at_once() {
     assert!(world.directory.token_calls.load(Ordering::SeqCst) <= calls + 2);
 }
 
-async fn http(world: &World, request: &str) -> String {
-    let mut stream = tokio::net::TcpStream::connect(&world.address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
-    answer
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_port_speaks_http_within_limits() {
     let world = World::with(GatewayConfig { handshake_timeout_ms: 300, ..config() }).await;
     let get = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n");
-    let about = http(&world, &get("/", "")).await;
+    let about = world.http(&get("/", "")).await;
     assert!(about.starts_with("HTTP/1.1 200") && about.contains("tidings.v1.json"), "{about}");
-    assert!(http(&world, &get("/other", "")).await.starts_with("HTTP/1.1 404"));
-    assert!(http(&world, &get("/v1/connect", "")).await.starts_with("HTTP/1.1 426"));
+    assert!(world.http(&get("/other", "")).await.starts_with("HTTP/1.1 404"));
+    assert!(world.http(&get("/v1/connect", "")).await.starts_with("HTTP/1.1 426"));
     let post = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-    assert!(http(&world, post).await.starts_with("HTTP/1.1 405"));
+    assert!(world.http(post).await.starts_with("HTTP/1.1 405"));
     let huge = format!("X: {}\r\n", "x".repeat(64_000));
-    assert!(!http(&world, &get("/", &huge)).await.starts_with("HTTP/1.1 200"));
+    assert!(!world.http(&get("/", &huge)).await.starts_with("HTTP/1.1 200"));
     // A request that is never finished ends too.
-    http(&world, "GET / HTTP/1.1\r\nHost").await;
+    world.http("GET / HTTP/1.1\r\nHost").await;
 
     let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let request = |more: &str| format!("GET /v1/connect HTTP/1.1\r\nHost: x\r\n{upgrade}{more}\r\n");
-    assert!(http(&world, &request("Sec-WebSocket-Version: 8\r\n")).await.starts_with("HTTP/1.1 426"));
+    assert!(world.http(&request("Sec-WebSocket-Version: 8\r\n")).await.starts_with("HTTP/1.1 426"));
     let foreign = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n";
-    assert!(http(&world, &request(foreign)).await.starts_with("HTTP/1.1 400"));
+    assert!(world.http(&request(foreign)).await.starts_with("HTTP/1.1 400"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,3 +14,4 @@ mod protocol_page;
 mod requests;
 mod support;
 mod tls;
+mod web;

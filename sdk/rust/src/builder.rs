@@ -11,6 +11,7 @@ use crate::connection::{Config, Connection};
 use crate::driver::{Driver, Parts};
 use crate::error::ConnectError;
 use crate::events::{AckMode, ConnectionState, Events};
+use crate::files::Files;
 use crate::gateways::Gateways;
 use crate::store::{MemoryStore, Store};
 use crate::token::TokenSource;
@@ -114,13 +115,20 @@ impl Builder {
         Ok(self.tls(config))
     }
 
+    /// The way of the user's files alone, without a connection for messages.
+    pub fn files(&self) -> Result<Files, ConnectError> {
+        let gateways = Gateways::parse(&self.urls, self.tls.clone())?;
+        Ok(Files::new(gateways, self.token.clone(), self.config.app_id.clone()))
+    }
+
     /// Starts the client's task on the current tokio runtime and returns at once; the connection is made, and made
     /// again, in the background. Errors are those that no further attempt would mend.
     pub fn connect(mut self) -> Result<(Client, Events), ConnectError> {
         if !self.config.device.is_empty() {
             DeviceId::new(&self.config.device)?;
         }
-        let gateways = Gateways::parse(&self.urls, self.tls)?;
+        let gateways = Gateways::parse(&self.urls, self.tls.clone())?;
+        let files = self.files()?;
         let state = self.store.load()?;
         let stream = state.stream;
         self.config.persist = self.store.keeps();
@@ -142,6 +150,6 @@ impl Builder {
         });
         tokio::spawn(driver.run());
         let events = Events::new(events, shared.acks.clone(), self.ack_mode);
-        Ok((Client::new(shared, commands, state_receiver), events))
+        Ok((Client::new(shared, commands, state_receiver, files), events))
     }
 }

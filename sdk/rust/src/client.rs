@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use crate::connection::{Answer, Entry};
 use crate::error::{RequestError, SendError, StopReason};
 use crate::events::{AckQueue, ConnectionState, Message};
+use crate::files::Files;
 use crate::recipient::Recipient;
 use crate::sending::{Sending, Slot};
 
@@ -30,18 +31,26 @@ pub struct Outgoing {
     pub ttl: Option<Duration>,
     /// Which receipts are wanted; both is the default.
     pub receipts: ReceiptRequest,
-    /// After a time it is taken out of both histories, and of what devices have yet to be given; of a stored message to a
-    /// user. `None`: it stays.
+    /// After a time it is taken out of all histories, and of what devices have yet to be given; of a message that is stored.
+    /// `None`: it stays.
     pub disappears: Option<Disappearance>,
     /// With a `ttl` of zero, up to 64 bytes: for a device that is slow this takes the place of an earlier one with the same key
     /// in the conversation that it was not given yet. Empty: of none.
     pub conflation_key: String,
+    /// When it is to be sent, Unix time in milliseconds, at most 365 days ahead; 0: now. Until then it waits on the server, whether
+    /// or not this device is online, and `ttl` and `disappears` count from then.
+    pub deliver_at_ms: i64,
 }
 
 impl Outgoing {
     /// A message with the defaults.
     pub fn new(to: impl Into<String>, content: impl Into<Body>) -> Self {
         Self { to: to.into(), content: content.into().0, ..Self::default() }
+    }
+
+    /// The same, to be sent at a time, Unix time in milliseconds.
+    pub fn at(self, deliver_at_ms: i64) -> Self {
+        Self { deliver_at_ms, ..self }
     }
 
     /// A message to all members of a group, with the defaults.
@@ -163,6 +172,7 @@ pub struct Client {
     shared: Arc<Shared>,
     pub(crate) commands: mpsc::Sender<Command>,
     state: watch::Receiver<ConnectionState>,
+    files: Files,
 }
 
 impl Client {
@@ -176,8 +186,14 @@ impl Client {
         shared: Arc<Shared>,
         commands: mpsc::Sender<Command>,
         state: watch::Receiver<ConnectionState>,
+        files: Files,
     ) -> Self {
-        Self { shared, commands, state }
+        Self { shared, commands, state, files }
+    }
+
+    /// The way of this user's files.
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// Puts a message in the outbox; waits while the outbox is full (promise 6). With a durable store it is on the disk
@@ -332,7 +348,7 @@ fn entry(outgoing: Outgoing) -> Result<(Entry<Arc<Slot>>, Arc<Slot>), SendError>
     let slot = Slot::new();
     let disappears = outgoing.disappears.map(|disappears| disappears.encode_to_vec().into());
     let mut entry = Entry::new(to, content, ttl_ms, outgoing.receipts as i32, slot.clone());
-    entry.disappears = disappears;
+    (entry.disappears, entry.deliver_at_ms) = (disappears, outgoing.deliver_at_ms);
     entry.conflation_key = outgoing.conflation_key.into_boxed_str();
     Ok((entry, slot))
 }

@@ -188,6 +188,8 @@ pub struct Settled<T> {
     pub to: Recipient,
     /// As in `Send.receipts`.
     pub receipts: i32,
+    /// It waits for its time.
+    pub is_scheduled: bool,
     /// Bytes of the encoded content.
     pub content_bytes: usize,
     /// The answer.
@@ -473,8 +475,8 @@ impl<T: Clone> Connection<T> {
     fn settled(&self, seq: u64, entry: Entry<T>, result: Result<Sent, SendError>) -> Effect<T> {
         let id = MessageId { stream: self.stream, seq };
         let content_bytes = entry.body_bytes();
-        let (to, receipts) = (entry.to, entry.receipts);
-        Effect::Settled(Settled { tag: entry.tag, id, to, receipts, content_bytes, result })
+        let (to, receipts, is_scheduled) = (entry.to, entry.receipts, entry.deliver_at_ms != 0);
+        Effect::Settled(Settled { tag: entry.tag, id, to, receipts, is_scheduled, content_bytes, result })
     }
 
     /// What a restarted process would go on from.

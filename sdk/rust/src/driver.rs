@@ -21,6 +21,7 @@ use crate::events::{ConnectionState, Event, Message, Queued, Ticket};
 use crate::gateways::Gateways;
 use crate::receipts::AwaitedReceipts;
 use crate::recipient::Recipient;
+use crate::scheduled::AwaitedSchedules;
 use crate::sending::Slot;
 use crate::socket::{Address, Heard, Socket};
 use crate::store::{Change, Store, StoreError};
@@ -59,6 +60,7 @@ pub(crate) struct Driver {
     events: mpsc::Sender<Queued>,
     waiting_events: VecDeque<Queued>,
     awaited_receipts: AwaitedReceipts,
+    awaited_schedules: AwaitedSchedules,
     /// Whom the token speaks for, once it is known.
     user: String,
     asked: HashMap<u64, oneshot::Sender<Answer>>,
@@ -100,6 +102,7 @@ impl Driver {
             events: parts.events,
             waiting_events: VecDeque::new(),
             awaited_receipts,
+            awaited_schedules: AwaitedSchedules::default(),
             user: String::new(),
             asked: HashMap::new(),
             next_request: 1,
@@ -308,7 +311,7 @@ impl Driver {
     }
 
     fn settled(&mut self, settled: Settled<Arc<Slot>>) {
-        let Settled { tag, id, to, receipts, content_bytes, result } = settled;
+        let Settled { tag, id, to, receipts, is_scheduled, content_bytes, result } = settled;
         let unknown = matches!(result, Err(SendError::Unknown));
         let earlier_life = tag.is_none() && !matches!(result, Err(SendError::Stopped(_)));
         if unknown || earlier_life {
@@ -318,6 +321,9 @@ impl Driver {
         self.shared.release(content_bytes);
         let accepted = result.is_ok();
         slot.settled(result);
+        if accepted && is_scheduled {
+            return self.awaited_schedules.accepted(id, slot);
+        }
         if let (true, Recipient::User(to)) = (accepted, to) {
             self.awaited_receipts.accepted(&to, id, receipts, slot);
         }
@@ -380,11 +386,17 @@ impl Driver {
             },
             Some(envelope::Event::Receipt(receipt)) => {
                 self.awaited_receipts.receipt(&receipt);
+                self.awaited_schedules.receipt(&receipt);
                 Event::Receipt(receipt)
             }
             Some(envelope::Event::Failure(failure)) => {
                 self.awaited_receipts.failure(&failure);
+                self.awaited_schedules.failure(&failure);
                 Event::Failure(failure)
+            }
+            Some(envelope::Event::ScheduleUpdate(update)) => {
+                self.awaited_schedules.update(&update);
+                Event::Schedule(update)
             }
             // Of a kind that a newer server knows, or that stands in no mailbox: passed over, as the protocol says.
             Some(envelope::Event::Activity(_)) | None => return self.shared.acks.push(ticket),

@@ -27,6 +27,9 @@ pub enum SendError {
         /// The reason.
         code: ErrorCode,
     },
+    /// It waited for its time, and was cancelled before.
+    #[error("cancelled before its time")]
+    Cancelled,
     /// The server gave this device another stream while the message had no answer: it may or may not have been sent.
     #[error("the stream was lost before an answer came: the message may or may not have been sent")]
     Unknown,

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tidings_proto::client::v1::UserPresence;
 use tidings_proto::message::v1::{
     self, Activity, Change as ChangeEvent, Content, Conversation, Failure, GroupEvent, MessageId, Receipt,
+    ScheduleUpdate,
 };
 use tokio::sync::{Notify, mpsc};
 
@@ -36,6 +37,8 @@ pub enum Event {
     Receipt(Receipt),
     /// A message that this user's device had sent will not be delivered.
     Failure(Failure),
+    /// Something happened to a message of this user that waits for its time.
+    Schedule(ScheduleUpdate),
     /// Something changed in a group of this user, at this place of the group's order.
     GroupEvent(GroupEvent),
     /// A message that nobody keeps: at most once, nothing to acknowledge.

@@ -5,6 +5,7 @@
 //! - [`Events`]: what comes, as a typed stream
 //! - [`Sending`]: one message on its way, with its status
 //! - [`Change`]: what becomes of an earlier message
+//! - [`files`]: files that go with messages
 //! - [`content`]: mentions, places, polls
 //! - [`store`]: where a device keeps what must survive a restart
 //! - [`connection`]: the state machine below all that, without clock and I/O
@@ -34,12 +35,15 @@ pub mod content;
 mod driver;
 mod error;
 mod events;
+pub mod files;
 mod gateways;
 mod groups;
+mod http;
 mod presence;
 mod receipts;
 mod recipient;
 mod requests;
+mod scheduled;
 mod sending;
 mod socket;
 pub mod store;
@@ -51,6 +55,7 @@ pub use client::{Body, Change, Client, Outgoing};
 pub use connection::Sent;
 pub use error::{ConnectError, RequestError, SendError, StopReason};
 pub use events::{AckMode, ConnectionState, Event, Events, Message};
+pub use files::{FileError, FileInfo, Files, UploadId};
 pub use recipient::Recipient;
 pub use requests::HistoryQuery;
 pub use sending::{Sending, Status};
@@ -60,11 +65,11 @@ pub use token::TokenSource;
 pub use tidings_proto::ErrorCode;
 pub use tidings_proto::client::v1::{
     Blocks, Conversations, Device, Devices, Durability, Found, FoundMessage, GroupReceipts, GroupState, HistoryMessage,
-    HistoryPage, Members, MyGroups, Search, UpdateConversation, UserPresence, user_presence,
+    HistoryPage, Members, MyGroups, ScheduledMessages, Search, UpdateConversation, UserPresence, user_presence,
 };
 pub use tidings_proto::group::v1 as group;
 pub use tidings_proto::message::v1::{
-    Activity, Block, Change as ChangeEvent, Content, Conversation, Disappearance, Failure, GroupEvent, Location,
-    Mention, MessageId, Poll, PollOption, Priority, Reaction, Receipt, ReceiptRequest, activity, change, disappearance,
-    group_event, receipt,
+    Activity, Attachment, Block, Change as ChangeEvent, Content, Conversation, Disappearance, Failure, GroupEvent,
+    Location, Mention, MessageId, Poll, PollOption, Priority, Reaction, Receipt, ReceiptRequest, ScheduleUpdate,
+    ScheduledMessage, activity, change, disappearance, group_event, receipt, schedule_update,
 };

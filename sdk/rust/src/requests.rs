@@ -1,10 +1,11 @@
 //! What an application can ask: each method is one request to the server, repeated until it is answered.
 
 use tidings_proto::client::v1::{
-    Conversations, Devices, Found, GetGroupReceipts, GetHistory, GroupReadMarked, GroupReceipts, HistoryPage,
-    ListConversations, ListDevices, MarkGroupRead, Search, UpdateConversation, request, response,
+    CancelScheduled, Conversations, Devices, Found, GetGroupReceipts, GetHistory, GroupReadMarked, GroupReceipts,
+    HistoryPage, ListConversations, ListDevices, ListScheduled, MarkGroupRead, ScheduledCancelled, ScheduledMessages,
+    Search, UpdateConversation, request, response,
 };
-use tidings_proto::message::v1::Conversation;
+use tidings_proto::message::v1::{Conversation, MessageId};
 use tokio::sync::oneshot;
 
 use crate::client::{Client, Command};
@@ -66,7 +67,7 @@ impl Client {
 
     /// This user read a group up to a place of its order.
     pub(crate) async fn mark_group_read(&self, group: &str, group_seq: u64) -> Result<(), RequestError> {
-        let mark = MarkGroupRead { group: group.to_owned(), group_seq };
+        let mark = MarkGroupRead { group: group.to_owned(), group_seq, privately: false };
         ask!(self, MarkGroupRead(mark) -> GroupReadMarked).map(|GroupReadMarked {}| ())
     }
 
@@ -75,6 +76,18 @@ impl Client {
     /// messages and still be followed by others.
     pub async fn search(&self, search: Search) -> Result<Found, RequestError> {
         ask!(self, Search(search) -> Found)
+    }
+
+    /// A page of this user's messages that wait for their time, in the order of their ids. `page` is empty, or `next_page` of the page
+    /// before.
+    pub async fn scheduled(&self, page: Vec<u8>, limit: u32) -> Result<ScheduledMessages, RequestError> {
+        ask!(self, ListScheduled(ListScheduled { page, limit }) -> Scheduled)
+    }
+
+    /// A message that waits for its time is not to be sent after all. Refused with `NotFound` when it does not wait any more.
+    pub async fn cancel_scheduled(&self, id: MessageId) -> Result<(), RequestError> {
+        let cancel = CancelScheduled { id: Some(id) };
+        ask!(self, CancelScheduled(cancel) -> ScheduledCancelled).map(|ScheduledCancelled {}| ())
     }
 
     /// A page of this user's conversations, the one with the newest message first, each with its last message and what is

@@ -24,7 +24,7 @@ use crate::error::ConnectError;
 /// Where a gateway takes WebSockets (docs/protocol.md).
 const CONNECT_PATH: &str = "/v1/connect";
 
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Io for S {}
 
 /// Where the gateway is.
@@ -53,6 +53,23 @@ impl Address {
         let url =
             if uri.path() == "/" { format!("{}{CONNECT_PATH}", url.trim_end_matches('/')) } else { url.to_owned() };
         Ok(Self { url, host, port, tls })
+    }
+
+    /// `host:port`, as a request names it.
+    pub(crate) fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
+    /// A connection, over TLS where the address says so.
+    pub(crate) async fn dial(&self) -> Result<Box<dyn Io>, String> {
+        let dial = TcpStream::connect((self.host.as_str(), self.port));
+        let tcp = dial.await.map_err(|error| format!("{}:{}: {error}", self.host, self.port))?;
+        tcp.set_nodelay(true).map_err(|error| error.to_string())?;
+        let Some(config) = &self.tls else { return Ok(Box::new(tcp)) };
+        let name = ServerName::try_from(self.host.clone()).map_err(|error| error.to_string())?;
+        let connector = tokio_rustls::TlsConnector::from(config.clone());
+        Ok(Box::new(connector.connect(name, tcp).await.map_err(|error| format!("TLS: {error}"))?))
     }
 }
 
@@ -107,17 +124,7 @@ pub(crate) enum Heard {
 
 impl Socket {
     pub(crate) async fn open(address: &Address) -> Result<Self, String> {
-        let dial = TcpStream::connect((address.host.as_str(), address.port));
-        let tcp = dial.await.map_err(|error| format!("{}:{}: {error}", address.host, address.port))?;
-        tcp.set_nodelay(true).map_err(|error| error.to_string())?;
-        let io: Box<dyn Io> = match &address.tls {
-            None => Box::new(tcp),
-            Some(config) => {
-                let name = ServerName::try_from(address.host.clone()).map_err(|error| error.to_string())?;
-                let connector = tokio_rustls::TlsConnector::from(config.clone());
-                Box::new(connector.connect(name, tcp).await.map_err(|error| format!("TLS: {error}"))?)
-            }
-        };
+        let io = address.dial().await?;
         let mut request = address.url.as_str().into_client_request().map_err(|error| error.to_string())?;
         let protocol = HeaderValue::from_static(SUBPROTOCOL_PROTOBUF);
         request.headers_mut().insert("sec-websocket-protocol", protocol);

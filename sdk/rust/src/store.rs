@@ -40,6 +40,9 @@ pub struct StoredSend {
     /// An encoded `Disappearance`.
     #[prost(bytes = "bytes", optional, tag = "12")]
     pub disappears: Option<Bytes>,
+    /// As in `Send.deliver_at_ms`.
+    #[prost(int64, tag = "13")]
+    pub deliver_at_ms: i64,
 }
 
 impl StoredSend {

@@ -14,6 +14,7 @@ const RECEIPTS: u32 = 6;
 const GROUP: u32 = 7;
 const CHANGE: u32 = 8;
 const DISAPPEARS: u32 = 12;
+const DELIVER_AT_MS: u32 = 13;
 const CONFLATION_KEY: u32 = 16;
 
 /// A `Send` whose content is encoded already.
@@ -35,6 +36,8 @@ pub struct SendFrame<'a> {
     pub group: &'a str,
     /// An encoded `Disappearance`.
     pub disappears: Option<&'a [u8]>,
+    /// As in `Send`.
+    pub deliver_at_ms: i64,
     /// As in `Send`.
     pub conflation_key: &'a str,
 }
@@ -85,6 +88,9 @@ impl SendFrame<'_> {
         if let Some(disappears) = self.disappears {
             put_delimited(DISAPPEARS, disappears, buffer);
         }
+        if self.deliver_at_ms != 0 {
+            put_number(DELIVER_AT_MS, self.deliver_at_ms.cast_unsigned(), buffer);
+        }
         if !self.conflation_key.is_empty() {
             put_delimited(CONFLATION_KEY, self.conflation_key.as_bytes(), buffer);
         }
@@ -106,6 +112,7 @@ impl SendFrame<'_> {
             + self.disappears.map_or(0, |disappears| delimited_len(DISAPPEARS, disappears.len()))
             + self.ttl_ms.map_or(0, |ttl_ms| number(TTL_MS, ttl_ms))
             + set_number(RECEIPTS, self.receipts as u64)
+            + set_number(DELIVER_AT_MS, self.deliver_at_ms.cast_unsigned())
     }
 }
 
@@ -137,19 +144,19 @@ mod tests {
         #[test]
         fn equals_the_generated_encoding(
             seq: u64, after: u64, to in ".{0,20}", text in ".{0,300}", ttl_ms: Option<u64>, receipts in 0..4i32,
-            group in ".{0,20}", after_ms: Option<u64>, key in ".{0,5}",
+            group in ".{0,20}", after_ms: Option<u64>, key in ".{0,5}", deliver_at_ms: i64,
         ) {
             let disappears = after_ms.map(|after_ms| Disappearance { after_ms, from: 0 });
             let encoded_disappears = disappears.map(|disappears| disappears.encode_to_vec());
             let content = Content { text, ..Content::default() };
             let encoded = content.encode_to_vec();
             let frame = SendFrame { seq, after, to: &to, body: Body::Content(&encoded), ttl_ms, receipts, group: &group,
-                disappears: encoded_disappears.as_deref(), conflation_key: &key };
+                disappears: encoded_disappears.as_deref(), conflation_key: &key, deliver_at_ms };
             let mut buffer = BytesMut::new();
             frame.encode(&mut buffer);
             prop_assert_eq!(buffer.len(), frame.encoded_len());
             let named = Send {
-                seq, after, to: to.clone(), ttl_ms, receipts, group: group.clone(), disappears,
+                seq, after, to: to.clone(), ttl_ms, receipts, group: group.clone(), disappears, deliver_at_ms,
                 conflation_key: key.clone(), ..Send::default()
             };
             let generated = Send { content: Some(content), ..named.clone() };

@@ -5,8 +5,9 @@ use std::time::Duration;
 use tidings_sdk::group::{Member, Role};
 use tidings_sdk::{Change, MessageId, RequestError};
 
-use super::Chat;
+use super::{Chat, outgoing};
 use crate::cli::exit::Outcome;
+use crate::cli::moment;
 
 /// Members and groups that are shown.
 const SHOWN: u32 = 100;
@@ -18,6 +19,7 @@ impl Chat {
         let (command, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let said = match command {
             "/edit" | "/recall" | "/react" => return self.change(command, argument.trim()).await,
+            "/at" => return self.say_later(argument.trim()).await,
             "/groups" => self.groups().await,
             "/members" => self.members().await,
             "/join" => self.join(argument.trim()).await,
@@ -35,12 +37,27 @@ impl Chat {
             "/recall" => (self.last_sent().await, Change::recall()),
             _ => (self.last_came, Change::react(argument)),
         };
-        let (Some(user), Some(of)) = (self.user(), of) else {
-            return Ok(self.screen.show("— there is no message here that this could change")?);
+        let changed = match (self.group(), self.user(), of) {
+            (Some(group), _, Some(of)) => self.client.change_in_group(group, of, change).await,
+            (None, Some(user), Some(of)) => self.client.change(user, of, change).await,
+            _ => return Ok(self.screen.show("— there is no message here that this could change")?),
         };
-        match self.client.change(user, of, change).await {
+        match changed {
             Ok(sending) => self.watch(sending, format!("{command} {argument}").trim_end().to_owned()),
             Err(error) => self.screen.show(&format!("✗ not changed ({error})"))?,
+        }
+        Ok(())
+    }
+
+    /// Lets the server say something at a time.
+    async fn say_later(&mut self, argument: &str) -> Outcome {
+        let (at, text) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+        let (Ok(at), Some(peer)) = (moment::parse(at), &self.peer) else {
+            return Ok(self.screen.show("— when, what, and to whom? @bob, then /at 10m hi")?);
+        };
+        match self.client.send_message(outgoing(peer, text.trim()).at(at.at_ms())).await {
+            Ok(sending) => self.watch(sending, format!("at {}: {}", moment::text(at.at_ms()), text.trim())),
+            Err(error) => self.screen.show(&format!("✗ not sent ({error}): {text}"))?,
         }
         Ok(())
     }

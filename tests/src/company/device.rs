@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::seq::IteratorRandom as _;
+use tidings_proto::message::v1 as message;
 use tidings_sdk::change::Kind;
 use tidings_sdk::{
-    AckMode, Change, ChangeEvent, Client, Content, ErrorCode, Event, Events, FileStore, HistoryMessage, HistoryQuery,
-    MessageId, Reaction, SendError,
+    AckMode, Change, ChangeEvent, Client, Content, Conversation, ErrorCode, Event, Events, FileStore, HistoryMessage,
+    HistoryQuery, MessageId, Reaction, RequestError, SendError, UpdateConversation,
 };
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -22,13 +23,14 @@ use crate::{DEADLINE, within};
 /// A message's stream and number.
 type Id = (u64, u64);
 
-/// What is known of a message between two people, whichever side knows it.
+/// What is known of a message between two people, or in a group, whichever side knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
-    from: String,
+    /// Who said it.
+    pub from: String,
     to: String,
     /// None: it was taken back.
-    text: Option<String>,
+    pub text: Option<String>,
     reactions: BTreeSet<(String, String)>,
 }
 
@@ -37,6 +39,8 @@ pub struct Said {
 struct View {
     said: BTreeMap<Id, Said>,
     groups: BTreeMap<String, Vec<Place>>,
+    /// What was said in groups, by its places.
+    said_in: BTreeMap<String, BTreeMap<u64, Said>>,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +61,8 @@ pub struct Device {
     online: Option<Online>,
     /// What it sent last, and may change.
     last: Option<(String, MessageId)>,
+    /// The same in a group.
+    last_in: Option<(String, MessageId)>,
 }
 
 #[derive(Debug)]
@@ -84,6 +90,7 @@ impl Device {
             shown: Arc::default(),
             online: None,
             last: None,
+            last_in: None,
         }
     }
 
@@ -132,13 +139,65 @@ impl Device {
         self.shown.view.lock().unwrap().say(id, &self.user, to, Some(text.to_owned()));
     }
 
-    /// Says something in a group. Answers whether it was accepted; otherwise this user is none of its members.
-    pub async fn say_in(&self, group: &str, text: &str) -> bool {
+    /// Says something in a group. Answers its id when it was accepted; otherwise this user is none of its members.
+    pub async fn say_in(&mut self, group: &str, text: &str) -> Option<MessageId> {
         let sending = self.client().send_to_group(group, text).await.unwrap();
         match within(DEADLINE, "a message is answered", sending.sent()).await {
-            Ok(_) => true,
-            Err(SendError::Refused { code: ErrorCode::NotAMember, .. }) => false,
+            Ok(sent) => {
+                self.last_in = Some((group.to_owned(), sent.id));
+                Some(sent.id)
+            }
+            Err(SendError::Refused { code: ErrorCode::NotAMember, .. }) => None,
             Err(other) => panic!("{self} in {group}: {other}"),
+        }
+    }
+
+    /// Gives what it said last in a group another text, or takes it back.
+    pub async fn change_last_in_group(&mut self, text: &str, takes_back: bool) {
+        let change = if takes_back { Change::recall() } else { Change::edit(text) };
+        let last = if takes_back { self.last_in.take() } else { self.last_in.clone() };
+        if let Some((group, of)) = last {
+            self.change_in(&group, of, change).await;
+        }
+    }
+
+    /// Reacts to one of the messages that were shown in groups.
+    pub async fn react_in_group(&self, rng: &mut SmallRng) {
+        let any = {
+            let view = self.shown.view.lock().unwrap();
+            let said = view.groups.iter().flat_map(|(group, places)| places.iter().map(move |place| (group, place)));
+            let ids = said.filter_map(|(group, place)| match &place.what {
+                What::Said(_, id) => Some((group.clone(), id.parse::<MessageId>().unwrap())),
+                _ => None,
+            });
+            ids.choose(rng)
+        };
+        if let Some((group, of)) = any {
+            self.change_in(&group, of, Change::react("\u{1f44d}")).await;
+        }
+    }
+
+    /// Changes a message of a group. Who is no member, or came later, or whose message was taken back, changes nothing.
+    async fn change_in(&self, group: &str, of: MessageId, change: Change) {
+        let changing = self.client().change_in_group(group, of, change).await.unwrap();
+        match within(DEADLINE, "a change is answered", changing.sent()).await {
+            Ok(_) | Err(SendError::Refused { code: ErrorCode::NotFound | ErrorCode::NotAMember, .. }) => {}
+            Err(other) => panic!("{self} changes {of} in {group}: {other}"),
+        }
+    }
+
+    /// Has read one of the groups up to what was shown last.
+    pub async fn read_group(&self, rng: &mut SmallRng) {
+        let any = {
+            let view = self.shown.view.lock().unwrap();
+            let last = view.groups.iter().filter_map(|(group, places)| Some((group.clone(), places.last()?.seq)));
+            last.choose(rng)
+        };
+        let Some((group, read_place)) = any else { return };
+        let update = UpdateConversation { group, read_place: Some(read_place), ..UpdateConversation::default() };
+        match within(DEADLINE, "it is marked", self.client().update_conversation(update)).await {
+            Ok(_) | Err(RequestError::Refused { code: ErrorCode::NotAMember, .. }) => {}
+            Err(other) => panic!("{self} reads: {other}"),
         }
     }
 
@@ -198,6 +257,30 @@ impl Device {
         self.shown.view.lock().unwrap().groups.get(group).cloned().unwrap_or_default()
     }
 
+    /// What it was shown of what was said in a group behind a place. What was taken back has no reactions.
+    pub fn said_in(&self, group: &str, behind: u64) -> BTreeMap<u64, Said> {
+        let mut said = self.shown.view.lock().unwrap().said_in.get(group).cloned().unwrap_or_default();
+        said.retain(|place, _| *place > behind);
+        said.values_mut().filter(|said| said.text.is_none()).for_each(|said| said.reactions.clear());
+        said
+    }
+
+    /// This user's conversations with groups.
+    pub async fn conversations_with_groups(&self) -> BTreeMap<String, Conversation> {
+        let (mut found, mut page) = (BTreeMap::new(), Vec::new());
+        loop {
+            let conversations = self.client().conversations(page, 3).await.unwrap();
+            let groups = conversations.conversations.into_iter().filter(|one| !one.group.is_empty());
+            for one in groups {
+                assert!(found.insert(one.group.clone(), one).is_none(), "a group is listed twice");
+            }
+            page = conversations.next_page;
+            if page.is_empty() {
+                return found;
+            }
+        }
+    }
+
     /// Waits until it was shown such a place of a group.
     pub async fn until_place(&self, group: &str, is_it: impl Fn(&Place) -> bool) {
         let what = format!("{self} sees all of {group}");
@@ -234,7 +317,7 @@ impl Device {
         let (mut held, mut page) = (BTreeMap::new(), Vec::new());
         loop {
             let conversations = self.client().conversations(page, 3).await.unwrap();
-            for conversation in conversations.conversations {
+            for conversation in conversations.conversations.iter().filter(|one| one.group.is_empty()) {
                 self.read_back(&conversation.with, &mut held).await;
             }
             page = conversations.next_page;
@@ -244,17 +327,15 @@ impl Device {
         }
     }
 
-    /// What the servers hold of a group for this user.
-    pub async fn held_of(&self, group: &str) -> Vec<Place> {
-        let (mut held, mut before) = (Vec::new(), 0);
+    /// What the servers hold of a group for this user, by its places.
+    pub async fn held_of(&self, group: &str) -> BTreeMap<u64, Said> {
+        let (mut held, mut before) = (BTreeMap::new(), 0);
         loop {
             let query = HistoryQuery { before, limit: 7, ..HistoryQuery::default() };
             let page = self.client().group_history(group, query).await.unwrap();
-            let said = |one: &HistoryMessage| {
-                let message = one.message.clone().unwrap();
-                Place { seq: one.place, what: What::Said(message.from, text(&message.content).unwrap()) }
-            };
-            held.splice(0..0, page.messages.iter().map(said));
+            for HistoryMessage { place, message } in &page.messages {
+                held.insert(*place, said_of(message.as_ref().unwrap()));
+            }
             match page.messages.first() {
                 Some(first) if page.more => before = first.place,
                 _ => return held,
@@ -269,9 +350,7 @@ impl Device {
             let page = self.client().history(with, query).await.unwrap();
             for message in page.messages.iter().filter_map(|one| one.message.as_ref()) {
                 let MessageId { stream, seq } = message.id.unwrap();
-                let (from, to, text) = (message.from.clone(), message.to.clone(), text(&message.content));
-                let reactions = message.reactions.iter().map(pair).collect();
-                held.insert((stream, seq), Said { from, to, text, reactions });
+                held.insert((stream, seq), said_of(message));
             }
             match page.messages.first() {
                 Some(first) if page.more => before = first.place,
@@ -290,7 +369,13 @@ impl View {
 
     fn change(&mut self, change: &ChangeEvent) {
         let MessageId { stream, seq } = change.of.unwrap();
-        let said = self.said.entry((stream, seq)).or_default();
+        let said = if change.group.is_empty() {
+            self.said.entry((stream, seq)).or_default()
+        } else {
+            self.place(&change.group, change.group_seq, What::Changed(change.of_group_seq));
+            let said = self.said_in.entry(change.group.clone()).or_default();
+            said.get_mut(&change.of_group_seq).expect("a message comes before its changes")
+        };
         let reaction = (change.from.clone(), change.emoji.clone());
         match change.kind() {
             Kind::Edit => said.text = text(&change.content),
@@ -324,8 +409,10 @@ async fn read(mut events: Events, shown: Arc<Shared>, mut stopped: oneshot::Rece
             Event::Message(message) => {
                 match message.group() {
                     Some(group) => {
-                        let what = What::Said(message.from().to_owned(), message.text().to_owned());
+                        let what = What::Said(message.from().to_owned(), message.id().to_string());
                         view.place(group, message.group_seq(), what);
+                        let said = Said { reactions: BTreeSet::new(), ..said_of(message.as_proto()) };
+                        view.said_in.entry(group.to_owned()).or_default().insert(message.group_seq(), said);
                     }
                     None => {
                         let to = message.as_proto().to.clone();
@@ -350,6 +437,16 @@ async fn read(mut events: Events, shown: Arc<Shared>, mut stopped: oneshot::Rece
 
 fn text(content: &Option<Content>) -> Option<String> {
     content.as_ref().map(|content| content.text.clone())
+}
+
+fn said_of(message: &message::Message) -> Said {
+    let to = if message.group.is_empty() { &message.to } else { &message.group };
+    Said {
+        from: message.from.clone(),
+        to: to.clone(),
+        text: text(&message.content),
+        reactions: message.reactions.iter().map(pair).collect(),
+    }
 }
 
 fn pair(reaction: &Reaction) -> (String, String) {

@@ -6,16 +6,17 @@ use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{AppendMessage, GroupMemberRecord, GroupRecord, GroupSettings, GroupTargetsRecord};
 use tidings_proto::message::v1::{Change, ReceiptRequest};
 
+use super::disappear::begins_later;
 use super::fan_out::Publication;
 use super::permissions;
 use crate::core::append::{Numbered, expires_at_ms, valid_slot};
-use crate::core::change;
 use crate::core::entry::Entry;
 use crate::core::envelope::MessageHead;
 use crate::core::keys::{self, GroupName};
 use crate::core::limits::{GROUP_BACKLOG, GROUP_RECEIPT_MEMBERS, HUNTED_PER_COMMAND};
 use crate::core::records::{self, CoreError};
 use crate::core::{Applying, Reply, refused};
+use crate::core::{change, disappear};
 
 /// Who speaks in a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +50,8 @@ impl Applying<'_> {
             return refused(ErrorCode::InvalidArgument);
         };
         let change = append.change.take();
-        if !change.as_ref().is_none_or(change::is_valid) {
+        let disappears_is_valid = append.disappears.as_ref().is_none_or(disappear::is_valid);
+        if !change.as_ref().is_none_or(change::is_valid) || !disappears_is_valid {
             return refused(ErrorCode::InvalidArgument);
         }
         // First: what was accepted once is answered so, whatever became of the group or the sender since.
@@ -91,18 +93,21 @@ impl Applying<'_> {
         append: &AppendMessage,
     ) -> Result<Result<(Entry, Publication), ErrorCode>, CoreError> {
         let now_ms = self.context.now_ms;
+        let disappears = append.disappears.unwrap_or_default();
+        let disappears_at_ms = disappear::known_at_once(&disappears, now_ms);
         let head = MessageHead {
             stream: append.stream,
             seq: append.seq,
             from: &append.from,
             to: "",
             sent_at_ms: now_ms,
-            expires_at_ms: expires_at_ms(append, now_ms),
+            expires_at_ms: disappear::expires_at_ms(expires_at_ms(append, now_ms), disappears_at_ms),
             receipts: append.receipts,
             from_slot: append.from_slot,
             group: group.group(),
             group_seq: record.last_seq + 1,
-            ..MessageHead::default()
+            disappears,
+            disappears_at_ms,
         };
         let entry = Entry::of_message(&head, &append.content);
         // To the members of a large group nobody is told of each.
@@ -110,6 +115,10 @@ impl Applying<'_> {
         let wants_receipts = is_small && append.receipts != ReceiptRequest::ReceiptsNone as i32;
         let mut publication = Publication { wants_receipts, ..Publication::new(record) };
         if record.settings.unwrap_or_default().hunt {
+            if begins_later(&disappears) {
+                // What is not kept cannot be found when its time begins.
+                return Ok(Err(ErrorCode::FailedPrecondition));
+            }
             let Some(chosen) = self.hunt(group, record, &append.from)? else {
                 return Ok(Err(ErrorCode::RecipientUnknown));
             };
@@ -118,7 +127,13 @@ impl Applying<'_> {
             publication.some = Some([chosen].into_iter().chain(echo).collect());
         } else {
             // What is for one member alone is in no history of all.
-            self.keep_in_group(group, record, &head, &entry.stored, append.retention_ms)?;
+            let kept_until_ms = self.keep_in_group(group, record, &head, &entry.stored, append.retention_ms)?;
+            if kept_until_ms == 0 && begins_later(&disappears) {
+                return Ok(Err(ErrorCode::FailedPrecondition));
+            }
+            if self.level >= super::conversations::LEVEL {
+                publication.kept_until_ms = kept_until_ms;
+            }
         }
         Ok(Ok((entry, publication)))
     }
@@ -184,7 +199,7 @@ impl Applying<'_> {
         Ok(None)
     }
 
-    pub(super) fn group(&self, group: &GroupName) -> Result<Option<GroupRecord>, CoreError> {
+    pub(in crate::core) fn group(&self, group: &GroupName) -> Result<Option<GroupRecord>, CoreError> {
         self.load("group", &keys::group(group))
     }
 

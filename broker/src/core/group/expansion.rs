@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{GroupItem, GroupMemberRecord, GroupPointer, LocalGroupRecord};
+use tidings_proto::message::v1::disappearance::Start;
 
 use super::bodies::Body;
 use super::{permissions, record_of};
@@ -21,6 +22,7 @@ const GROUPS: usize = 64;
 struct Gift<'a> {
     group: &'a GroupName,
     entry: Entry,
+    at_ms: i64,
     expires_at_ms: i64,
 }
 
@@ -30,16 +32,24 @@ impl<'a> Gift<'a> {
         let envelope = entry::resolve_in_group(envelope, |_| Ok::<_, CoreError>(Some(body.of_stored.clone())))?;
         let envelope = envelope.ok_or(CoreError::Contradiction("an edit has lost its message"))?;
         let peeked = peek(&envelope)?;
-        let expires_at_ms = peeked.expires_at_ms();
+        let (at_ms, expires_at_ms) = (peeked.at_ms(), peeked.expires_at_ms());
         let pointer = GroupPointer {
             group: group.group().to_owned(),
             group_seq: item.group_seq,
-            at_ms: peeked.at_ms(),
+            at_ms,
             expires_at_ms,
             is_message: matches!(peeked, Peeked::Message(_)),
             wants_receipts: item.wants_receipts,
+            awaits_delivery: awaits_delivery(&peeked),
         };
-        Ok(Self { group, entry: Entry::of_group(&pointer, envelope), expires_at_ms })
+        Ok(Self { group, entry: Entry::of_group(&pointer, envelope), at_ms, expires_at_ms })
+    }
+}
+
+fn awaits_delivery(peeked: &Peeked<'_>) -> bool {
+    match peeked {
+        Peeked::Message(head) => head.disappears.from() == Start::Delivered && head.disappears_at_ms == 0,
+        _ => false,
     }
 }
 
@@ -117,14 +127,16 @@ impl Applying<'_> {
         if self.places == 0 {
             return Ok(false);
         }
+        let gift = Gift::new(group, item, body)?;
         if local.expanding_after.is_empty() {
+            self.begin_item(group, local, item, body)?;
+            self.begin_conversations(group, item, gift.at_ms)?;
             for member in &item.put {
                 let key = keys::local_member(group, &member.user);
                 let known = self.load("group member", &key)?;
                 self.store.put(key, records::seal(&record_of(member, known, item.group_seq)));
             }
         }
-        let gift = Gift::new(group, item, body)?;
         let (given, is_done) = if item.for_some {
             (self.give_to_some(item, &gift)?, true)
         } else {
@@ -136,6 +148,7 @@ impl Applying<'_> {
             for user in &item.removed {
                 self.store.delete(&keys::local_member(group, user));
             }
+            self.end_conversations(group, local, &item.removed)?;
         }
         // Members that come and go are work too.
         self.places = self.places.saturating_sub(if is_done { item.put.len() + item.removed.len() } else { 0 });
@@ -193,7 +206,7 @@ impl Applying<'_> {
         Ok(self.load("local group", &keys::local_group(group))?.unwrap_or_default())
     }
 
-    fn save_local_group(&mut self, group: &GroupName, local: &LocalGroupRecord) {
+    pub(super) fn save_local_group(&mut self, group: &GroupName, local: &LocalGroupRecord) {
         self.store.put(keys::local_group(group), records::seal(local));
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Publication {
     pub member_permissions: u32,
     pub change: ChangeOf,
     pub wants_receipts: bool,
+    /// Of a message that is kept here; 0: it is not.
+    pub kept_until_ms: i64,
 }
 
 /// The message that an entry of a group's order changes.
@@ -131,6 +133,8 @@ impl Applying<'_> {
             changes: publication.change.place,
             is_edit: publication.change.is_edit,
             wants_receipts: publication.wants_receipts,
+            kept_until_ms: publication.kept_until_ms,
+            level: self.level,
             ..GroupItem::default()
         }
     }

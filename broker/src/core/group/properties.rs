@@ -10,7 +10,7 @@ use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::command::Command;
 use tidings_proto::mailbox::v1::{
     AppendMessage, ChannelDeliver, ChannelItem, ChannelTrim, ExpandGroups, GroupBodyRecord, GroupChange, GroupMember,
-    GroupSettings, UpdateGroup, channel_item,
+    GroupSettings, LocalGroupRecord, UpdateGroup, channel_item,
 };
 use tidings_proto::message::v1::{Change, Content, Envelope, MessageId, change::Kind, envelope};
 use tidings_proto::shard::shard_of;
@@ -395,6 +395,10 @@ impl World {
                         Some(channel_item::Item::Group(item)) => Some(item.group_seq),
                         _ => None,
                     },
+                    0x26 => {
+                        let local: LocalGroupRecord = records::open("local group", stored.clone()).unwrap();
+                        local.has_last.then_some(local.last_place)
+                    }
                     0x28 | 0x2a => Some(u64::from_be_bytes(*key.last_chunk().unwrap())),
                     0x25 => {
                         let record: GroupBodyRecord = records::open("body", stored.clone()).unwrap();

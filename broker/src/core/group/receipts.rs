@@ -5,6 +5,7 @@ use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{
     ChannelItem, GroupMemberRecord, GroupReceipt, GroupReceipts, MarkGroupRead, channel_item,
 };
+use tidings_proto::message::v1::disappearance::Start;
 use tidings_proto::shard::shard_of;
 
 use crate::core::keys::{self, GroupName};
@@ -25,8 +26,14 @@ impl Applying<'_> {
         if mark.group_seq == 0 || mark.group_seq > self.local_group(&group)?.taken {
             return refused(ErrorCode::InvalidArgument);
         }
-        // Who read it has it.
-        self.note_group_receipt(&group, &mark.user, mark.group_seq, mark.group_seq)?;
+        if !mark.privately {
+            // Who read it has it.
+            self.note_group_receipt(&group, &mark.user, mark.group_seq, mark.group_seq)?;
+        }
+        self.begins_for(&group, &mark.user, Start::Read, mark.group_seq)?;
+        if self.level >= super::conversations::LEVEL {
+            self.read_in_group(group, &mark.user, mark.group_seq)?;
+        }
         Ok(Reply::ReadRecorded)
     }
 
@@ -50,6 +57,7 @@ impl Applying<'_> {
 
     /// Tells the homes what was noted, so many at a time.
     pub(in crate::core) fn tell_group_receipts(&mut self) -> Result<Reply, CoreError> {
+        let more_begun = self.tell_begun()?;
         let (from, to) = keys::all_group_receipts();
         let noted = self.store.scan(&from, &to, GROUP_RECEIPTS_PER_COMMAND);
         let more = noted.len() == GROUP_RECEIPTS_PER_COMMAND;
@@ -74,7 +82,7 @@ impl Applying<'_> {
             let item = Some(channel_item::Item::GroupReceipts(GroupReceipts { group, receipts }));
             self.push_item(home, &ChannelItem { app, item, ..ChannelItem::default() })?;
         }
-        Ok(Reply::GroupReceiptsTold { more })
+        Ok(Reply::GroupReceiptsTold { more: more || more_begun })
     }
 
     /// At home: members have and read more than before.

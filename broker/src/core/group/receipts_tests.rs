@@ -22,7 +22,7 @@ impl Shard {
 
     fn reads_group(&mut self, name: &str, user: &str, group_seq: u64) -> Reply {
         let (app, user, group) = (APP.to_owned(), user.to_owned(), name.to_owned());
-        self.apply(Command::MarkGroupRead(MarkGroupRead { app, user, group, group_seq }))
+        self.apply(Command::MarkGroupRead(MarkGroupRead { app, user, group, group_seq, ..MarkGroupRead::default() }))
     }
 
     fn tell(&mut self) {

@@ -106,7 +106,13 @@ fn backends_speak_as_members_and_as_the_system_once_for_each_request() {
     let post = |from: &str, request: &str, by_system| {
         let (app, to, from) = (APP.to_owned(), "team".to_owned(), from.to_owned());
         let message = Some(AppendMessage { app, to, from, ..AppendMessage::default() });
-        Command::PostMessage(PostMessage { message, request_id: request.to_owned(), to_group: true, by_system })
+        Command::PostMessage(PostMessage {
+            message,
+            request_id: request.to_owned(),
+            to_group: true,
+            by_system,
+            ..PostMessage::default()
+        })
     };
     let Reply::Posted { id, duplicate: false, .. } = shard.apply(post("system", "1", true)) else { panic!() };
     let Reply::Posted { id: again, duplicate: true, .. } = shard.apply(post("system", "1", true)) else { panic!() };

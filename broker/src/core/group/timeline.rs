@@ -20,8 +20,11 @@ use crate::core::limits::GROUP_HISTORY_BYTES;
 use crate::core::mailbox::subtract;
 use crate::core::records::{self, CoreError};
 
+/// From which level of brokers on messages of groups can be searched for.
+const SEARCHED: u32 = 3;
+
 impl Applying<'_> {
-    /// Keeps a message for a time, if there is room for it. The caller saves `record`.
+    /// Keeps a message for a time, if there is room for it, and answers until when; 0: it is not kept. The caller saves `record`.
     pub(super) fn keep_in_group(
         &mut self,
         group: &GroupName,
@@ -29,10 +32,10 @@ impl Applying<'_> {
         head: &MessageHead<'_>,
         stored: &Bytes,
         retention_ms: u64,
-    ) -> Result<(), CoreError> {
+    ) -> Result<i64, CoreError> {
         let bytes = stored.len() as u64;
         if retention_ms == 0 || record.history_bytes + bytes > GROUP_HISTORY_BYTES {
-            return Ok(());
+            return Ok(0);
         }
         let kept_until = self.context.now_ms.saturating_add(i64::try_from(retention_ms).unwrap_or(i64::MAX));
         // What may not be delivered any more is not to be read either.
@@ -43,20 +46,30 @@ impl Applying<'_> {
         let stands = HistoryPlace { conversation: String::new(), place };
         self.store.put(keys::group_place(group, head.stream, head.seq), records::seal(&stands));
         self.store.put(keys::group_due(until_ms, group, place), Bytes::new());
+        if self.level >= SEARCHED {
+            self.reindex_in_group(group, place, None, Some(&records::open_bytes("group body", stored.clone())?))?;
+        }
         record.history_bytes += bytes;
-        Ok(())
+        Ok(until_ms)
     }
 
     /// The retention of a message has ended.
     pub(in crate::core) fn end_group_retention(&mut self, group: &GroupName, place: u64) -> Result<(), CoreError> {
+        // It may have ended before, because it has disappeared.
+        if self.store.get(&keys::group_timeline(group, place)).is_none() {
+            return Ok(());
+        }
         let stored = self.body(group, place)?;
         let mut record = self.group(group)?.ok_or(CoreError::Contradiction("a message that is kept has no group"))?;
         subtract(&mut record.history_bytes, stored.len() as u64)?;
-        if let Peeked::Message(head) = peek(&records::open_bytes("group body", stored)?)? {
+        let envelope = records::open_bytes("group body", stored)?;
+        if let Peeked::Message(head) = peek(&envelope)? {
             self.store.delete(&keys::group_place(group, head.stream, head.seq));
         }
+        self.reindex_in_group(group, place, Some(&envelope), None)?;
         self.store.delete(&keys::group_timeline(group, place));
         self.release_body(group, place, 1)?;
+        self.empty_body(group, place)?;
         self.save_group(group, &record);
         Ok(())
     }
@@ -99,6 +112,10 @@ impl Applying<'_> {
         subtract(&mut record.history_bytes, stored.len() as u64)?;
         record.history_bytes += after.len() as u64;
         self.store.put(keys::group_body(group, place), after.clone());
+        if self.level >= SEARCHED {
+            let envelope = |stored: &Bytes| records::open_bytes("group body", stored.clone());
+            self.reindex_in_group(group, place, Some(&envelope(&stored)?), Some(&envelope(&after)?))?;
+        }
 
         let is_edit = change.kind() == Kind::Edit;
         // What it says now stands in the message alone: a later recall leaves nothing behind.
@@ -110,30 +127,33 @@ impl Applying<'_> {
 
     /// Changes the body of a message that members in this shard have yet to be given.
     pub(super) fn take_change(&mut self, group: &GroupName, item: &GroupItem) -> Result<(), CoreError> {
-        let key = keys::group_body(group, item.changes);
-        let Some(stored) = self.store.get(&key).filter(|_| item.changes != 0) else { return Ok(()) };
-        let after = if item.is_edit {
-            item.changed_body.clone()
-        } else {
-            let envelope::Event::Change(change) =
-                entry::decode(&records::open_bytes("group body", item.body.clone())?)?
-            else {
-                return Err(CoreError::Contradiction("a change of a group's message is none"));
-            };
-            sealed(changed(message_in(stored)?, &change))
+        if item.changes == 0 {
+            return Ok(());
+        }
+        let change = match entry::decode(&records::open_bytes("group body", item.body.clone())?)? {
+            envelope::Event::Change(change) => change,
+            _ => return Err(CoreError::Contradiction("a change of a group's message is none")),
         };
-        self.store.put(key, after);
+        if change.kind() == Kind::Disappears {
+            self.take_beginning(group, item, &change);
+        }
+        let key = keys::group_body(group, item.changes);
+        if let Some(stored) = self.store.get(&key) {
+            let after =
+                if item.is_edit { item.changed_body.clone() } else { sealed(changed(message_in(stored)?, &change)) };
+            self.store.put(key, after);
+        }
         Ok(())
     }
 }
 
-fn message_in(stored: Bytes) -> Result<Message, CoreError> {
+pub(super) fn message_in(stored: Bytes) -> Result<Message, CoreError> {
     match entry::decode(&records::open_bytes("group body", stored)?)? {
         envelope::Event::Message(message) => Ok(message),
         _ => Err(CoreError::Contradiction("a place of a group that is kept holds no message")),
     }
 }
 
-fn sealed(message: Message) -> Bytes {
+pub(super) fn sealed(message: Message) -> Bytes {
     records::seal(&Envelope { event: Some(envelope::Event::Message(message)) })
 }

@@ -1,8 +1,8 @@
-//! Keys of what a mailbox keeps of its conversations, and of the words by which it is found.
+//! Keys of what a mailbox keeps of its conversations.
 
 use super::{
-    CONVERSATION, CONVERSATION_ORDER, FOUND_WORD, HISTORY, HISTORY_DUE, HISTORY_PLACE, MailboxId, UNREAD_DISAPPEARING,
-    is_id, key, time,
+    CONVERSATION, CONVERSATION_ORDER, HISTORY, HISTORY_DUE, HISTORY_PLACE, MailboxId, UNREAD_DISAPPEARING, is_id, key,
+    time,
 };
 
 /// A message of a conversation.
@@ -89,38 +89,4 @@ pub fn unread_disappearing_seq(key: &[u8]) -> Option<u64> {
     let (kind, rest) = key.split_first()?;
     let (_, seq) = rest.split_last_chunk::<8>()?;
     (*kind == UNREAD_DISAPPEARING).then_some(u64::from_be_bytes(*seq))
-}
-
-/// A word of a message in the history, as a digest without the bytes 0 and 255; of each word the newest message first.
-pub fn found_word(mailbox: &MailboxId, word: &[u8], sent_at_ms: i64, conversation: &str, place: u64) -> Vec<u8> {
-    let newest_first = (!u64::try_from(sent_at_ms).unwrap_or(0)).to_be_bytes();
-    let message: [&[u8]; 4] = [&newest_first, conversation.as_bytes(), &[0], &place.to_be_bytes()];
-    key(FOUND_WORD, &[&mailbox.0, word, &[0], &message.concat()])
-}
-
-/// Every word that begins so, as the ends of a scan.
-pub fn found_words(mailbox: &MailboxId, beginning: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    (key(FOUND_WORD, &[&mailbox.0, beginning]), key(FOUND_WORD, &[&mailbox.0, beginning, &[0xff]]))
-}
-
-/// The messages with a word behind one of them (what its key has after the word), or all of them, as the ends of a scan. The
-/// end is where the next word's begin.
-pub fn found_by(mailbox: &MailboxId, word: &[u8], after: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let behind: &[u8] = if after.is_empty() { &[] } else { &[0] };
-    let from = [&[FOUND_WORD], &mailbox.0[..], word, &[0], after, behind].concat();
-    (from, key(FOUND_WORD, &[&mailbox.0, word, &[1]]))
-}
-
-/// The word in such a key.
-pub fn word_in<'a>(key: &'a [u8], mailbox: &MailboxId) -> Option<&'a [u8]> {
-    let rest = key.strip_prefix(&[FOUND_WORD])?.strip_prefix(&mailbox.0[..])?;
-    rest.split(|byte| *byte == 0).next()
-}
-
-/// Conversation and place in what such a key has after the word.
-pub fn found_message(after_word: &[u8]) -> Option<(&str, u64)> {
-    let (_, rest) = after_word.split_first_chunk::<8>()?;
-    let (conversation, place) = rest.split_last_chunk::<8>()?;
-    let conversation = std::str::from_utf8(conversation.strip_suffix(&[0])?).ok()?;
-    Some((conversation, u64::from_be_bytes(*place)))
 }

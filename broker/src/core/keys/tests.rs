@@ -1,5 +1,7 @@
 //! Keys are golden, are read back, and range as they should.
 
+use tidings_proto::message::v1::MessageId;
+
 use super::*;
 
 fn alice() -> MailboxId {
@@ -28,26 +30,7 @@ fn golden_keys() {
     assert_eq!(conversation_order(&alice, 258, "bob"), [&[19], &name[..], &inverted, b"bob\0"].concat());
     assert_eq!(history_due(258, &alice, "bob", 258), [&[20], &seq[..], &name[..], b"bob\0", &seq].concat());
     assert_eq!(unread_disappearing(&alice, 258, 258), [&[21], &name[..], &seq, &seq].concat());
-    let found = found_word(&alice, b"word", 258, "bob", 258);
-    assert_eq!(found, [&[22], &name[..], b"word\0", &inverted, b"bob\0", &seq].concat());
     assert_eq!(posted(&alice), [&[0x40], &name[..]].concat());
-}
-
-#[test]
-fn words_are_found_by_their_beginning_and_messages_behind_one_another() {
-    let alice = alice();
-    let (new, old) = (found_word(&alice, b"word", 9, "bob", 1), found_word(&alice, b"word", 8, "bob", 2));
-    let longer = found_word(&alice, b"words", 9, "bob", 1);
-    assert!(new < old);
-    let (from, to) = found_words(&alice, b"wor");
-    assert!([&new, &old, &longer].into_iter().all(|key| (from.clone()..to.clone()).contains(key)));
-    let (first, end) = found_by(&alice, b"word", &[]);
-    let within = |key: &Vec<u8>| (first.clone()..end.clone()).contains(key);
-    assert_eq!([&new, &old, &longer].map(within), [true, true, false]);
-    let behind = found_by(&alice, b"word", &new[first.len()..]);
-    assert_eq!([&new, &old].map(|key| (behind.0.clone()..behind.1.clone()).contains(key)), [false, true]);
-    assert_eq!(word_in(&longer, &alice), Some(&b"words"[..]));
-    assert_eq!(found_message(&old[first.len()..]), Some(("bob", 2)));
 }
 
 #[test]
@@ -77,6 +60,26 @@ fn golden_keys_of_groups() {
     assert_eq!(expanding_group(&expanding(&team)), Some(team.clone()));
     assert_eq!(member_user(&local_member(&team, "bob")), Some("bob"));
     assert_eq!(member_user(&expanding(&team)), None);
+}
+
+#[test]
+fn golden_keys_of_schedules() {
+    let (name, number) = (b"a\0alice\0", [0, 0, 0, 0, 0, 0, 1, 2]);
+    let of = |is_system| Scheduler::new("a", "alice", is_system).unwrap();
+    let id = MessageId { stream: 258, seq: 258 };
+    assert_eq!(scheduled(&of(false), id), [&[0x50], &name[..], &[0], &number, &number].concat());
+    assert_eq!(schedule(&of(true)), [&[0x51], &name[..], &[1]].concat());
+    assert_eq!(schedule_due(258, &of(true), id), [&[0x52], &number[..], name, &[1], &number, &number].concat());
+    assert_eq!(schedule_sender(&alice(), 9), [&[0x53], &name[..], &[9]].concat());
+    assert_eq!(scheduled_id(&scheduled(&of(true), id)), Some(id));
+    for of in [of(false), of(true)] {
+        assert_eq!(due_scheduled(&schedule_due(5, &of, id)), Some((of.clone(), id)));
+        let (from, to) = all_scheduled(&of);
+        let within = |key: &Vec<u8>| (from.clone()..to.clone()).contains(key);
+        assert!(within(&scheduled(&of, MessageId { stream: u64::MAX, seq: u64::MAX })));
+        assert!(!within(&scheduled(&Scheduler { is_system: !of.is_system, ..of.clone() }, id)));
+    }
+    assert_eq!((scheduled_id(&schedule(&of(true))), due_scheduled(&schedule(&of(true)))), (None, None));
 }
 
 #[test]
@@ -143,6 +146,6 @@ fn ids_that_would_break_keys_are_refused() {
     assert_eq!(MailboxId::new("a", "b\0c"), None);
     let longest = MailboxId::new(&"a".repeat(63), &"b".repeat(63)).unwrap();
     let longest_word = [1; WORD_BYTES];
-    assert_eq!(found_word(&longest, &longest_word, 1, &"c".repeat(63), 1).len(), MAX_KEY_BYTES);
+    assert_eq!(words_of(&longest).at(&longest_word, &position(1, &"c".repeat(63), 1)).len(), MAX_KEY_BYTES);
     assert!(history_due(1, &longest, &"c".repeat(63), 1).len() < MAX_KEY_BYTES);
 }

@@ -8,8 +8,8 @@ use tidings_proto::mailbox::v1::MailboxRecord;
 
 use super::{Done, Page, RETRY_PAGE, ShardActor};
 use crate::core::entry::{self, Stored};
-use crate::core::envelope::peek;
-use crate::core::{CoreError, Effect, MailboxId, keys, records};
+use crate::core::envelope::{Peeked, peek};
+use crate::core::{CoreError, Effect, MailboxId, disappear, keys, records};
 use crate::error::Error;
 use crate::shard::session::{Blocked, Entry, SessionKey};
 
@@ -165,6 +165,10 @@ fn read_entry(view: &StateView, mailbox: &MailboxId, key: &[u8], stored: Bytes) 
         let lost = CoreError::Contradiction("an entry points to a body that is gone");
         return if is_lost { Err(lost.into()) } else { Ok(None) };
     };
-    let expires_at_ms = peek(&envelope)?.expires_at_ms();
+    let expires_at_ms = match peek(&envelope)? {
+        // What has disappeared is passed over, also before it was taken away here.
+        Peeked::Message(head) => disappear::expires_at_ms(head.expires_at_ms, head.disappears_at_ms),
+        other => other.expires_at_ms(),
+    };
     Ok(Some(Entry { seq, envelope, expires_at_ms }))
 }

@@ -3,10 +3,13 @@
 use std::sync::atomic::Ordering;
 
 use tidings_consensus::{Group, ProposeError};
-use tidings_proto::mailbox::v1::{ExpandGroups, ExpireDue, TellGroupReceipts, command::Command};
+use tidings_proto::mailbox::v1::{
+    AdoptGroups, ExpandGroups, ExpireDue, ShardRecord, TellGroupReceipts, command::Command,
+};
 
-use super::{Done, EXPIRED_AT_ONCE, ShardActor};
-use crate::core::{Reply, encode, keys};
+use super::{Adoption, Done, EXPIRED_AT_ONCE, ShardActor};
+use crate::core::expiry::ranges_due_at;
+use crate::core::{Reply, encode, keys, records};
 use crate::error::Error;
 use crate::machine::ShardMachine;
 
@@ -21,6 +24,39 @@ impl ShardActor {
         self.expire();
         self.expand_groups();
         self.tell_group_receipts();
+        self.adopt_groups();
+    }
+
+    /// Gives members a conversation with their groups where they have none, once every broker knows how.
+    pub(super) fn adopt_groups(&mut self) {
+        if self.reign.is_none() || self.adoption != Adoption::Waiting {
+            return;
+        }
+        let Some(command) = self.level.encode(Command::AdoptGroups(AdoptGroups {})) else { return };
+        self.adoption = Adoption::Running;
+        let group = self.group.clone();
+        self.running.push(Box::pin(async move {
+            let view = group.view();
+            let looking =
+                tokio::task::spawn_blocking(move || records::load::<ShardRecord>(&view, "shard", &keys::shard()));
+            let is_done = matches!(looking.await, Ok(Ok(Some(record))) if record.has_adopted);
+            let answer = if is_done {
+                Ok(Reply::GroupsAdopted { more: false })
+            } else {
+                group.propose_when_ready(command).await
+            };
+            Done::Adopted { answer }
+        }));
+    }
+
+    pub(super) fn adopted(&mut self, answer: &Result<Reply, ProposeError>) {
+        self.adoption = match answer {
+            Ok(Reply::GroupsAdopted { more: false }) => Adoption::Done,
+            _ => Adoption::Waiting,
+        };
+        if matches!(answer, Ok(Reply::GroupsAdopted { more: true })) {
+            self.adopt_groups();
+        }
     }
 
     /// Goes on bringing what stands in groups to their members here, one command at a time.
@@ -53,7 +89,11 @@ impl ShardActor {
         }
         self.is_telling_receipts = true;
         let command = Command::TellGroupReceipts(TellGroupReceipts {});
-        let proposing = propose_where_waiting(self.group.clone(), vec![keys::all_group_receipts()], command);
+        let proposing = propose_where_waiting(
+            self.group.clone(),
+            vec![keys::all_group_receipts(), keys::all_group_begun()],
+            command,
+        );
         self.running.push(Box::pin(async move { Done::ReceiptsTold { answer: proposing.await } }));
     }
 
@@ -75,12 +115,7 @@ impl ShardActor {
         }
         self.is_expiring = true;
         let now_ms = self.clock.now_ms();
-        let due = vec![
-            keys::expiring_before(now_ms),
-            keys::upkeep_before(now_ms.saturating_add(1)),
-            keys::history_due_before(now_ms),
-            keys::group_due_before(now_ms),
-        ];
+        let due = ranges_due_at(now_ms).collect();
         let command = Command::ExpireDue(ExpireDue { limit: EXPIRED_AT_ONCE });
         let proposing = propose_where_waiting(self.group.clone(), due, command);
         self.running.push(Box::pin(async move { Done::Expired { answer: proposing.await } }));

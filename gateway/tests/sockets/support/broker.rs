@@ -102,7 +102,7 @@ impl Cluster {
             submits: AtomicU32::new(0),
             presence_frames: AtomicU32::new(0),
             last_submit: Mutex::default(),
-            level: AtomicU32::new(2),
+            level: AtomicU32::new(3),
             hold_requests: AtomicBool::new(false),
             requests: AtomicU32::new(0),
         })

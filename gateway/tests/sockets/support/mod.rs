@@ -12,6 +12,8 @@ use tidings_gateway::{Environment, Gateway, GatewayConfig};
 use tidings_node::secret::Secret;
 use tidings_node::{Clock, Dialer, Health, Membership, Shutdown};
 use tidings_proto::cluster::v1::{Node, NodeRole, ShardMap, ShardPlacement};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_rustls::rustls::ServerConfig;
 
 pub use broker::{Cluster, TestBroker};
@@ -49,6 +51,11 @@ impl World {
     }
 
     pub async fn with_tls(config: GatewayConfig, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self::within(config, |environment| environment.tls = tls).await
+    }
+
+    /// In an environment that is not the usual one.
+    pub async fn within(config: GatewayConfig, change: impl FnOnce(&mut Environment)) -> Self {
         let cluster = Cluster::new(SHARDS);
         let brokers = vec![TestBroker::start(1, cluster.clone()).await, TestBroker::start(2, cluster.clone()).await];
         let directory = TestDirectory::start(shard_map(&brokers));
@@ -57,7 +64,7 @@ impl World {
             directory.add_token(user, user);
         }
         let (clock, shutdown, health) = (Clock::manual(1_000_000), Shutdown::new(), Health::new());
-        let environment = Environment {
+        let mut environment = Environment {
             name: "test".to_owned(),
             clock: clock.clone(),
             shutdown: shutdown.clone(),
@@ -66,12 +73,25 @@ impl World {
             membership: Membership::new("test", Secret::new("the-cluster-secret").unwrap()).unwrap(),
             dialer: Dialer::default(),
             control_plane: vec![directory.address().to_string()],
-            tls,
+            tls: None,
+            app: None,
+            demo: None,
+            files: None,
         };
+        change(&mut environment);
         let gateway = Gateway::start(config, environment).unwrap();
         tokio::time::timeout(PATIENCE, health.ready()).await.unwrap();
         let address = gateway.address().to_string();
         Self { directory, cluster, gateway: Some(gateway), address, clock, shutdown, health }
+    }
+
+    /// The answer to one request, whose connection ends with it.
+    pub async fn http(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        answer
     }
 
     pub async fn connect(&self) -> Client {

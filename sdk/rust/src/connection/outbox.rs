@@ -30,6 +30,8 @@ pub struct Entry<T> {
     pub disappears: Option<Bytes>,
     /// As in `Send.conflation_key`. Of a transient, hence in no store.
     pub conflation_key: Box<str>,
+    /// As in `Send.deliver_at_ms`.
+    pub deliver_at_ms: i64,
     /// As in `Send.ttl_ms`.
     pub ttl_ms: Option<u64>,
     /// As in `Send.receipts`.
@@ -70,7 +72,8 @@ pub struct Outbox<T> {
     /// The lowest number not looked at in this connection.
     next_fresh: u64,
     waiting: BTreeSet<u64>,
-    /// Unanswered numbers by recipient, rising. Without transient ones, which no mailbox remembers.
+    /// Unanswered numbers by recipient, rising. Without transient ones, which no mailbox remembers, and scheduled ones, which the
+    /// sender's own remembers.
     by_recipient: HashMap<Recipient, VecDeque<u64>>,
     buffer: BytesMut,
 }
@@ -123,7 +126,7 @@ impl<T> Outbox<T> {
     /// Takes a message; answers its number.
     pub fn push(&mut self, entry: Entry<T>) -> u64 {
         let seq = self.next_seq();
-        if !entry.is_transient() {
+        if entry.is_in_order() {
             match self.by_recipient.get_mut(&entry.to) {
                 Some(numbers) => numbers.push_back(seq),
                 None => {
@@ -292,6 +295,7 @@ impl<T> Outbox<T> {
                 receipts: entry.receipts,
                 disappears: entry.disappears.as_deref(),
                 conflation_key: &entry.conflation_key,
+                deliver_at_ms: entry.deliver_at_ms,
             };
             if frame.encoded_len() > max_frame_bytes {
                 too_large.push(seq);
@@ -318,7 +322,8 @@ impl<T> Outbox<T> {
     }
 
     fn unanswered_before(&self, seq: u64) -> Option<u64> {
-        let numbers = self.by_recipient.get(&self.get(seq)?.to)?;
+        let entry = self.get(seq).filter(|entry| entry.deliver_at_ms == 0)?;
+        let numbers = self.by_recipient.get(&entry.to)?;
         let index = numbers.partition_point(|number| *number < seq);
         index.checked_sub(1).map(|before| numbers[before])
     }
@@ -370,6 +375,11 @@ impl<T> Entry<T> {
         self.ttl_ms == Some(0)
     }
 
+    /// Whether others to the same recipient wait for it.
+    fn is_in_order(&self) -> bool {
+        !self.is_transient() && self.deliver_at_ms == 0
+    }
+
     /// How often it was written to a connection by this process.
     pub fn attempts(&self) -> u32 {
         self.attempts
@@ -391,6 +401,7 @@ impl<T> Entry<T> {
             group: self.to.group().to_owned(),
             change: self.change.clone(),
             disappears: self.disappears.clone(),
+            deliver_at_ms: self.deliver_at_ms,
         }
     }
 
@@ -401,6 +412,7 @@ impl<T> Entry<T> {
             change: send.change,
             disappears: send.disappears,
             conflation_key: Box::default(),
+            deliver_at_ms: send.deliver_at_ms,
             ttl_ms: send.ttl_ms,
             receipts: send.receipts,
             tag: None,
@@ -417,6 +429,7 @@ impl<T> Entry<T> {
             change: Bytes::new(),
             disappears: None,
             conflation_key: Box::default(),
+            deliver_at_ms: 0,
             ttl_ms: None,
             receipts: 0,
             tag: None,

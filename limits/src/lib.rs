@@ -1,10 +1,10 @@
-//! How many messages a user and an app may send: the rate limits of their policies, over all devices and, with Redis, over
-//! all gateways.
+//! How many messages a user and an app may send: the rate limits of their policies, over all devices and, with Redis, over all
+//! processes that take messages: gateways, and the control plane's nodes for backends.
 //!
 //! - [`window`]: counts over sliding windows; [`meter`]: one user's or app's use of its limits
 //! - [`shared`]: the same counts in Redis, from where a gateway is granted messages
 //!
-//! What was sent through this gateway is always counted here: that alone decides without Redis, or while it is away. With
+//! What was sent through this process is always counted here: that alone decides without Redis, or while it is away. With
 //! it, a message that the counts here allow also needs a grant. Grants are a few messages at a time where a limit is large,
 //! so that most messages wait for nothing.
 
@@ -15,28 +15,56 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::{Counter, Gauge};
 use parking_lot::Mutex;
+use tidings_node::cache::Cache;
 use tidings_proto::EffectivePolicy;
 use tidings_proto::policy::v1::RateLimit;
 use tokio::time::Instant;
 
-use crate::cache::Cache;
-use crate::directory::UserKey;
-use crate::metrics::Metrics;
 use meter::Meter;
+pub use redis::RedisError;
 use shared::{Answer, Away};
-pub(crate) use shared::{Shared, check_url};
+pub use shared::{Shared, check_url};
+
+/// Where it is counted what became of messages.
+#[derive(Debug, Clone)]
+pub struct LimitMetrics {
+    /// Messages that a limit held up.
+    pub limited_by_user: Counter,
+    pub limited_by_app: Counter,
+    /// 1 while the shared limits answer.
+    pub shared_up: Gauge,
+    /// What they answered.
+    pub shared_granted: Counter,
+    pub shared_refused: Counter,
+    pub shared_failed: Counter,
+}
+
+impl LimitMetrics {
+    /// Counts nothing.
+    pub fn noop() -> Self {
+        Self {
+            limited_by_user: Counter::noop(),
+            limited_by_app: Counter::noop(),
+            shared_up: Gauge::noop(),
+            shared_granted: Counter::noop(),
+            shared_refused: Counter::noop(),
+            shared_failed: Counter::noop(),
+        }
+    }
+}
 
 /// Whose limit it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LimitOf {
+pub enum LimitOf {
     User,
     App,
 }
 
 /// A message that may not be sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limited {
+pub struct Limited {
     pub of: LimitOf,
     /// How long until it may.
     pub wait: Duration,
@@ -44,7 +72,7 @@ pub(crate) struct Limited {
 
 /// The limits that hold for one message. A side without any is not counted.
 #[derive(Debug, Clone)]
-pub(crate) struct Rates {
+pub struct Rates {
     /// What the user goes by.
     pub user: Arc<EffectivePolicy>,
     /// The app's policy `default`.
@@ -63,7 +91,7 @@ impl Rates {
 
 /// What can be said at once of a message.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// It was counted, and may be sent.
     Taken,
     Limited(Limited),
@@ -72,7 +100,7 @@ pub(crate) enum Verdict {
 }
 
 /// A user's meter, and that of its app.
-pub(crate) struct Meters {
+pub struct Meters {
     user: Metered,
     app: Arc<Metered>,
 }
@@ -91,40 +119,42 @@ impl Metered {
     }
 }
 
-/// All meters of a gateway.
-pub(crate) struct Limits {
+/// All meters of a process.
+pub struct Limits {
     /// Those that were used last; a user that is not among them begins anew, unless a session of it goes on.
-    users: Mutex<Cache<UserKey, Arc<Meters>>>,
+    users: Mutex<Cache<Box<str>, Arc<Meters>>>,
     apps: Mutex<Cache<Box<str>, Arc<Metered>>>,
     shared: Option<Arc<Shared>>,
     started: Instant,
-    metrics: Arc<Metrics>,
+    metrics: LimitMetrics,
 }
 
 impl Limits {
     /// Remembers up to `entries` users, and as many apps.
-    pub fn new(entries: usize, shared: Option<Arc<Shared>>, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(entries: usize, shared: Option<Arc<Shared>>, metrics: LimitMetrics) -> Arc<Self> {
         let (users, apps) = (Mutex::new(Cache::new(entries)), Mutex::new(Cache::new(entries)));
         Arc::new(Self { users, apps, shared, started: Instant::now(), metrics })
     }
 
-    /// The meters of a user.
-    pub fn meters(&self, user: &UserKey) -> Arc<Meters> {
-        if let Some(meters) = self.users.lock().get(user.as_str()) {
+    /// The meters of a user of an app.
+    pub fn meters(&self, app: &str, user: &str) -> Arc<Meters> {
+        // No id holds a zero byte.
+        let key = format!("{app}\0{user}");
+        if let Some(meters) = self.users.lock().get(key.as_str()) {
             return meters;
         }
-        let app = {
+        let of_app = {
             let mut apps = self.apps.lock();
-            apps.get(user.app()).unwrap_or_else(|| {
-                let app = Arc::new(Metered::new(format!("app:{}", user.app())));
-                apps.insert(user.app().into(), app.clone());
-                app
+            apps.get(app).unwrap_or_else(|| {
+                let metered = Arc::new(Metered::new(format!("app:{app}")));
+                apps.insert(app.into(), metered.clone());
+                metered
             })
         };
         let mut users = self.users.lock();
-        users.get(user.as_str()).unwrap_or_else(|| {
-            let meters = Arc::new(Meters { user: Metered::new(format!("user:{}", user.as_str())), app });
-            users.insert(user.clone(), meters.clone());
+        users.get(key.as_str()).unwrap_or_else(|| {
+            let meters = Arc::new(Meters { user: Metered::new(format!("user:{key}")), app: of_app });
+            users.insert(key.into(), meters.clone());
             meters
         })
     }
@@ -182,7 +212,7 @@ impl Limits {
         Ok(())
     }
 
-    /// By the counts of this gateway alone.
+    /// By the counts of this process alone.
     fn take_here(&self, meters: &Meters, rates: &Rates) -> Result<(), Limited> {
         match self.take(meters, rates) {
             Verdict::Limited(limited) => Err(limited),
@@ -267,10 +297,10 @@ mod tests {
 
     #[tokio::test]
     async fn users_of_an_app_share_its_limit_and_each_has_its_own() {
-        let limits = Limits::new(100, None, Arc::new(Metrics::new()));
+        let limits = Limits::new(100, None, LimitMetrics::noop());
         let rates = rates(&[(2, 60)], &[(3, 60)]);
-        let [alice, bob, other] = [("app", "alice"), ("app", "bob"), ("other", "alice")]
-            .map(|(app, user)| limits.meters(&UserKey::new(app, user)));
+        let [alice, bob, other] =
+            [("app", "alice"), ("app", "bob"), ("other", "alice")].map(|(app, user)| limits.meters(app, user));
         assert_eq!(limits.take(&alice, &rates), Verdict::Taken);
         assert_eq!(limits.take(&alice, &rates), Verdict::Taken);
         assert_eq!(limited(limits.take(&alice, &rates)), LimitOf::User);
@@ -279,13 +309,13 @@ mod tests {
         assert_eq!(limited(limits.take(&bob, &rates)), LimitOf::App);
         assert_eq!(limits.take(&other, &rates), Verdict::Taken);
         // A second device has the same meter.
-        assert_eq!(limited(limits.take(&limits.meters(&UserKey::new("app", "alice")), &rates)), LimitOf::User);
+        assert_eq!(limited(limits.take(&limits.meters("app", "alice"), &rates)), LimitOf::User);
     }
 
     #[tokio::test]
     async fn without_limits_nothing_is_counted() {
-        let limits = Limits::new(100, None, Arc::new(Metrics::new()));
-        let alice = limits.meters(&UserKey::new("app", "alice"));
+        let limits = Limits::new(100, None, LimitMetrics::noop());
+        let alice = limits.meters("app", "alice");
         assert!((0..10_000).all(|_| limits.take(&alice, &rates(&[], &[])) == Verdict::Taken));
         assert_eq!(limits.take(&alice, &rates(&[(1, 60)], &[])), Verdict::Taken);
     }

@@ -1,7 +1,7 @@
-//! Limits that all gateways share, in a Redis server.
+//! Limits that all processes share, in a Redis server.
 //!
 //! One atomic script per question; the questions of all connections are pipelined over one connection. Without the server,
-//! or as soon as it fails once, nobody waits for it: each gateway goes by its own counts, and one task tries until the
+//! or as soon as it fails once, nobody waits for it: each goes by its own counts, and one task tries until the
 //! server answers again.
 
 use std::sync::{Arc, Weak};
@@ -10,10 +10,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, Script};
+use tidings_node::backoff;
 use tidings_proto::policy::v1::RateLimit;
 
-use crate::backoff;
-use crate::metrics::Metrics;
+use crate::LimitMetrics;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -35,7 +35,7 @@ pub(crate) enum Answer {
 pub(crate) struct Away;
 
 /// The shared limits; cheap to ask whether they are there.
-pub(crate) struct Shared {
+pub struct Shared {
     client: Client,
     timeout: Duration,
     script: Script,
@@ -43,12 +43,12 @@ pub(crate) struct Shared {
     prefix: String,
     /// `None` while the server is away. The number tells connections apart.
     connection: Mutex<Option<(u64, MultiplexedConnection)>>,
-    metrics: Arc<Metrics>,
+    metrics: LimitMetrics,
 }
 
 impl Shared {
     /// Begins to connect. `url` is one that [`check_url`] takes; an answer that takes longer than `timeout` is none.
-    pub fn start(url: &str, timeout: Duration, cluster: &str, metrics: Arc<Metrics>) -> Result<Arc<Self>, RedisError> {
+    pub fn start(url: &str, timeout: Duration, cluster: &str, metrics: LimitMetrics) -> Result<Arc<Self>, RedisError> {
         let shared = Arc::new(Self {
             client: Client::open(url)?,
             timeout,
@@ -57,29 +57,29 @@ impl Shared {
             connection: Mutex::new(None),
             metrics,
         });
-        shared.metrics.shared_limits_up.set(0.0);
+        shared.metrics.shared_up.set(0.0);
         tokio::spawn(connect(Arc::downgrade(&shared), 1));
         Ok(shared)
     }
 
     /// Whether the server answered last time.
-    pub fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         self.connection.lock().is_some()
     }
 
     /// Takes up to `want` messages of what `limits` leave for `key`.
-    pub async fn take(self: &Arc<Self>, key: &str, limits: &[RateLimit], want: u32) -> Result<Answer, Away> {
+    pub(crate) async fn take(self: &Arc<Self>, key: &str, limits: &[RateLimit], want: u32) -> Result<Answer, Away> {
         let (number, mut connection) = self.connection.lock().clone().ok_or(Away)?;
         match self.ask(&mut connection, key, limits, want).await {
             Ok(answer) => {
                 match answer {
-                    Answer::Granted(_) => self.metrics.shared_limits_granted.increment(1),
-                    Answer::Refused(_) => self.metrics.shared_limits_refused.increment(1),
+                    Answer::Granted(_) => self.metrics.shared_granted.increment(1),
+                    Answer::Refused(_) => self.metrics.shared_refused.increment(1),
                 }
                 Ok(answer)
             }
             Err(error) => {
-                self.metrics.shared_limits_failed.increment(1);
+                self.metrics.shared_failed.increment(1);
                 self.lost(number, &error);
                 Err(Away)
             }
@@ -110,9 +110,9 @@ impl Shared {
         }
         *connection = None;
         drop(connection);
-        self.metrics.shared_limits_up.set(0.0);
+        self.metrics.shared_up.set(0.0);
         let server = self.client.get_connection_info().addr();
-        tracing::warn!(%server, %error, "Redis does not answer: rate limits are each gateway's own until it does");
+        tracing::warn!(%server, %error, "Redis does not answer: rate limits are each process's own until it does");
         tokio::spawn(connect(Arc::downgrade(self), number + 1));
     }
 
@@ -136,7 +136,7 @@ async fn connect(shared: Weak<Shared>, number: u64) {
         match shared.reach().await {
             Ok(connection) => {
                 *shared.connection.lock() = Some((number, connection));
-                shared.metrics.shared_limits_up.set(1.0);
+                shared.metrics.shared_up.set(1.0);
                 tracing::info!(server, "rate limits are shared through Redis");
                 return;
             }
@@ -149,7 +149,7 @@ async fn connect(shared: Weak<Shared>, number: u64) {
 }
 
 /// Whether a URL is one of a Redis server; the error is the rest of a sentence, without what the URL may hold in secret.
-pub(crate) fn check_url(url: &str) -> Result<(), String> {
+pub fn check_url(url: &str) -> Result<(), String> {
     match Client::open(url) {
         Ok(_) => Ok(()),
         Err(_) => Err("redis_url must be redis://[USER:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS".to_owned()),

@@ -8,7 +8,7 @@ use std::mem;
 
 /// At most `capacity` entries; an entry that was used within the last `capacity / 2` insertions is there.
 #[derive(Debug)]
-pub(crate) struct Cache<K, V> {
+pub struct Cache<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     generation: usize,
