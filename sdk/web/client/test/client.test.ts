@@ -411,3 +411,26 @@ test('transient events that nobody takes are dropped', async () => {
   await message;
   expect(count).toBe(1 + 2_048);
 });
+
+test('what a message says of its delivery is what the server is told', async () => {
+  const { client, session } = await connected();
+  const price = client.send({ group: 'prices', text: '41.2', ttlMs: 0, conflationKey: 'EURUSD' });
+  expect(await session.accept()).toMatchObject({ group: 'prices', to: '', ttlMs: 0n, conflationKey: 'EURUSD' });
+  await price.sent;
+  client.send({
+    to: 'bob',
+    text: 'gone soon',
+    replyTo: '5.1',
+    receipts: ReceiptRequest.RECEIPTS_NONE,
+    disappears: { afterMs: 60_000, from: 2 },
+  });
+  const send = await session.accept();
+  expect(send).toMatchObject({ to: 'bob', conflationKey: '', receipts: 1, disappears: { afterMs: 60_000n, from: 2 } });
+  expect([send.ttlMs, send.content?.replyTo]).toMatchObject([undefined, { stream: 5n, seq: 1n }]);
+  client.edit({ to: 'bob' }, '77826.2', { text: 'edited' });
+  expect((await session.accept()).change).toMatchObject({
+    kind: ChangeKind.EDIT,
+    of: { seq: 2n },
+    content: { text: 'edited' },
+  });
+});

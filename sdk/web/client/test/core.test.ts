@@ -2,7 +2,8 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { decodeFrame } from '../src/core/codec.js';
-import { Connection, DEFAULT_CONFIG } from '../src/core/connection.js';
+import { DEFAULT_CONFIG } from '../src/core/config.js';
+import { Connection } from '../src/core/connection.js';
 import type { Effect, Input } from '../src/core/effects.js';
 import { REQUEST_LIMIT } from '../src/core/requests.js';
 import { emptyState, type Outgoing } from '../src/core/state.js';

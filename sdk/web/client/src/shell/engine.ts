@@ -1,6 +1,7 @@
 // Owns the connection: it feeds the state machine with what comes, in batches, and performs its effects. One batch costs one transaction in the
 // store, however many messages it holds.
-import { Connection, DEFAULT_CONFIG } from '../core/connection.js';
+import { DEFAULT_CONFIG } from '../core/config.js';
+import { Connection } from '../core/connection.js';
 import type { Effect, Emit, Input, StopReason } from '../core/effects.js';
 import type { Answer } from '../core/requests.js';
 import { emptyState, type Outgoing, type Result } from '../core/state.js';
@@ -10,28 +11,16 @@ import { parseMessageId } from '../message-id.js';
 import type { Accepted, Message } from '../model.js';
 import type { ClientOptions } from '../options.js';
 import { watchRequest } from '../requests.js';
-import { messageOf, NO_STATUS, type Told, told } from './deliveries.js';
+import { messageOf, NO_STATUS, told } from './deliveries.js';
 import { type Environment, randomName } from './environment.js';
+import { type Progress, Sendings } from './sendings.js';
 import { gatewayUrl, Socket } from './socket.js';
-import { SETTLED_KEPT, type Store } from './store.js';
+import type { Store } from './store.js';
+import { Telling } from './telling.js';
 import type { Tokens } from './token.js';
 
 const BATCH = 256;
-/** Messages in the outbox, and their bytes; beyond it `send` is refused. */
-export const OUTBOX_LIMIT = 10_000;
-export const OUTBOX_BYTES = 16 * 1024 * 1024;
-/** Transient events are dropped while so many wait for the application. */
-const WAITING_EVENTS = 2048;
 const LONGEST_TIMER = 2 ** 31 - 1;
-
-/** What a caller of `send` is told besides the end of it. */
-export type Progress = (progress: { queued?: true; id?: string }) => void;
-
-interface Waiter {
-  resolve: (accepted: Accepted) => void;
-  reject: (error: TidingsError) => void;
-  progress: Progress;
-}
 
 /** A message of the outbox. */
 export interface Pending {
@@ -62,11 +51,7 @@ export class Engine {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #attempt: { controller: AbortController; socket: Socket | undefined } | undefined;
 
-  readonly #outbox = new Map<string, Outgoing>();
-  readonly #ids = new Map<string, string>();
-  #outboxBytes = 0;
-  readonly #waiters = new Map<string, Waiter[]>();
-  readonly #settled = new Map<string, Result>();
+  readonly #sendings = new Sendings();
   /** Of the batch under way: to be told when it is durable. */
   #queued: Outgoing[] = [];
 
@@ -74,8 +59,7 @@ export class Engine {
   #nextRequest = 1n;
   readonly #watched = new Map<string, readonly string[]>();
 
-  #events: { told: Told; ticket: { generation: number; seq: number } | undefined }[] = [];
-  #telling = false;
+  readonly #telling: Telling;
   #stopped: (() => void) | undefined;
   #starting: Promise<void> | undefined;
 
@@ -90,6 +74,10 @@ export class Engine {
     this.#urls = [options.url].flat().map(gatewayUrl);
     if (this.#urls.length === 0) throw new TypeError('no address of a gateway');
     this.#nextUrl = Math.floor(Math.random() * this.#urls.length);
+    this.#telling = new Telling(
+      ({ name, context }) => this.emit(name, context as never),
+      (ticket) => this.#input({ type: 'acknowledge', ...ticket }),
+    );
   }
 
   /** Connects, also anew after it stopped. */
@@ -108,12 +96,7 @@ export class Engine {
       this.#store = await this.openStore();
       const stored = await this.#store.load(options.device ?? (this.#device || randomName()));
       this.#device = options.device ?? stored.device;
-      for (const [key, result] of stored.settled) this.#settled.set(key, result);
-      const { outbox, stream } = stored.state;
-      for (const { seq, ...send } of outbox) {
-        this.#admit(send);
-        if (stream !== 0n) this.#ids.set(send.key, `${stream}.${seq}`);
-      }
+      this.#sendings.restore(stored.state.outbox, stored.state.stream, stored.settled);
       this.#user = stored.state.identity?.user;
       this.#app = stored.state.identity?.app;
       this.#begin(stored.state);
@@ -159,25 +142,8 @@ export class Engine {
 
   send(send: Outgoing, progress: Progress): Promise<Accepted> {
     return new Promise((resolve, reject) => {
-      const { key } = send;
-      const settled = this.#settled.get(key);
-      if (settled) {
-        progress({ queued: true, id: settled.id });
-        return finish({ resolve, reject, progress }, settled);
-      }
-      const known = this.#outbox.has(key);
-      const full = this.#outbox.size >= OUTBOX_LIMIT || this.#outboxBytes + bytesOf(send) > OUTBOX_BYTES;
-      if (!known && (full || !this.#core)) {
-        const failure: Failure = this.#core
-          ? { kind: 'full', code: undefined, message: 'the outbox is full' }
-          : { kind: 'stopped', code: undefined, message: 'the client is not connected' };
-        return reject(new TidingsError(failure));
-      }
-      const waiter = { resolve, reject, progress };
-      this.#waiters.set(key, [...(this.#waiters.get(key) ?? []), waiter]);
-      if (known) return progress({ queued: true, id: this.#ids.get(key) ?? '' });
-      this.#admit(send);
-      this.#input({ type: 'send', send });
+      if (!this.#core) return reject(new TidingsError(NOT_CONNECTED));
+      if (this.#sendings.take(send, { resolve, reject, progress })) this.#input({ type: 'send', send });
     });
   }
 
@@ -189,9 +155,7 @@ export class Engine {
   /** `body` is an encoded `Request` without its id. */
   request(body: Uint8Array, watch?: readonly string[]): Promise<Response> {
     return new Promise((resolve, reject) => {
-      if (!this.#core) {
-        return reject(new TidingsError({ kind: 'stopped', code: undefined, message: 'the client is not connected' }));
-      }
+      if (!this.#core) return reject(new TidingsError(NOT_CONNECTED));
       const id = this.#nextRequest;
       this.#nextRequest += 1n;
       this.#askers.set(id, { resolve, reject });
@@ -235,8 +199,8 @@ export class Engine {
 
   /** The outbox, in order. */
   pending(): Pending[] {
-    return [...this.#outbox.values()].map((send) => {
-      const id = this.#ids.get(send.key) ?? '';
+    return this.#sendings.all().map((send) => {
+      const id = this.#sendings.id(send.key);
       const message = send.change.length > 0 ? undefined : messageOf(send, id, this.#user ?? '');
       return { key: send.key, id, message };
     });
@@ -282,7 +246,7 @@ export class Engine {
       }
     }
     for (const effect of effects) {
-      if (effect.type === 'numbered') this.#numbered(effect.key, effect.id);
+      if (effect.type === 'numbered') this.#sendings.numbered(effect.key, effect.id);
     }
     const queued = this.#queued;
     this.#queued = [];
@@ -372,33 +336,17 @@ export class Engine {
     this.#attempt = undefined;
   }
 
-  #admit(send: Outgoing): void {
-    this.#outbox.set(send.key, send);
-    this.#outboxBytes += bytesOf(send);
-  }
-
-  #numbered(key: string, id: string): void {
-    if (!this.#outbox.has(key)) return;
-    this.#ids.set(key, id);
-    for (const { progress } of this.#waiters.get(key) ?? []) progress({ id });
-  }
-
   #isQueued(send: Outgoing): void {
-    for (const { progress } of this.#waiters.get(send.key) ?? []) progress({ queued: true });
+    this.#sendings.queued(send.key);
     if (send.change.length > 0) return;
-    const message = messageOf(send, this.#ids.get(send.key) ?? '', this.#user ?? '');
+    const message = messageOf(send, this.#sendings.id(send.key), this.#user ?? '');
     this.emit('messageSent', { message, key: send.key });
   }
 
   #settle(send: Outgoing, result: Result): void {
     const { key, to, group } = send;
-    const stays = !result.ok && result.failure.kind === 'stopped' && this.#store?.keeps;
-    if (this.#outbox.delete(key)) this.#outboxBytes -= bytesOf(send);
-    this.#ids.delete(key);
+    const stays = !result.ok && result.failure.kind === 'stopped' && this.#store?.keeps === true;
     if (!stays) {
-      this.#settled.set(key, result);
-      const [oldest] = this.#settled.keys();
-      if (this.#settled.size > SETTLED_KEPT && oldest !== undefined) this.#settled.delete(oldest);
       const common = { ...NO_STATUS, id: result.id, to, group, key };
       this.emit(
         'statusChanged',
@@ -413,8 +361,7 @@ export class Engine {
             },
       );
     }
-    for (const waiter of this.#waiters.get(key) ?? []) finish(waiter, result);
-    this.#waiters.delete(key);
+    this.#sendings.settle(send, result, stays);
   }
 
   #tellOf(emit: Emit): void {
@@ -433,42 +380,26 @@ export class Engine {
         const { generation, seq, envelope } = emit;
         const ticket = { generation, seq };
         const event = told(envelope, seq, this.#user ?? '', this.#core?.stream ?? 0n);
-        if (event) this.#tell(event, ticket);
+        if (event) this.#telling.tell(event, ticket);
         else this.#input({ type: 'acknowledge', ...ticket });
         break;
       }
       case 'transient': {
         const event = told(emit.envelope, 0, this.#user ?? '', this.#core?.stream ?? 0n);
-        if (event && this.#events.length < WAITING_EVENTS) this.#tell(event);
+        if (event) this.#telling.tellTransient(event);
         break;
       }
       case 'presence': {
-        this.#tell({ name: 'presenceChanged', context: { users: emit.users } });
+        this.#telling.tell({ name: 'presenceChanged', context: { users: emit.users } });
         break;
       }
       case 'unknownRange':
-        this.#tell({ name: 'continuityLost', context: { from: emit.from, to: emit.to } });
+        this.#telling.tell({ name: 'continuityLost', context: { from: emit.from, to: emit.to } });
         break;
       case 'caughtUp':
-        this.#tell({ name: 'caughtUp', context: {} });
+        this.#telling.tell({ name: 'caughtUp', context: {} });
         break;
     }
-  }
-
-  #tell(event: Told, ticket?: { generation: number; seq: number }): void {
-    this.#events.push({ told: event, ticket });
-    if (!this.#telling) this.#tellAll();
-  }
-
-  /** One after the other: the next event comes when the handlers of this one are through. */
-  async #tellAll(): Promise<void> {
-    this.#telling = true;
-    for (let next = this.#events.shift(); next; next = this.#events.shift()) {
-      const core = this.#core;
-      await this.emit(next.told.name, next.told.context as never);
-      if (next.ticket && core === this.#core) this.#input({ type: 'acknowledge', ...next.ticket });
-    }
-    this.#telling = false;
   }
 
   #state(state: Partial<StateChanged> & Pick<StateChanged, 'state'>): void {
@@ -480,21 +411,13 @@ export class Engine {
     this.#core = undefined;
     this.#inputs = [];
     this.#queued = [];
-    // What was not handled comes again.
-    this.#events = [];
-    this.#outbox.clear();
-    this.#ids.clear();
-    this.#outboxBytes = 0;
-    this.#settled.clear();
+    this.#telling.clear();
     clearTimeout(this.#timer);
     this.#store?.close();
     this.#store = undefined;
-    for (const waiters of this.#waiters.values()) {
-      for (const waiter of waiters)
-        finish(waiter, { ok: false, id: '', failure: { ...STOPPED, message: reason.message } });
-    }
-    this.#waiters.clear();
-    for (const { reject } of this.#askers.values()) reject(new TidingsError({ ...STOPPED, message: reason.message }));
+    const failure: Failure = { kind: 'stopped', code: reason.code, message: reason.message };
+    this.#sendings.clear(failure);
+    for (const { reject } of this.#askers.values()) reject(new TidingsError(failure));
     this.#askers.clear();
     const closed = reason.kind === 'closed';
     this.#state(closed ? { state: 'idle' } : { state: 'stopped', reason: reason.code, error: reason.message });
@@ -502,13 +425,4 @@ export class Engine {
   }
 }
 
-const STOPPED: Failure = { kind: 'stopped', code: undefined, message: '' };
-
-function finish({ resolve, reject }: Waiter, result: Result): void {
-  if (result.ok) resolve({ id: result.id, sentAtMs: result.sentAtMs, durability: result.durability });
-  else reject(new TidingsError(result.failure));
-}
-
-function bytesOf(send: Outgoing): number {
-  return send.content.length + send.change.length;
-}
+const NOT_CONNECTED: Failure = { kind: 'stopped', code: undefined, message: 'the client is not connected' };

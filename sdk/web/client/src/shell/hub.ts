@@ -4,9 +4,10 @@ import type { Outgoing } from '../core/state.js';
 import { type Failure, TidingsError } from '../errors.js';
 import type { ClientEvents, Emitter, EventName, StateChanged } from '../events.js';
 import type { ClientOptions } from '../options.js';
-import { Engine, type Progress } from './engine.js';
+import { Engine } from './engine.js';
 import { type Environment, randomName } from './environment.js';
 import { IndexedDbStore } from './indexeddb.js';
+import type { Progress } from './sendings.js';
 import { MemoryStore, type Store } from './store.js';
 import type { Tokens } from './token.js';
 
