@@ -162,13 +162,11 @@ struct Candidate {
     position: Bytes,
 }
 
+/// By their positions among all, in order.
+type Candidates = Vec<(Vec<u8>, Candidate)>;
+
 /// The next messages with a word that begins so, behind a position among all, in order. And whether these are all.
-fn candidates(
-    view: &StateView,
-    indexes: &[Index],
-    longest: &str,
-    after: &[u8],
-) -> Result<(Vec<(Vec<u8>, Candidate)>, bool), Error> {
+fn candidates(view: &StateView, indexes: &[Index], longest: &str, after: &[u8]) -> Result<(Candidates, bool), Error> {
     let mut sources = Vec::new();
     for (number, index) in indexes.iter().enumerate() {
         let begun = begun_words(view, index, &index.digest(longest))?;

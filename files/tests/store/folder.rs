@@ -21,8 +21,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let clock = Clock::manual(i64::try_from(now.as_millis()).unwrap());
+        let clock = Clock::manual(Clock::system().now_ms());
         Self { folder: tempfile::tempdir().unwrap(), clock }
     }
 

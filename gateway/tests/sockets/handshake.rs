@@ -6,7 +6,7 @@ use tidings_gateway::GatewayConfig;
 use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::{Hello, Ping, client_frame};
 
-use crate::support::{Client, Format, PATIENCE, World, config, hello, until};
+use crate::support::{Client, Format, World, config, hello, until};
 
 async fn refused(world: &World, hello: Hello, code: ErrorCode) {
     let mut client = world.connect().await;

@@ -15,8 +15,8 @@ use tidings_proto::broker::v1::broker_server::{Broker, BrokerServer};
 use tidings_proto::broker::v1::{
     Attach, Attached, BrokerBatch, BrokerFrame, Deliver, Detached, GatewayBatch, GatewayFrame, GetMembersRequest,
     GetMembersResponse, LinkWelcome, Presence, PresenceChanged, ReadRecorded, RelayRequest, RelayResponse,
-    Request as UserRequest, Response as UserResponse, Submit, Submitted, Transient, broker_frame, gateway_frame,
-    presence,
+    Request as UserRequest, Response as UserResponse, SearchGroupsRequest, SearchGroupsResponse, Submit, Submitted,
+    Transient, broker_frame, gateway_frame, presence,
 };
 use tidings_proto::client::v1::{self as client, Durability, user_presence};
 use tidings_proto::message::v1::{Content, Envelope, Message, MessageId, envelope};
@@ -443,6 +443,10 @@ impl Broker for Service {
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
+    }
+
+    async fn search_groups(&self, _: Request<SearchGroupsRequest>) -> Result<Response<SearchGroupsResponse>, Status> {
+        Err(Status::unimplemented("no gateway asks this"))
     }
 
     async fn get_members(&self, _: Request<GetMembersRequest>) -> Result<Response<GetMembersResponse>, Status> {
