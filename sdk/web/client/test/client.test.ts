@@ -6,6 +6,7 @@ import {
   type ClientOptions,
   codeName,
   ErrorCode,
+  ReceiptRequest,
   SignedOutError,
   TidingsError,
 } from '../src/index.js';
