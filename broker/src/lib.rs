@@ -9,6 +9,7 @@
 //! - [`query`]: what a shard's state answers to its users' questions
 //! - [`relay`]: from shard to shard, in this process or over gRPC
 //! - [`group_feed`]: what the control plane says of groups, into the shards that are their homes
+//! - [`group_receipts`]: how far messages to groups have come, to those who sent them and want to be told
 //! - [`group_activity`]: what a member of a group is doing just now, to the members who are online
 //! - [`broker`]: puts the parts of a node together; [`placer`] opens the shards that the shard map places on it
 //! - [`level`]: what all brokers of the cluster apply, while one after the other is upgraded
@@ -20,6 +21,7 @@ pub mod core;
 pub mod error;
 pub mod group_activity;
 pub mod group_feed;
+pub mod group_receipts;
 pub mod level;
 pub mod link;
 pub mod machine;

@@ -112,6 +112,9 @@ impl Broker for BrokerService {
         if let Some(told) = request.activity {
             return Ok(Response::new(group_activity::hand_out(&self.0.shards, self.0.node, request.shard, told).await));
         }
+        if let Some(transient) = request.transient {
+            return Ok(Response::new(relay::hand_out(&self.0.shards, self.0.node, request.shard, transient)));
+        }
         let page = request.deliver.ok_or_else(|| ErrorCode::InvalidArgument.status("nothing to deliver"))?;
         Ok(Response::new(relay::take(&self.0.shards, self.0.node, request.shard, page).await))
     }

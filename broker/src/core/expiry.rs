@@ -52,6 +52,16 @@ impl Applying<'_> {
             self.end_group_retention(&group, place)?;
         }
 
+        let (from, to) = keys::local_due_before(self.context.now_ms);
+        let due = self.store.scan(&from, &to, limit);
+        more |= due.len() == limit;
+        for (key, _) in due {
+            let (group, place) =
+                keys::due_local_place(&key).ok_or(CoreError::Contradiction("a place's time cannot be read"))?;
+            self.store.delete(&key);
+            self.end_local_place(&group, place)?;
+        }
+
         let (from, to) = keys::upkeep_before(self.context.now_ms.saturating_add(1));
         // Each may remove thousands of entries.
         let upkeep_limit = 1;

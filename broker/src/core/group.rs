@@ -7,6 +7,7 @@
 //! - [`membership`]: what the registry says of a group, in its order
 //! - [`fan_out`]: from the home to the shards of the members
 //! - [`expansion`]: from a shard to the mailboxes of the members in it
+//! - [`large`]: members who read a large group from the shard's copy of its timeline; [`local_timeline`]: that copy
 //! - [`bodies`]: stored once, for as long as something refers to them
 //! - [`receipts`]: who has a message, and who read it
 //! - [`timeline`]: what the home keeps of messages, and changes of them
@@ -15,10 +16,14 @@ pub mod append;
 pub mod bodies;
 pub mod expansion;
 pub mod fan_out;
+pub mod large;
+pub mod local_timeline;
 pub mod membership;
 pub mod receipts;
 pub mod timeline;
 
+#[cfg(test)]
+mod large_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod groups;
 mod history;
+mod large_groups;
 mod receipts;
 mod timeline;
 
@@ -14,6 +15,7 @@ use super::limits::WORD_BYTES;
 
 pub use groups::*;
 pub use history::*;
+pub use large_groups::*;
 pub use receipts::*;
 pub use timeline::*;
 
@@ -49,6 +51,11 @@ const GROUP_TIMELINE: u8 = 0x2a;
 const GROUP_PLACE: u8 = 0x2b;
 const GROUP_DUE: u8 = 0x2c;
 const GROUP_RECEIPT: u8 = 0x2d;
+const FOLLOWER: u8 = 0x30;
+const RESTING: u8 = 0x31;
+const LOCAL_PLACE: u8 = 0x32;
+const LOCAL_DUE: u8 = 0x33;
+const DRAWING: u8 = 0x34;
 const POSTED: u8 = 0x40;
 const GROUP_POSTED: u8 = 0x41;
 

@@ -317,6 +317,7 @@ impl Reader {
             change: submit.change,
             change_window_ms: submit.change_window_ms,
             disappears: submit.disappears,
+            large_beyond: submit.large_group_members,
         };
         let waits = (ErrorCode::Unavailable, 0);
         let Some(group) = GroupName::new(&append.app, &append.to).filter(|_| to_group) else {

@@ -5,15 +5,20 @@ use std::sync::Arc;
 
 use tidings_consensus::{ProposeError, StateView};
 use tidings_proto::broker::v1::{Request, Response, broker_frame};
-use tidings_proto::client::v1::{self as client, GetGroupReceipts, GetHistory, GroupReadMarked, request, response};
+use tidings_proto::client::v1::{
+    self as client, GetGroupReceipts, GetHistory, GroupReadMarked, GroupReceiptsWatched, WatchGroupReceipts, request,
+    response,
+};
 use tidings_proto::mailbox::v1::{self as mailbox, command::Command};
 use tidings_proto::{ErrorCode, UserId};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::LinkContext;
 use super::outbox::Outbox;
 use crate::core::{GroupName, MailboxId, Reply};
 use crate::error::{Error, code_of};
+use crate::group_receipts;
 use crate::query;
 use crate::shard::ShardHandle;
 
@@ -108,6 +113,9 @@ async fn ask(
             };
             ask_home(context, shard, mailbox, &group, look).await.map(response::Response::GroupReceipts)
         }
+        request::Request::WatchGroupReceipts(WatchGroupReceipts { group, off }) => {
+            watch_receipts(context, shard, mailbox, &group, off).await.map(response::Response::GroupReceiptsWatched)
+        }
         request::Request::MarkGroupRead(client::MarkGroupRead { group, group_seq }) => {
             let (app, user) = (mailbox.app().to_owned(), mailbox.user().to_owned());
             set(shard, Command::MarkGroupRead(mailbox::MarkGroupRead { app, user, group, group_seq })).await?;
@@ -127,6 +135,7 @@ pub fn group_of(request: &client::Request) -> Option<&str> {
     match request.request.as_ref()? {
         request::Request::GetHistory(asked) => Some(asked.group.as_str()).filter(|group| !group.is_empty()),
         request::Request::GetGroupReceipts(asked) => Some(&asked.group),
+        request::Request::WatchGroupReceipts(asked) => Some(&asked.group),
         _ => None,
     }
 }
@@ -153,6 +162,25 @@ async fn ask_home<T: Send + 'static>(
         }
         (answer, _) => answer.map_err(Refusal::from),
     }
+}
+
+/// A member is to be told how far what it sends comes.
+async fn watch_receipts(
+    context: &LinkContext,
+    shard: &ShardHandle,
+    mailbox: MailboxId,
+    group: &str,
+    off: bool,
+) -> Result<GroupReceiptsWatched, Refusal> {
+    let name = GroupName::new(mailbox.app(), group).ok_or(ErrorCode::InvalidArgument)?;
+    let user = mailbox.user().to_owned();
+    if off {
+        shard.receipts.end(&name, &user);
+        return Ok(GroupReceiptsWatched::default());
+    }
+    ask_home(context, shard, mailbox, group, group_receipts::may_watch).await?;
+    let lease_ms = shard.receipts.watch(name, user, Instant::now()).ok_or(ErrorCode::Overloaded)?;
+    Ok(GroupReceiptsWatched { lease_ms })
 }
 
 fn is_id(user: &str) -> Result<(), Refusal> {

@@ -118,11 +118,26 @@ impl MessagesService {
         };
         // A group's history is as long as its senders' policies say; the system's is that of the app's default.
         let retention_ms = if to_group { policy.history_seconds.saturating_mul(1000) } else { 0 };
+        let large_beyond = if to_group { self.large_group_members(&app)? } else { 0 };
         let (to, from, content) = (if to_group { group } else { to }, sender(from), content.into());
-        let append =
-            AppendMessage { app, to, from, ttl_ms, content, inbox_limit, retention_ms, ..AppendMessage::default() };
+        let append = AppendMessage {
+            app,
+            to,
+            from,
+            ttl_ms,
+            content,
+            inbox_limit,
+            retention_ms,
+            large_beyond,
+            ..Default::default()
+        };
         // The way to the leader takes much room: only while it is gone.
         Box::pin(self.post(PostMessage { message: Some(append), request_id, to_group, by_system })).await
+    }
+
+    fn large_group_members(&self, app: &str) -> Result<u32, Status> {
+        let policy = policies::get(&self.replica.view(), app, DEFAULT_POLICY)?;
+        Ok(EffectivePolicy::from(&policy).large_group_members)
     }
 
     async fn post(&self, mut post: PostMessage) -> Result<SentMessage, Status> {

@@ -29,6 +29,7 @@ fn who_answers(kind: &request::Request) -> Answerer<'_> {
     match kind {
         request::Request::GetHistory(asked) if !asked.group.is_empty() => Answerer::Home(&asked.group),
         request::Request::GetGroupReceipts(asked) => Answerer::Home(&asked.group),
+        request::Request::WatchGroupReceipts(asked) => Answerer::Home(&asked.group),
         request::Request::MarkGroupRead(_)
         | request::Request::ListDevices(_)
         | request::Request::GetHistory(_)

@@ -64,7 +64,7 @@ pub use tidings_proto::client::v1::{
 };
 pub use tidings_proto::group::v1 as group;
 pub use tidings_proto::message::v1::{
-    Activity, Block, Change as ChangeEvent, Content, Conversation, Disappearance, Failure, GroupEvent, Location,
-    Mention, MessageId, Poll, PollOption, Priority, Reaction, Receipt, ReceiptRequest, activity, change, disappearance,
-    group_event, receipt,
+    Activity, Block, Change as ChangeEvent, Content, Conversation, Disappearance, Failure, GroupEvent,
+    GroupMemberReceipt, GroupMessageReceipt, GroupReceipt, Location, Mention, MessageId, Poll, PollOption, Priority,
+    Reaction, Receipt, ReceiptRequest, activity, change, disappearance, group_event, receipt,
 };

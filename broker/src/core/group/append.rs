@@ -7,6 +7,7 @@ use tidings_proto::mailbox::v1::{AppendMessage, GroupMemberRecord, GroupRecord, 
 use tidings_proto::message::v1::{Change, ReceiptRequest};
 
 use super::fan_out::Publication;
+use super::large::measure;
 use super::permissions;
 use crate::core::append::{Numbered, expires_at_ms, valid_slot};
 use crate::core::change;
@@ -50,6 +51,7 @@ impl Applying<'_> {
             Ok(member) => member,
             Err(code) => return refused(code),
         };
+        measure(&mut record, append.large_beyond);
         let targets = self.targets(&group)?;
         if self.is_overloaded(&group, &targets)? {
             return refused(ErrorCode::Overloaded);

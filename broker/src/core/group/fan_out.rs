@@ -27,6 +27,8 @@ pub(super) struct Publication {
     pub member_permissions: u32,
     pub change: ChangeOf,
     pub wants_receipts: bool,
+    /// From here on.
+    pub is_large: bool,
 }
 
 /// The message that an entry of a group's order changes.
@@ -43,7 +45,7 @@ impl Publication {
     /// For every member.
     pub(super) fn new(group: &GroupRecord) -> Self {
         let member_permissions = group.settings.unwrap_or_default().member_permissions;
-        Self { member_permissions, ..Self::default() }
+        Self { member_permissions, is_large: group.is_large, ..Self::default() }
     }
 }
 
@@ -131,6 +133,7 @@ impl Applying<'_> {
             changes: publication.change.place,
             is_edit: publication.change.is_edit,
             wants_receipts: publication.wants_receipts,
+            is_large: publication.is_large,
             ..GroupItem::default()
         }
     }

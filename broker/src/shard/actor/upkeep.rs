@@ -34,7 +34,8 @@ impl ShardActor {
         }
         (self.is_expanding, self.expands_again) = (true, false);
         let command = Command::ExpandGroups(ExpandGroups {});
-        let proposing = propose_where_waiting(self.group.clone(), vec![keys::all_expanding()], command);
+        let proposing =
+            propose_where_waiting(self.group.clone(), vec![keys::all_expanding(), keys::all_drawing()], command);
         self.running.push(Box::pin(async move { Done::Expanded { answer: proposing.await } }));
     }
 
@@ -80,6 +81,7 @@ impl ShardActor {
             keys::upkeep_before(now_ms.saturating_add(1)),
             keys::history_due_before(now_ms),
             keys::group_due_before(now_ms),
+            keys::local_due_before(now_ms),
         ];
         let command = Command::ExpireDue(ExpireDue { limit: EXPIRED_AT_ONCE });
         let proposing = propose_where_waiting(self.group.clone(), due, command);
