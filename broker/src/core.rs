@@ -123,8 +123,10 @@ pub enum Effect {
     Lost { mailbox: MailboxId },
     /// There is something in the channel to this shard.
     Owed { target: u32 },
-    /// Something in a group waits to be brought to its members here.
+    /// Something in a group waits to be brought to members here.
     Expanding,
+    /// At home: members of a group have or read more of it than before, or are none any more.
+    ReceiptsMoved { group: GroupName },
 }
 
 /// A shard's place in its cluster, fixed for the cluster's life.
@@ -145,13 +147,13 @@ impl Core {
         store: &mut dyn StateStore,
         effects: &mut Vec<Effect>,
     ) -> Result<Reply, CoreError> {
-        self.apply_within(limits::EXPANDED_PER_COMMAND, context, command, store, effects)
+        self.apply_within(Bounds::default(), context, command, store, effects)
     }
 
-    /// As [`apply`](Self::apply), with another limit of places in mailboxes that the command gives: for tests.
+    /// As [`apply`](Self::apply), within other bounds: for tests.
     fn apply_within(
         self,
-        places: usize,
+        bounds: Bounds,
         context: &ApplyContext,
         command: &[u8],
         store: &mut dyn StateStore,
@@ -160,7 +162,7 @@ impl Core {
         let command = Command::decode(command).map_err(|error| CoreError::UnknownCommand(error.to_string()))?;
         let level = command.level;
         let command = command.command.ok_or_else(|| CoreError::UnknownCommand("of an unknown kind".to_owned()))?;
-        let mut applying = Applying { core: self, context, level, store, effects, places };
+        let mut applying = Applying { core: self, context, level, store, effects, bounds, places: bounds.places };
         match command {
             command::Command::AppendMessage(append) => applying.append_message(append),
             command::Command::MoveCursor(cursor) => applying.move_cursor(cursor),
@@ -194,6 +196,30 @@ pub fn encode_at(command: command::Command, level: u32) -> Bytes {
     Command { command: Some(command), level }.encode_to_vec().into()
 }
 
+/// How much of groups one command gives, and a mailbox and a shard hold.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// [`limits::EXPANDED_PER_COMMAND`]
+    places: usize,
+    /// [`limits::FOLLOWED_ENTRIES`]
+    followed: u64,
+    /// [`limits::DRAWN_ENTRIES`]
+    drawn: u64,
+    /// [`limits::LOCAL_TIMELINE_PLACES`]
+    timeline: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            places: limits::EXPANDED_PER_COMMAND,
+            followed: limits::FOLLOWED_ENTRIES,
+            drawn: limits::DRAWN_ENTRIES,
+            timeline: limits::LOCAL_TIMELINE_PLACES,
+        }
+    }
+}
+
 /// One command on its way through.
 struct Applying<'a> {
     core: Core,
@@ -202,6 +228,7 @@ struct Applying<'a> {
     level: u32,
     store: &'a mut dyn StateStore,
     effects: &'a mut Vec<Effect>,
+    bounds: Bounds,
     /// Places in mailboxes that this command may still give to what stands in groups.
     places: usize,
 }

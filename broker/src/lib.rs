@@ -10,6 +10,7 @@
 //! - [`release_terms`]: what policies say to a scheduled message when its time has come
 //! - [`relay`]: from shard to shard, in this process or over gRPC
 //! - [`group_feed`]: what the control plane says of groups, into the shards that are their homes
+//! - [`group_receipts`]: how far messages to groups have come, to those who sent them and want to be told
 //! - [`group_activity`]: what a member of a group is doing just now, to the members who are online
 //! - [`group_live`]: messages to groups that are stored nowhere
 //! - [`broker`]: puts the parts of a node together; [`placer`] opens the shards that the shard map places on it
@@ -23,6 +24,7 @@ pub mod error;
 pub mod group_activity;
 pub mod group_feed;
 pub mod group_live;
+pub mod group_receipts;
 mod group_search;
 pub mod level;
 pub mod link;

@@ -122,6 +122,9 @@ impl Broker for BrokerService {
             let (shards, node) = (&self.0.shards, self.0.node);
             return Ok(Response::new(group_live::hand_out(shards, node, request.shard, request.transients).await));
         }
+        if let Some(transient) = request.transient {
+            return Ok(Response::new(relay::hand_out(&self.0.shards, self.0.node, request.shard, transient)));
+        }
         let page = request.deliver.ok_or_else(|| ErrorCode::InvalidArgument.status("nothing to deliver"))?;
         Ok(Response::new(relay::take(&self.0.shards, self.0.node, request.shard, page).await))
     }

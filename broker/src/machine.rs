@@ -9,6 +9,7 @@ use tidings_proto::ErrorCode;
 use tokio::sync::mpsc;
 
 use crate::core::{Core, Effect, Reply};
+use crate::group_receipts::ReceiptWatches;
 use crate::metrics::Metrics;
 use crate::shard::backlog::Backlog;
 
@@ -29,6 +30,7 @@ pub struct Observer {
     pub wanted: Arc<AtomicBool>,
     pub entries: mpsc::Sender<Vec<Effect>>,
     pub backlog: Arc<Backlog>,
+    pub receipts: Arc<ReceiptWatches>,
 }
 
 impl ShardMachine {
@@ -55,10 +57,14 @@ impl StateMachine for ShardMachine {
 
     async fn committed(&mut self, _is_leader: bool) {
         self.metrics.applied(std::mem::take(&mut self.commands), std::mem::take(&mut self.busy));
-        let backlog = &self.observer.backlog;
+        let (backlog, receipts) = (&self.observer.backlog, &self.observer.receipts);
         self.effects.retain(|effect| match effect {
             Effect::Owed { target } => {
                 backlog.mark(*target);
+                false
+            }
+            Effect::ReceiptsMoved { group } => {
+                receipts.moved(group);
                 false
             }
             _ => true,

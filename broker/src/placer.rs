@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::group_feed::news::GroupNews;
 use crate::group_feed::registrar::Registrar;
 use crate::group_feed::registry::GroupRegistry;
+use crate::group_receipts::{ReceiptTeller, ReceiptWatches};
 use crate::level::ClusterLevel;
 use crate::link::links::Links;
 use crate::machine::{Observer, ShardMachine};
@@ -192,7 +193,9 @@ impl Placer {
     async fn open(&mut self, core: Core, placement: &ShardPlacement, map: &ShardMap) -> Result<(), Error> {
         let (wanted, backlog) = (Arc::new(AtomicBool::new(false)), Arc::new(Backlog::default()));
         let (applied, entries) = mpsc::channel(APPLIED_BATCHES);
-        let observer = Observer { wanted: wanted.clone(), entries: applied, backlog: backlog.clone() };
+        let receipts = Arc::new(ReceiptWatches::default());
+        let observer =
+            Observer { wanted: wanted.clone(), entries: applied, backlog: backlog.clone(), receipts: receipts.clone() };
         let machine = ShardMachine::new(core, observer, self.metrics.clone());
         let group = self.engine.start_group(group_of(core.shard), machine).await?;
         if let Err(error) = self.found(&group, placement, map).await {
@@ -228,6 +231,8 @@ impl Placer {
         tasks.spawn(self.tasks.track_future(courier.run(shutdown.clone())));
         tasks.spawn(self.tasks.track_future(releaser.run(shutdown.clone())));
         tasks.spawn(self.tasks.track_future(reconciler.run(shutdown.clone())));
+        let teller = ReceiptTeller { core, group: group.clone(), watches: receipts.clone(), relay: self.relay.clone() };
+        tasks.spawn(self.tasks.track_future(teller.run(shutdown.clone())));
         let news = Arc::new(GroupNews::default());
         if let Some(registry) = self.registry.clone() {
             let (group, level, news, metrics) = (group.clone(), level.clone(), news.clone(), self.metrics.clone());
@@ -236,7 +241,8 @@ impl Placer {
         }
         self.opened.shards.insert(core.shard, Open { shutdown, tasks });
         let talk = Arc::default();
-        self.shards.insert(core.shard, ShardHandle { core, group, level, requests, voters, news, talk, exclude });
+        let handle = ShardHandle { core, group, level, requests, voters, news, talk, receipts, exclude };
+        self.shards.insert(core.shard, handle);
         tracing::info!(shard = core.shard, replicas = placement.replicas.len(), "shard opened");
         Ok(())
     }

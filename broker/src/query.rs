@@ -76,7 +76,7 @@ pub fn group_history(
 }
 
 /// A group, and a user as a member who receives from it; the code when this user is none.
-fn group_and_member(
+pub fn group_and_member(
     view: &StateView,
     group: &GroupName,
     user: &str,
@@ -107,6 +107,26 @@ pub fn search_group(
     }
 }
 
+/// The members who receive from a group of at most [`GROUP_RECEIPT_MEMBERS`].
+pub fn receivers(
+    view: &StateView,
+    group: &GroupName,
+    record: &GroupRecord,
+) -> Result<Vec<(String, GroupMemberRecord)>, Error> {
+    let of_members = record.settings.unwrap_or_default().member_permissions;
+    let (from, to) = keys::group_members(group, "");
+    let mut receivers = Vec::new();
+    // As many as the group has, which was looked at before, and a few who joined since.
+    for (key, stored) in view.scan(&from, &to, 2 * usize::try_from(GROUP_RECEIPT_MEMBERS).unwrap_or(usize::MAX))? {
+        let member: GroupMemberRecord = records::open("group member", stored)?;
+        let name = keys::member_user(&key).ok_or(CoreError::Contradiction("a member has no name"))?;
+        if permissions(&member, of_members).has(Permission::Receive) {
+            receivers.push((name.to_owned(), member));
+        }
+    }
+    Ok(receivers)
+}
+
 /// How far a message of this user in a group has come; the code when it is not to be known.
 pub fn group_receipts(
     view: &StateView,
@@ -128,34 +148,28 @@ pub fn group_receipts(
         Peeked::Message(head) if head.from == user => {}
         _ => return Ok(Err(ErrorCode::PermissionDenied)),
     }
-    let of_members = record.settings.unwrap_or_default().member_permissions;
-    count_receipts(view, group, of_members, user, place).map(Ok)
+    count_receipts(view, group, &record, user, place).map(Ok)
 }
 
 /// How many members have and read what stands at a place, without its sender. Of a group that is not too large.
 fn count_receipts(
     view: &StateView,
     group: &GroupName,
-    of_members: u32,
+    record: &GroupRecord,
     sender: &str,
     place: u64,
 ) -> Result<GroupReceipts, Error> {
     let mut receipts = GroupReceipts::default();
-    let (from, to) = keys::group_members(group, "");
-    // As many as the group has, which was looked at above, and a few who joined since.
-    for (key, stored) in view.scan(&from, &to, 2 * usize::try_from(GROUP_RECEIPT_MEMBERS).unwrap_or(usize::MAX))? {
-        let member: GroupMemberRecord = records::open("group member", stored)?;
-        let name = keys::member_user(&key).ok_or(CoreError::Contradiction("a member has no name"))?;
-        let receives = permissions(&member, of_members).has(Permission::Receive);
-        if member.joined_at > place || name == sender || !receives {
+    for (name, member) in receivers(view, group, record)? {
+        if member.joined_at > place || name == sender {
             continue;
         }
         receipts.members += 1;
         if member.delivered >= place {
-            receipts.delivered_to.push(name.to_owned());
+            receipts.delivered_to.push(name.clone());
         }
         if member.read >= place {
-            receipts.read_by.push(name.to_owned());
+            receipts.read_by.push(name);
         }
     }
     receipts.delivered = u32::try_from(receipts.delivered_to.len()).unwrap_or(u32::MAX);

@@ -13,7 +13,7 @@ use tidings_node::{Dialer, dial};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_client::BrokerClient;
 use tidings_proto::broker::v1::{
-    GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse, SearchGroupsRequest,
+    GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse, SearchGroupsRequest, UserTransient,
 };
 use tidings_proto::client::v1::Found;
 use tidings_proto::cluster::v1::ShardMap;
@@ -22,8 +22,9 @@ use tokio::sync::watch;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
-use crate::core::{Reply, encode};
+use crate::core::{MailboxId, Reply, encode};
 use crate::error::{Error, code_of};
+use crate::shard::Request;
 use crate::shards::Shards;
 use crate::{group_activity, group_live, group_search};
 
@@ -89,6 +90,23 @@ impl Relay {
                         group_activity::hand_out(&self.shards, self.node, told.shard, activity).await
                     }
                     (true, None) => group_live::hand_out(&self.shards, self.node, told.shard, told.transients).await,
+                };
+                Ok((answer.code, answer.leader_node, ()))
+            })
+        })
+        .await
+    }
+
+    /// Hands something to the devices of a user that are online.
+    pub async fn hand(&self, shard: u32, transient: UserTransient) -> Result<(), Error> {
+        self.ask_leader(shard, |node| {
+            let transient = transient.clone();
+            Box::pin(async move {
+                let answer = if node == self.node {
+                    hand_out(&self.shards, self.node, shard, transient)
+                } else {
+                    let request = RelayRequest { shard, transient: Some(transient), ..RelayRequest::default() };
+                    told_once(node, self.client(node)?.relay(request)).await?
                 };
                 Ok((answer.code, answer.leader_node, ()))
             })
@@ -234,6 +252,23 @@ pub async fn members(shards: &Shards, node: NodeId, shard: u32, exclude: Option<
             let (code, leader_node) = code_of(&error);
             GetMembersResponse { code: code.into(), leader_node, ..GetMembersResponse::default() }
         }
+    }
+}
+
+/// Hands something to a user of a shard of this node, if it leads it: at most once, and stored nowhere.
+pub fn hand_out(shards: &Shards, node: NodeId, shard: u32, transient: UserTransient) -> RelayResponse {
+    let refused = |code: ErrorCode, leader_node| RelayResponse { code: code.into(), leader_node, up_to: 0 };
+    let Some(handle) = shards.get(shard) else { return refused(ErrorCode::NotLeader, 0) };
+    let leadership = handle.leadership();
+    if !leadership.is_leader {
+        return refused(ErrorCode::NotLeader, leadership.leader.filter(|leader| *leader != node).unwrap_or(0));
+    }
+    let Some(mailbox) = MailboxId::new(&transient.app, &transient.user) else {
+        return refused(ErrorCode::InvalidArgument, 0);
+    };
+    match handle.requests.try_send(Request::Transient { mailbox, envelope: transient.envelope.into(), conflates: 0 }) {
+        Ok(()) => RelayResponse::default(),
+        Err(_) => refused(ErrorCode::Overloaded, 0),
     }
 }
 

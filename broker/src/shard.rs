@@ -31,6 +31,7 @@ use crate::core::{Core, MailboxId, Reply};
 use crate::error::Error;
 use crate::group_activity::GroupTalk;
 use crate::group_feed::news::GroupNews;
+use crate::group_receipts::ReceiptWatches;
 use crate::level::ClusterLevel;
 use crate::link::outbox::Outbox;
 use crate::machine::ShardMachine;
@@ -104,6 +105,8 @@ pub struct ShardHandle {
     pub news: Arc<GroupNews>,
     /// What is told in these groups beside messages.
     pub talk: Arc<GroupTalk>,
+    /// Who wants to be told how far what they sent to them has come.
+    pub receipts: Arc<ReceiptWatches>,
     /// Members that have lost their data: the leader lets them out.
     pub exclude: watch::Sender<BTreeSet<NodeId>>,
 }

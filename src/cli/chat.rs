@@ -1,6 +1,7 @@
 //! `tidings chat`: a terminal client over plain lines. It works in a terminal, with a prompt, and in a pipe, without.
 
 mod commands;
+mod receipts;
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -69,6 +70,7 @@ struct Chat {
     last_sent: Option<Sending>,
     last_came: Option<MessageId>,
     watched: VecDeque<Watched>,
+    said: receipts::Said,
     changed: Arc<Notify>,
 }
 
@@ -86,6 +88,7 @@ impl ChatCommand {
             last_sent: None,
             last_came: None,
             watched: VecDeque::new(),
+            said: receipts::Said::default(),
             changed: changed.clone(),
         };
 
@@ -166,10 +169,15 @@ impl Chat {
         self.peer = Some(peer.to_owned());
         (self.last_sent, self.last_came) = (None, None);
         self.screen.prompt = format!("{peer}> ");
+        let client = self.client.clone();
+        if let Some(group) = peer.strip_prefix('#').map(str::to_owned) {
+            // How far what is said comes is shown, where the group is not too large for that.
+            tokio::spawn(async move { client.watch_group_receipts(group).await });
+            return Ok(());
+        }
         let Some(user) = self.user().map(str::to_owned) else { return Ok(()) };
         // What is no user id is said when something is sent to it.
         let _ = self.client.activity(&user, activity::Kind::Joined, Vec::new()).await;
-        let client = self.client.clone();
         // Not waited for: the answer may take as long as there is no connection.
         tokio::spawn(async move { client.watch_presence([user]).await });
         Ok(())
@@ -232,7 +240,15 @@ impl Chat {
     async fn event(&mut self, event: Event) -> Outcome {
         match event {
             // What was said here stands there already.
-            Event::Message(message) if message.is_echo() => return Ok(()),
+            Event::Message(message) if message.is_echo() => {
+                self.said.placed(&message);
+                return Ok(());
+            }
+            Event::GroupReceipt(receipt) => {
+                for line in self.said.told(&receipt) {
+                    self.screen.show(&line)?;
+                }
+            }
             Event::Message(message) => {
                 if self.peer.is_none() {
                     let peer = message.group().map_or(format!("@{}", message.from()), |group| format!("#{group}"));

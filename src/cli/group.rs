@@ -1,6 +1,7 @@
 //! `tidings group`: groups, who is in them, and the invitations to them.
 
 mod members;
+mod receipts;
 
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub enum GroupCommand {
     Of(members::Of),
     /// Make a code by which users join
     Invite(members::MakeInvite),
+    /// Tell how far what a user sent to a group has come, once or as it changes; takes the user's token
+    Receipts(Box<receipts::Receipts>),
     /// List the codes
     Invites(One),
     /// Delete a code
@@ -152,6 +155,7 @@ impl GroupCommand {
             Self::Members(command) => members::list(command).await,
             Self::Of(command) => command.run().await,
             Self::Invite(command) => command.run().await,
+            Self::Receipts(command) => command.run().await,
             Self::Invites(command) => members::invites(command).await,
             Self::Uninvite(command) => command.run().await,
         }

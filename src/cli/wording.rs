@@ -1,6 +1,8 @@
 //! How what happens to messages and in groups reads in a terminal.
 
-use tidings_proto::message::v1::{Attachment, Change, Content, GroupEvent, Message, change, group_event};
+use tidings_proto::message::v1::{
+    Attachment, Change, Content, GroupEvent, GroupMessageReceipt, GroupReceipt, Message, change, group_event,
+};
 
 /// Named before the number of the others is told instead.
 const NAMED: usize = 5;
@@ -41,6 +43,19 @@ pub fn group_event(event: &GroupEvent) -> String {
     }
 }
 
+/// How far messages of this user in a group are.
+pub fn group_receipt(receipt: &GroupReceipt) -> String {
+    let GroupReceipt { group, delivered_to_all, read_by_all, messages, .. } = receipt;
+    let of_message = |one: &GroupMessageReceipt| format!("; {}: {}", one.group_seq, counts(one));
+    let of_messages: String = messages.iter().map(of_message).collect();
+    format!("#{group}: all have it up to {delivered_to_all}, and read it up to {read_by_all}{of_messages}")
+}
+
+/// How many have a message of a group, and how many read it.
+pub fn counts(one: &GroupMessageReceipt) -> String {
+    format!("{} of {} have it, {} read it", one.delivered, one.members, one.read)
+}
+
 /// What became of a message.
 pub fn change(change: &Change) -> String {
     use change::Kind;
@@ -70,6 +85,20 @@ fn names(users: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn receipts_of_a_group_in_a_line() {
+        let message = GroupMessageReceipt { group_seq: 7, members: 3, delivered: 2, read: 1 };
+        let receipt = GroupReceipt {
+            group: "team".to_owned(),
+            delivered_to_all: 6,
+            read_by_all: 5,
+            messages: vec![message],
+            members: Vec::new(),
+        };
+        let said = "#team: all have it up to 6, and read it up to 5; 7: 2 of 3 have it, 1 read it";
+        assert_eq!(group_receipt(&receipt), said);
+    }
 
     #[test]
     fn a_crowd_is_told_by_its_number() {

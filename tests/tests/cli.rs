@@ -92,6 +92,11 @@ async fn the_first_chat_of_the_readme() {
     shell.ok(&["send", "--token", alice, "--group", "team", "hello, both"]).await;
     let printed = shell.ok(&["listen", "--token", bob, "--count", "1"]).await;
     assert_eq!(printed, "#team alice: hello, both\n");
+    // Its place is behind that of the group's creation. Whether bob's acknowledgement is told yet, nobody knows.
+    let receipts = shell.ok(&["group", "receipts", "team", "2", "--token", alice]).await;
+    assert!(receipts.starts_with("of 1 members "), "{receipts}");
+    let told = shell.ok(&["group", "receipts", "team", "--token", alice, "--count", "1"]).await;
+    assert!(told.starts_with("#team: all have it up to "), "{told}");
     let history = shell.ok(&["history", "--token", alice, "--with", "bob"]).await;
     for said in ["hello", "from stdin", "third"] {
         assert!(history.contains(said), "{history}");

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use tidings_proto::policy::v1::Policy;
-use tidings_sdk::{Client, ErrorCode, Event, Events, GroupReceipts, HistoryQuery, Message, RequestError};
+use tidings_sdk::{Client, ErrorCode, Event, Events, GroupReceipt, GroupReceipts, HistoryQuery, Message, RequestError};
 use tidings_tests::{DEADLINE, Node, within};
 
 async fn online(node: &Node, token: &str) -> (Client, Events) {
@@ -83,6 +83,68 @@ async fn the_sender_sees_who_has_it_and_who_read_it_and_policies_keep_it_back() 
     let page = shy.group_history("team", HistoryQuery::default()).await.unwrap();
     assert_eq!(page.messages[0].place, place);
     for task in [bobs, shys, carols] {
+        task.abort();
+    }
+}
+
+/// Waits until it is told of the group that it is so.
+async fn told(events: &mut Events, what: &str, is_so: impl Fn(&GroupReceipt) -> bool) -> GroupReceipt {
+    within(DEADLINE, what, async {
+        loop {
+            if let Event::GroupReceipt(receipt) = events.next().await.expect("the client goes on")
+                && is_so(&receipt)
+            {
+                return receipt;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_sender_who_watches_is_told_as_it_changes_also_after_a_crash() {
+    let mut node = Node::start().await;
+    let control = node.control().await;
+    let mut tokens = Vec::new();
+    for user in ["alice", "bob", "carol", "eve"] {
+        tokens.push(control.user(user).await);
+    }
+    control.group("team", &["alice", "bob", "carol"]).await;
+    let (alice, mut alice_events) = online(&node, &tokens[0]).await;
+    // Her other device is told the same.
+    let (tablet, mut tablet_events) = node.client(&tokens[0], "tablet").connect().unwrap();
+    within(DEADLINE, "it is online", tablet.online()).await.unwrap();
+    let (bob, mut bob_events) = online(&node, &tokens[1]).await;
+    let (eve, _eve_events) = online(&node, &tokens[3]).await;
+    let refused = eve.watch_group_receipts("team").await;
+    assert!(matches!(refused, Err(RequestError::Refused { code: ErrorCode::NotAMember, .. })), "{refused:?}");
+    alice.watch_group_receipts("team").await.unwrap();
+    alice.send_to_group("team", "hello").await.unwrap().sent().await.unwrap();
+    let place = message(&mut alice_events).await.group_seq();
+    let of = |receipt: &GroupReceipt| receipt.messages.iter().find(|one| one.group_seq == place).copied();
+
+    let got = message(&mut bob_events).await;
+    let bobs = tokio::spawn(async move { while bob_events.next().await.is_some() {} });
+    let has = |receipt: &GroupReceipt| of(receipt).is_some_and(|one| one.delivered == 1);
+    let delivered = told(&mut alice_events, "bob has it", has).await;
+    assert_eq!(of(&delivered).map(|one| (one.members, one.read)), Some((2, 0)));
+    assert!(delivered.delivered_to_all < place);
+    told(&mut tablet_events, "the tablet is told too", has).await;
+    bob.mark_read(&got).await.unwrap();
+    let read = told(&mut alice_events, "bob read it", |receipt| of(receipt).is_some_and(|one| one.read == 1)).await;
+    let bobs_mark = read.members.iter().find(|member| member.user == "bob").unwrap();
+    assert_eq!((bobs_mark.read, read.members.len()), (place, 2));
+
+    node.restart_after_kill9().await;
+    let (carol, mut carol_events) = online(&node, &tokens[2]).await;
+    let got = message(&mut carol_events).await;
+    let carols = tokio::spawn(async move { while carol_events.next().await.is_some() {} });
+    carol.mark_read(&got).await.unwrap();
+    let all = told(&mut alice_events, "all read it", |receipt| receipt.read_by_all >= place).await;
+    assert_eq!(of(&all), None, "there is nothing more to say of it");
+
+    alice.unwatch_group_receipts("team").await.unwrap();
+    for task in [bobs, carols] {
         task.abort();
     }
 }

@@ -114,9 +114,12 @@ impl Applying<'_> {
             }
         };
         record.devices = u32::try_from(devices.devices.len()).unwrap_or(DEVICES);
+        self.draw(mailbox, &mut record)?;
         let unknown = unknown_range(&record, known_to);
         let cursor = known_to.max(record.trimmed_to);
         let recorded_cursor = self.advance(mailbox, &mut record, &mut devices, slot, cursor, withholds)?;
+        // What the device brought along may have made room.
+        self.draw_later(mailbox, &record);
         let stream = device_in(&mut devices, slot)?.stream;
         self.save_devices(mailbox, &devices);
         self.save_mailbox(mailbox, &record);

@@ -44,6 +44,7 @@ impl Applying<'_> {
         }
         let cursor =
             self.advance(&mailbox, &mut record, &mut devices, moved.slot, moved.cursor, moved.withholds_delivered)?;
+        self.draw(&mailbox, &mut record)?;
         self.save_devices(&mailbox, &devices);
         self.save_mailbox(&mailbox, &record);
         Ok(Reply::CursorMoved { cursor })

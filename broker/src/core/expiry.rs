@@ -27,6 +27,8 @@ enum Index {
     Group,
     /// The same where members live.
     Counted,
+    /// Places of timelines that members of large groups read.
+    Local,
     /// Mailboxes that asked to be looked after; each may remove thousands of entries.
     Upkeep,
 }
@@ -37,13 +39,14 @@ struct Due {
     range: (Vec<u8>, Vec<u8>),
 }
 
-fn due_at(now_ms: i64) -> [Due; 5] {
+fn due_at(now_ms: i64) -> [Due; 6] {
     // An entry may be delivered up to and with its last millisecond.
     [
         Due { index: Index::Expiry, range: keys::expiring_before(now_ms) },
         Due { index: Index::History, range: keys::history_due_before(now_ms) },
         Due { index: Index::Group, range: keys::group_due_before(now_ms) },
         Due { index: Index::Counted, range: keys::counted_due_before(now_ms) },
+        Due { index: Index::Local, range: keys::local_due_before(now_ms) },
         Due { index: Index::Upkeep, range: keys::upkeep_before(now_ms.saturating_add(1)) },
     ]
 }
@@ -84,6 +87,10 @@ impl Applying<'_> {
                     Index::Counted => {
                         let (group, place) = keys::due_counted(&key).ok_or_else(unreadable)?;
                         self.end_counted(&group, place)?;
+                    }
+                    Index::Local => {
+                        let (group, place) = keys::due_local_place(&key).ok_or_else(unreadable)?;
+                        self.end_local_place(&group, place)?;
                     }
                     Index::Upkeep => self.look_after(&keys::upkeep_mailbox(&key).ok_or_else(unreadable)?)?,
                 }

@@ -7,6 +7,7 @@
 //! - [`membership`]: what the registry says of a group, in its order
 //! - [`fan_out`]: from the home to the shards of the members
 //! - [`expansion`]: from a shard to the mailboxes of the members in it
+//! - [`large`]: members who read a large group from the shard's copy of its timeline; [`local_timeline`]: that copy
 //! - [`bodies`]: stored once, for as long as something refers to them
 //! - [`conversations`]: groups among a user's conversations
 //! - [`disappear`]: messages that go after a time
@@ -19,6 +20,8 @@ pub mod conversations;
 pub mod disappear;
 pub mod expansion;
 pub mod fan_out;
+pub mod large;
+pub mod local_timeline;
 pub mod membership;
 pub mod receipts;
 pub mod timeline;
@@ -27,6 +30,8 @@ pub mod timeline;
 mod conversations_tests;
 #[cfg(test)]
 mod disappear_tests;
+#[cfg(test)]
+mod large_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -5,9 +5,9 @@
 use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
 
 /// Up to which level this build applies commands; brokers tell it when they register. Level 1 came with groups, history and
-/// changes, level 3 with scheduled messages and groups among a user's conversations (2 is no level of a log). Whoever adds a kind of
-/// command, or a field that changes what one does, raises it, and says so in [`for_level`]. What a known command does more than before
-/// hangs on the level that the command carries ([`Applying::level`](super::Applying)).
+/// changes, level 3 with scheduled messages, groups among a user's conversations and large groups (2 is no level of a log). Whoever adds
+/// a kind of command, or a field that changes what one does, raises it, and says so in [`for_level`]. What a known command does more
+/// than before hangs on the level that the command carries ([`Applying::level`](super::Applying)).
 pub const LEVEL: u32 = 3;
 
 /// The command as brokers of a level apply it: without what it only adds to. `None` when it has to wait until they are
@@ -30,6 +30,7 @@ fn below_3(command: &mut Command) -> bool {
             if let Some(message) = &mut post.message {
                 // The copy of it would be told to other devices than before.
                 message.sender_retention_ms = 0;
+                message.large_beyond = 0;
             }
             true
         }
@@ -37,7 +38,14 @@ fn below_3(command: &mut Command) -> bool {
         | Command::CancelScheduled(_)
         | Command::ReleaseScheduled(_)
         | Command::AdoptGroups(_) => false,
-        Command::AppendToGroup(append) => append.disappears.is_none(),
+        Command::AppendToGroup(append) => {
+            append.large_beyond = 0;
+            append.disappears.is_none()
+        }
+        Command::UpdateGroup(update) => {
+            update.large_beyond = 0;
+            true
+        }
         Command::MarkGroupRead(mark) => !mark.privately,
         Command::UpdateConversation(asked) => asked.update.as_ref().is_none_or(|update| update.group.is_empty()),
         _ => true,
@@ -82,6 +90,7 @@ mod tests {
     use tidings_proto::client::v1::UpdateConversation as Update;
     use tidings_proto::mailbox::v1::{
         AdoptGroups, AttachDevice, ExpandGroups, MarkGroupRead, PostMessage, ScheduleMessage, UpdateConversation,
+        UpdateGroup,
     };
     use tidings_proto::message::v1::Change;
 
@@ -146,5 +155,14 @@ mod tests {
         }
         assert_eq!(for_level(post(true, 3), 3), Some(post(true, 3)));
         assert_eq!(for_level(schedule.clone(), 3), Some(schedule));
+
+        let to_group = |large_beyond| {
+            let update = UpdateGroup { from_revision: 1, large_beyond, ..UpdateGroup::default() };
+            [Command::AppendToGroup(AppendMessage { large_beyond, ..kept() }), Command::UpdateGroup(update)]
+        };
+        for (command, without) in to_group(5).into_iter().zip(to_group(0)) {
+            assert_eq!(for_level(command.clone(), LEVEL), Some(command.clone()));
+            assert_eq!(for_level(command, 2), Some(without));
+        }
     }
 }

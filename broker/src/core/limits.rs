@@ -83,6 +83,16 @@ pub const GROUP_BACKLOG: u64 = 100_000;
 pub const GROUP_HISTORY_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 /// Reactions to one message, of all users together; one more is refused.
 pub const REACTIONS_OF_ALL: usize = 256;
+/// Entries that wait in a mailbox from which on its user rests in large groups: what comes in them stands in the shard's copy
+/// of the timeline alone.
+pub const FOLLOWED_ENTRIES: u64 = 32;
+/// Entries up to which a mailbox is filled from the timelines of groups that its user rests in, once fewer than
+/// [`FOLLOWED_ENTRIES`] wait.
+pub const DRAWN_ENTRIES: u64 = 256;
+/// Places and bytes of a large group that a shard keeps for members who rest; the oldest go first, and who has not had them
+/// is told.
+pub const LOCAL_TIMELINE_PLACES: u64 = 100_000;
+pub const LOCAL_TIMELINE_BYTES: u64 = 256 * 1024 * 1024;
 /// Members of a group up to which it is known who has a message, and who read it.
 pub const GROUP_RECEIPT_MEMBERS: u64 = 1_000;
 /// Members whose receipts one command tells to the homes of groups; the rest takes further commands.

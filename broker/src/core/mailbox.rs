@@ -78,15 +78,21 @@ impl Applying<'_> {
         let has_room = record.pending_entries < HARD_INBOX_ENTRIES && record.pending_bytes <= 2 * INBOX_BYTES;
         if has_room {
             self.push_entry(mailbox, record, entry, expires_at_ms);
-            return true;
+        } else {
+            self.lose(mailbox, record);
         }
+        has_room
+    }
+
+    /// Something that the mailbox should have had is gone: a number is given for it, and recorded as unknown (promise 4). The
+    /// caller saves `record`.
+    pub(super) fn lose(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord) {
         record.last_seq += 1;
         if record.lost_to <= record.delivered_to {
             record.lost_from = record.last_seq;
         }
         record.lost_to = record.last_seq;
         self.effects.push(Effect::Lost { mailbox: mailbox.clone() });
-        false
     }
 
     /// Takes an entry out of the store, with its place in the expiry index and its part in a shared body. The caller keeps

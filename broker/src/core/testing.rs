@@ -13,7 +13,7 @@ use tidings_proto::message::v1::{Envelope, Failure, Message, Receipt, envelope};
 use super::entry::{self, Stored};
 use super::group::fan_out::fill_bodies;
 use super::level::LEVEL;
-use super::{AttachedDevice, Core, CoreError, Effect, GroupName, MailboxId, Reply, encode_at, keys, records};
+use super::{AttachedDevice, Bounds, Core, CoreError, Effect, GroupName, MailboxId, Reply, encode_at, keys, records};
 use tidings_consensus::{ApplyContext, MemoryStore, StateStore};
 
 pub const APP: &str = "app";
@@ -25,8 +25,10 @@ pub struct Shard {
     /// Of the last command.
     pub effects: Vec<Effect>,
     pub now_ms: i64,
-    /// As [`Core::apply_within`] takes it.
-    pub places: usize,
+    /// As [`Core::apply_within`] takes them.
+    pub(in crate::core) bounds: Bounds,
+    /// Items that came through a channel of its own, for tests of what homes are told.
+    pub(in crate::core) receipt_items: u64,
     /// What its brokers know.
     pub level: u32,
     index: u64,
@@ -69,7 +71,8 @@ impl Shard {
             store: MemoryStore::default(),
             effects: Vec::new(),
             now_ms: 1_700_000_000_000,
-            places: super::limits::EXPANDED_PER_COMMAND,
+            bounds: Bounds::default(),
+            receipt_items: 0,
             level: LEVEL,
             index: 0,
             log: Vec::new(),
@@ -89,7 +92,7 @@ impl Shard {
         self.effects.clear();
         let context = ApplyContext { now_ms: self.now_ms, index: self.index, ordinal: 0, term: 1 };
         let reply =
-            self.core.apply_within(self.places, &context, &command, &mut self.store, &mut self.effects).unwrap();
+            self.core.apply_within(self.bounds, &context, &command, &mut self.store, &mut self.effects).unwrap();
         let changes_nothing = matches!(
             reply,
             Reply::Refused(_) | Reply::Appended { duplicate: true, .. } | Reply::Posted { duplicate: true, .. }
@@ -106,7 +109,7 @@ impl Shard {
         let mut store = MemoryStore::default();
         for (now_ms, index, command) in &self.log {
             let context = ApplyContext { now_ms: *now_ms, index: *index, ordinal: 0, term: 7 };
-            self.core.apply_within(self.places, &context, command, &mut store, &mut Vec::new()).unwrap();
+            self.core.apply_within(self.bounds, &context, command, &mut store, &mut Vec::new()).unwrap();
         }
         store
     }

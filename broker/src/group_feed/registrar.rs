@@ -167,6 +167,7 @@ impl Registrar {
         mut revision: u64,
         answer: GetGroupChangesResponse,
     ) -> Result<u64, Error> {
+        let large_beyond = answer.large_group_members;
         for step in steps(answer.events) {
             let (to, stands) = match step {
                 Step::Changes(changes, to) => {
@@ -174,7 +175,7 @@ impl Registrar {
                     if begins_anew && self.record(name).await?.members > 0 {
                         self.end(name, revision, revision).await?;
                     }
-                    (to, self.propose(name, (revision, to), changes).await?)
+                    (to, self.propose(name, (revision, to), changes, large_beyond).await?)
                 }
                 Step::Deleted(to) => (to, self.end(name, revision, to).await?),
             };
@@ -185,7 +186,7 @@ impl Registrar {
             }
         }
         if answer.revision > revision {
-            revision = self.propose(name, (revision, answer.revision), Vec::new()).await?;
+            revision = self.propose(name, (revision, answer.revision), Vec::new(), large_beyond).await?;
         }
         Ok(revision)
     }
@@ -198,7 +199,7 @@ impl Registrar {
         mut request: GetGroupChangesRequest,
         first: GetGroupChangesResponse,
     ) -> Result<u64, Error> {
-        let to = first.revision;
+        let (to, large_beyond) = (first.revision, first.large_group_members);
         let settings = first.group.as_ref().map(|group| settings_of(group, group.revision));
         let mut now: BTreeMap<String, GroupMember> = BTreeMap::new();
         let mut page = first;
@@ -211,37 +212,45 @@ impl Registrar {
             page = self.registry.changes(request.clone()).await.map_err(refused)?;
         }
         let changes = difference(&self.members(name, usize::MAX).await?, &now);
-        self.propose(name, (revision, revision), vec![GroupChange { settings, ..GroupChange::default() }]).await?;
+        let settings = vec![GroupChange { settings, ..GroupChange::default() }];
+        self.propose(name, (revision, revision), settings, large_beyond).await?;
         for change in changes {
-            self.propose(name, (revision, revision), vec![change]).await?;
+            self.propose(name, (revision, revision), vec![change], large_beyond).await?;
         }
-        self.propose(name, (revision, to), Vec::new()).await
+        self.propose(name, (revision, to), Vec::new(), large_beyond).await
     }
 
     /// The group is over: nobody may send, and its members are told, some at a time.
     async fn end(&self, name: &GroupName, from: u64, to: u64) -> Result<u64, Error> {
         let settings = Some(GroupSettings { deleted: true, ..GroupSettings::default() });
-        self.propose(name, (from, from), vec![GroupChange { settings, ..GroupChange::default() }]).await?;
+        self.propose(name, (from, from), vec![GroupChange { settings, ..GroupChange::default() }], 0).await?;
         loop {
             let removed: Vec<_> = self.members(name, USERS_PER_UPDATE).await?.into_keys().collect();
             if removed.is_empty() {
-                return self.propose(name, (from, to), Vec::new()).await;
+                return self.propose(name, (from, to), Vec::new(), 0).await;
             }
             let change = GroupChange { kind: Kind::Deleted.into(), removed, ..GroupChange::default() };
-            if self.propose(name, (from, from), vec![change]).await? != from {
+            if self.propose(name, (from, from), vec![change], 0).await? != from {
                 return Err(Error::GroupFeed("a group was changed while it was taken apart".to_owned()));
             }
         }
     }
 
-    /// Answers the revision at which the group stands then.
-    async fn propose(&self, name: &GroupName, revisions: (u64, u64), changes: Vec<GroupChange>) -> Result<u64, Error> {
+    /// Answers the revision at which the group stands then. Beyond so many members it is a large one; 0: as it is known.
+    async fn propose(
+        &self,
+        name: &GroupName,
+        revisions: (u64, u64),
+        changes: Vec<GroupChange>,
+        large_beyond: u32,
+    ) -> Result<u64, Error> {
         let command = self.level.encode(Command::UpdateGroup(UpdateGroup {
             app: name.app().to_owned(),
             group: name.group().to_owned(),
             from_revision: revisions.0,
             to_revision: revisions.1,
             changes,
+            large_beyond,
         }));
         let command = command.ok_or_else(|| Error::GroupFeed("a broker is of a release without groups".to_owned()))?;
         match self.group.propose_when_ready(command).await {

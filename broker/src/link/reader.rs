@@ -325,6 +325,7 @@ impl Reader {
             change: submit.change,
             change_window_ms: submit.change_window_ms,
             disappears: submit.disappears,
+            large_beyond: submit.large_group_members,
         };
         let not_yet = (ErrorCode::Unavailable, 0);
         if waits {

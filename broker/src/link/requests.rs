@@ -6,18 +6,20 @@ use std::sync::Arc;
 use tidings_consensus::{ProposeError, StateView};
 use tidings_proto::broker::v1::{Request, Response, broker_frame};
 use tidings_proto::client::v1::{
-    self as client, Found, GetGroupReceipts, GetHistory, GroupReadMarked, Search, request, response,
+    self as client, Found, GetGroupReceipts, GetHistory, GroupReadMarked, GroupReceiptsWatched, Search,
+    WatchGroupReceipts, request, response,
 };
 use tidings_proto::mailbox::v1::{self as mailbox, command::Command};
 use tidings_proto::{ErrorCode, UserId};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::LinkContext;
 use super::outbox::Outbox;
 use crate::core::{GroupName, MailboxId, Reply, Scheduler};
 use crate::error::{Error, code_of};
 use crate::shard::ShardHandle;
-use crate::{group_search, query};
+use crate::{group_receipts, group_search, query};
 
 /// From which level of brokers on groups can be searched.
 const GROUPS_SEARCHED: u32 = 3;
@@ -125,6 +127,9 @@ async fn ask(
             };
             ask_home(context, shard, mailbox, &group, look).await.map(response::Response::GroupReceipts)
         }
+        request::Request::WatchGroupReceipts(WatchGroupReceipts { group, off }) => {
+            watch_receipts(context, shard, mailbox, &group, off).await.map(response::Response::GroupReceiptsWatched)
+        }
         request::Request::MarkGroupRead(client::MarkGroupRead { group, group_seq, privately }) => {
             let (app, user) = (mailbox.app().to_owned(), mailbox.user().to_owned());
             let mark = mailbox::MarkGroupRead { app, user, group, group_seq, privately };
@@ -177,6 +182,7 @@ pub fn group_of(request: &client::Request) -> Option<&str> {
         request::Request::GetHistory(asked) => Some(asked.group.as_str()).filter(|group| !group.is_empty()),
         request::Request::GetGroupReceipts(asked) => Some(&asked.group),
         request::Request::Search(asked) => Some(asked.group.as_str()).filter(|group| !group.is_empty()),
+        request::Request::WatchGroupReceipts(asked) => Some(&asked.group),
         _ => None,
     }
 }
@@ -203,6 +209,25 @@ async fn ask_home<T: Send + 'static>(
         }
         (answer, _) => answer.map_err(Refusal::from),
     }
+}
+
+/// A member is to be told how far what it sends comes.
+async fn watch_receipts(
+    context: &LinkContext,
+    shard: &ShardHandle,
+    mailbox: MailboxId,
+    group: &str,
+    off: bool,
+) -> Result<GroupReceiptsWatched, Refusal> {
+    let name = GroupName::new(mailbox.app(), group).ok_or(ErrorCode::InvalidArgument)?;
+    let user = mailbox.user().to_owned();
+    if off {
+        shard.receipts.end(&name, &user);
+        return Ok(GroupReceiptsWatched::default());
+    }
+    ask_home(context, shard, mailbox, group, group_receipts::may_watch).await?;
+    let lease_ms = shard.receipts.watch(name, user, Instant::now()).ok_or(ErrorCode::Overloaded)?;
+    Ok(GroupReceiptsWatched { lease_ms })
 }
 
 fn is_id(user: &str) -> Result<(), Refusal> {

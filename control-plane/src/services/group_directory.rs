@@ -1,12 +1,14 @@
 //! `tidings.cluster.v1.Groups`: what home shards follow, and what clients do to groups through their gateways.
 
 use tidings_consensus::StateView;
+use tidings_proto::EffectivePolicy;
 use tidings_proto::cluster::v1::groups_server::Groups;
 use tidings_proto::cluster::v1::{
     ActOnGroupRequest, ActOnGroupResponse, GetGroupChangesRequest, GetGroupChangesResponse, GetGroupRequest,
     GetGroupResponse, ListGroupsOfShardRequest, ListGroupsOfShardResponse, ListMembersRequest, ListMembersResponse,
     ListUserGroupsRequest, ListUserGroupsResponse, UserGroup,
 };
+use tidings_proto::effective_policy::DEFAULT_POLICY;
 use tidings_proto::group::v1::Permission;
 use tidings_proto::group::v1::operation::Operation as Op;
 use tidings_proto::registry::v1::ActOnGroup;
@@ -14,10 +16,10 @@ use tonic::{Request, Response, Status};
 
 use super::page::PageRequest;
 use super::{answer, door, group_lists, groups::act};
-use crate::registry::apps;
 use crate::registry::groups::rules::Actor;
 use crate::registry::groups::{self, events, group_of};
 use crate::registry::refusal::Refusal;
+use crate::registry::{apps, policies};
 use crate::replica::Replica;
 
 /// Members in one page of a reset.
@@ -69,9 +71,18 @@ fn changes(view: &StateView, request: &GetGroupChangesRequest) -> Result<GetGrou
                 members,
                 next_page_token,
                 revision,
+                ..GetGroupChangesResponse::default()
             }
         }
     })
+}
+
+/// Members beyond which a group of an app is a large one.
+fn large_group_members(view: &StateView, app: &str) -> Result<u32, Refusal> {
+    if !apps::exists(view, app)? {
+        return Ok(0);
+    }
+    Ok(EffectivePolicy::from(&policies::get(view, app, DEFAULT_POLICY)?).large_group_members)
 }
 
 #[tonic::async_trait]
@@ -95,7 +106,8 @@ impl Groups for GroupDirectoryService {
         answer("GetGroupChanges", async {
             let request = request.into_inner();
             let view = self.at_least(&request.app, &request.group, request.at_least).await?;
-            Ok(changes(&view, &request)?)
+            let large_group_members = large_group_members(&view, &request.app)?;
+            Ok(GetGroupChangesResponse { large_group_members, ..changes(&view, &request)? })
         })
         .await
     }

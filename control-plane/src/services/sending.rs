@@ -136,6 +136,7 @@ impl MessagesService {
             self.count(&app, &from, &policy).await?;
         }
         let has_own_history = !by_system && !to_group;
+        let large_beyond = if to_group { self.large_group_members(&app)? } else { 0 };
         let append = AppendMessage {
             app,
             to: if to_group { group } else { to },
@@ -145,6 +146,7 @@ impl MessagesService {
             inbox_limit: recipient.as_ref().map_or(0, |recipient| recipient.inbox_entries),
             retention_ms: kept_ms(recipient.as_ref().unwrap_or(&policy)),
             sender_retention_ms: if has_own_history { kept_ms(&policy) } else { 0 },
+            large_beyond,
             ..AppendMessage::default()
         };
         let post = PostMessage { message: Some(append), request_id, to_group, by_system, in_full: true };
@@ -173,6 +175,11 @@ impl MessagesService {
             LimitOf::App => "more messages than the app may send",
         };
         Err(ErrorCode::RateLimited.status_after(message, limited.wait))
+    }
+
+    fn large_group_members(&self, app: &str) -> Result<u32, Status> {
+        let policy = policies::get_or_default(&self.replica.view(), app, DEFAULT_POLICY)?;
+        Ok(EffectivePolicy::from(&policy).large_group_members)
     }
 
     async fn post(&self, mut post: PostMessage) -> Result<SentMessage, Status> {

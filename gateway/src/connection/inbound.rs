@@ -249,6 +249,8 @@ impl<S: Transport> Connection<S> {
             true => (String::new(), pending.to.to_string()),
             false => (pending.to.to_string(), String::new()),
         };
+        // As the app's policy says at this moment.
+        let large_group_members = if pending.is_group { session.policy().of_app().large_group_members } else { 0 };
         gateway_frame::Frame::Submit(Submit {
             session: session.id,
             shard: pending.shard,
@@ -271,6 +273,7 @@ impl<S: Transport> Connection<S> {
             disappears: pending.disappears,
             deliver_at_ms: pending.deliver_at_ms,
             change_window_ms: pending.terms.change_window_ms,
+            large_group_members,
         })
     }
 

@@ -33,6 +33,7 @@ fn who_answers(kind: &request::Request) -> Answerer<'_> {
         request::Request::GetHistory(asked) if !asked.group.is_empty() => Answerer::Home(&asked.group),
         request::Request::GetGroupReceipts(asked) => Answerer::Home(&asked.group),
         request::Request::Search(asked) if !asked.group.is_empty() => Answerer::Home(&asked.group),
+        request::Request::WatchGroupReceipts(asked) => Answerer::Home(&asked.group),
         request::Request::MarkGroupRead(_)
         | request::Request::ListDevices(_)
         | request::Request::GetHistory(_)

@@ -9,6 +9,7 @@ mod backoff;
 mod inbox;
 mod outbox;
 mod reads;
+mod receipts;
 mod requests;
 mod session;
 mod watching;
@@ -34,6 +35,7 @@ use inbox::Inbox;
 pub use outbox::Entry;
 use outbox::Outbox;
 use reads::Reads;
+use receipts::WatchedReceipts;
 pub use requests::Answer;
 use requests::Requests;
 use watching::Watching;
@@ -275,6 +277,7 @@ pub struct Connection<T> {
     reads: Reads,
     requests: Requests,
     watching: Watching,
+    receipts: WatchedReceipts,
     /// The cursor that the server was last told, and when.
     acked: u64,
     acked_at: Duration,
@@ -306,6 +309,7 @@ impl<T: Clone> Connection<T> {
             reads: Reads::default(),
             requests: Requests::default(),
             watching: Watching::default(),
+            receipts: WatchedReceipts::default(),
             acked: state.cursor,
             acked_at: Duration::ZERO,
             persisted_cursor: state.cursor,
@@ -347,8 +351,10 @@ impl<T: Clone> Connection<T> {
             Input::Read { from, id } => self.reads.mark(from, id, now),
             Input::Request { id, request } => {
                 self.watching.asked(id, &request);
+                self.receipts.asked(id, &request);
                 if let Err(error) = self.requests.ask(id, request, now) {
                     self.watching.answered(id, None, now);
+                    self.receipts.answered(id, None, now);
                     effects.push(Effect::Answered { id, answer: Err(error) });
                 }
             }
@@ -374,6 +380,7 @@ impl<T: Clone> Connection<T> {
         let Phase::Online(online) = &self.phase else { return };
         self.requests.take_due(now, |frame| effects.push(Effect::Transmit(frame)));
         effects.extend(self.watching.take_due(now).map(Effect::Transmit));
+        self.receipts.take_due(now, |frame| effects.push(Effect::Transmit(frame)));
         let (window, max_frame_bytes) = (online.send_window, online.max_frame_bytes);
         loop {
             let mut too_large = Vec::new();
@@ -400,7 +407,7 @@ impl<T: Clone> Connection<T> {
                 let unanswered = self.outbox.oldest_in_flight_since().map(|since| since + self.config.answer_timeout);
                 let acknowledge =
                     (self.acked < self.inbox.acknowledgeable()).then(|| self.acked_at + self.config.ack_delay);
-                let asks = [self.requests.wake_at(), self.watching.wake_at()];
+                let asks = [self.requests.wake_at(), self.watching.wake_at(), self.receipts.wake_at()];
                 let others = [unanswered, acknowledge, self.outbox.wake_at(), self.reads.wake_at()];
                 others.into_iter().chain(asks).flatten().chain([silent]).min()
             }

@@ -347,6 +347,7 @@ impl Driver {
             Emit::Transient(envelope) if self.waiting_events.len() < WAITING_EVENTS / 2 => match envelope.event {
                 Some(envelope::Event::Message(message)) => self.tell(Event::Transient(message), None),
                 Some(envelope::Event::Activity(activity)) => self.tell(Event::Activity(activity), None),
+                Some(envelope::Event::GroupReceipt(receipt)) => self.tell(Event::GroupReceipt(receipt), None),
                 _ => {}
             },
             Emit::Transient(_) => {}
@@ -399,7 +400,9 @@ impl Driver {
                 Event::Schedule(update)
             }
             // Of a kind that a newer server knows, or that stands in no mailbox: passed over, as the protocol says.
-            Some(envelope::Event::Activity(_)) | None => return self.shared.acks.push(ticket),
+            Some(envelope::Event::Activity(_) | envelope::Event::GroupReceipt(_)) | None => {
+                return self.shared.acks.push(ticket);
+            }
         };
         self.tell(event, Some(ticket));
     }

@@ -10,7 +10,7 @@ use futures_util::Stream;
 use parking_lot::Mutex;
 use tidings_proto::client::v1::UserPresence;
 use tidings_proto::message::v1::{
-    self, Activity, Change as ChangeEvent, Content, Conversation, Failure, GroupEvent, MessageId, Receipt,
+    self, Activity, Change as ChangeEvent, Content, Conversation, Failure, GroupEvent, GroupReceipt, MessageId, Receipt,
     ScheduleUpdate,
 };
 use tokio::sync::{Notify, mpsc};
@@ -39,6 +39,9 @@ pub enum Event {
     Failure(Failure),
     /// Something happened to a message of this user that waits for its time.
     Schedule(ScheduleUpdate),
+    /// How far messages have come that this user sent to a group, where it is watched
+    /// ([`crate::Client::watch_group_receipts`]).
+    GroupReceipt(GroupReceipt),
     /// Something changed in a group of this user, at this place of the group's order.
     GroupEvent(GroupEvent),
     /// A message that nobody keeps: at most once, nothing to acknowledge.

@@ -3,7 +3,7 @@
 use tidings_proto::client::v1::{
     CancelScheduled, Conversations, Devices, Found, GetGroupReceipts, GetHistory, GroupReadMarked, GroupReceipts,
     HistoryPage, ListConversations, ListDevices, ListScheduled, MarkGroupRead, ScheduledCancelled, ScheduledMessages,
-    Search, UpdateConversation, request, response,
+    Search, UpdateConversation, WatchGroupReceipts, request, response,
 };
 use tidings_proto::message::v1::{Conversation, MessageId};
 use tokio::sync::oneshot;
@@ -63,6 +63,21 @@ impl Client {
         group_seq: u64,
     ) -> Result<GroupReceipts, RequestError> {
         ask!(self, GetGroupReceipts(GetGroupReceipts { group: group.into(), group_seq }) -> GroupReceipts)
+    }
+
+    /// Has this user's devices told, as it happens, how far messages have come that it sends to a group of at most 1,000
+    /// members: as [`crate::Event::GroupReceipt`], at most once a second, and soon how it stands. It is kept up until
+    /// [`Self::unwatch_group_receipts`], the end of the membership, or that of the client. At most 64 groups: one more takes
+    /// the place of the one that was asked for longest ago.
+    pub async fn watch_group_receipts(&self, group: impl Into<String>) -> Result<(), RequestError> {
+        let watch = WatchGroupReceipts { group: group.into(), off: false };
+        ask!(self, WatchGroupReceipts(watch) -> GroupReceiptsWatched).map(drop)
+    }
+
+    /// Ends that.
+    pub async fn unwatch_group_receipts(&self, group: impl Into<String>) -> Result<(), RequestError> {
+        let watch = WatchGroupReceipts { group: group.into(), off: true };
+        ask!(self, WatchGroupReceipts(watch) -> GroupReceiptsWatched).map(drop)
     }
 
     /// This user read a group up to a place of its order.

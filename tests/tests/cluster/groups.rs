@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use tidings_audit::LocalCluster;
+use tidings_proto::policy::v1::Policy;
 use tidings_sdk::{Client, SendError};
 use tidings_tests::group_view::GroupView;
 
@@ -37,8 +38,20 @@ async fn talk(client: Client, who: &'static str, count: usize) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_order_for_all_through_joins_leaves_and_the_death_of_each_broker() {
+    one_order_through_deaths(Policy::default()).await;
+}
+
+/// Seven members and up to two guests: it is a large group from the beginning to the end, and the sleepers read it from the
+/// timelines of their shards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_group_has_one_order_through_joins_leaves_and_the_death_of_each_broker() {
+    one_order_through_deaths(Policy { large_group_members: Some(5), ..Policy::default() }).await;
+}
+
+async fn one_order_through_deaths(policy: Policy) {
     let cluster = start().await;
     let control = control(&cluster, 0).await;
+    control.set_policy(Policy { id: "default".to_owned(), ..policy }, &["large_group_members"]).await;
     let mut tokens = std::collections::BTreeMap::new();
     for user in REGULARS.iter().chain(&SLEEPERS).chain(&GUESTS) {
         tokens.insert(*user, control.user(user).await);

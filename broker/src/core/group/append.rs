@@ -8,6 +8,7 @@ use tidings_proto::message::v1::{Change, ReceiptRequest};
 
 use super::disappear::begins_later;
 use super::fan_out::Publication;
+use super::large::measure;
 use super::permissions;
 use crate::core::append::{Numbered, expires_at_ms, valid_slot};
 use crate::core::entry::Entry;
@@ -65,6 +66,7 @@ impl Applying<'_> {
             Ok(member) => member,
             Err(code) => return refused(code),
         };
+        measure(&mut record, append.large_beyond);
         let targets = self.targets(&group)?;
         if self.is_overloaded(&group, &targets)? {
             return refused(ErrorCode::Overloaded);

@@ -68,6 +68,13 @@ impl Applying<'_> {
         Ok(())
     }
 
+    /// The body of an item that is stored here, and the one that it refers to.
+    pub(super) fn stored_body(&self, group: &GroupName, item: &GroupItem) -> Result<Body, CoreError> {
+        let (stored, of) = (self.body(group, item.group_seq)?, if item.is_edit { item.changes } else { 0 });
+        let of_stored = if of == 0 { Bytes::new() } else { self.body(group, of)? };
+        Ok(Body { stored, of, of_stored })
+    }
+
     /// A body that something refers to, as it is stored.
     pub(super) fn body(&self, group: &GroupName, seq: u64) -> Result<Bytes, CoreError> {
         let stored = self.store.get(&keys::group_body(group, seq));

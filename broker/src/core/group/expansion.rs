@@ -1,14 +1,15 @@
 //! Where members live: what comes from a group's home, into the mailboxes of the members in this shard. One command gives a
 //! bounded number of places; the rest is done by `ExpandGroups`, from a cursor that is stored. Places of a group are worked
-//! off one after the other, members as they are at each: whoever is removed later still gets the earlier (promise 3).
+//! off one after the other, members as they are at each: whoever is removed later still gets the earlier (promise 3). In a
+//! large group only those are given it who follow ([`large`](super::large)).
 
 use bytes::Bytes;
-use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{GroupItem, GroupMemberRecord, GroupPointer, LocalGroupRecord};
 use tidings_proto::message::v1::disappearance::Start;
 
 use super::bodies::Body;
-use super::{permissions, record_of};
+use super::large::is_for;
+use super::record_of;
 use crate::core::entry::{self, Entry};
 use crate::core::envelope::{Peeked, peek};
 use crate::core::keys::{self, GroupName, MailboxId};
@@ -19,15 +20,15 @@ use crate::core::{Applying, Effect, Reply};
 const GROUPS: usize = 64;
 
 /// What members get: an entry that points to the body.
-struct Gift<'a> {
-    group: &'a GroupName,
-    entry: Entry,
-    at_ms: i64,
-    expires_at_ms: i64,
+pub(super) struct Gift<'a> {
+    pub group: &'a GroupName,
+    pub entry: Entry,
+    pub at_ms: i64,
+    pub expires_at_ms: i64,
 }
 
 impl<'a> Gift<'a> {
-    fn new(group: &'a GroupName, item: &GroupItem, body: &Body) -> Result<Self, CoreError> {
+    pub(super) fn new(group: &'a GroupName, item: &GroupItem, body: &Body) -> Result<Self, CoreError> {
         let envelope = records::open_bytes("group body", body.stored.clone())?;
         let envelope = entry::resolve_in_group(envelope, |_| Ok::<_, CoreError>(Some(body.of_stored.clone())))?;
         let envelope = envelope.ok_or(CoreError::Contradiction("an edit has lost its message"))?;
@@ -66,6 +67,7 @@ impl Applying<'_> {
         let is_done = !local.is_expanding && self.expand(group, &mut local, &item, &body)?;
         if is_done {
             local.expanded = item.group_seq;
+            self.drop_read(group, &mut local)?;
         } else {
             self.use_body(group, item.group_seq, &body, 1)?;
             let item = GroupItem { body: Bytes::new(), changed_body: Bytes::new(), ..item };
@@ -89,7 +91,16 @@ impl Applying<'_> {
                 break;
             }
         }
-        Ok(Reply::GroupsExpanded { more: !self.store.scan(&from, &to, 1).is_empty() })
+        let (first, end) = keys::all_drawing();
+        for (key, _) in self.store.scan(&first, &end, GROUPS) {
+            if self.places == 0 {
+                break;
+            }
+            let mailbox = keys::drawing_mailbox(&key);
+            self.go_on_drawing(&mailbox.ok_or(CoreError::Contradiction("a mailbox that has room has no name"))?)?;
+        }
+        let is_left = |from: &[u8], to: &[u8]| !self.store.scan(from, to, 1).is_empty();
+        Ok(Reply::GroupsExpanded { more: is_left(&from, &to) || is_left(&first, &end) })
     }
 
     fn expand_waiting(&mut self, group: &GroupName) -> Result<(), CoreError> {
@@ -102,15 +113,14 @@ impl Applying<'_> {
                 break;
             };
             let item: GroupItem = records::open("group item", stored)?;
-            let (stored, of) = (self.body(group, item.group_seq)?, if item.is_edit { item.changes } else { 0 });
-            let of_stored = if of == 0 { Bytes::new() } else { self.body(group, of)? };
-            let body = Body { stored, of, of_stored };
+            let body = self.stored_body(group, &item)?;
             if !self.expand(group, &mut local, &item, &body)? {
                 break;
             }
             local.expanded = item.group_seq;
             self.store.delete(&key);
             self.release_body(group, item.group_seq, 1)?;
+            self.drop_read(group, &mut local)?;
         }
         self.save_local_group(group, &local);
         Ok(())
@@ -131,22 +141,20 @@ impl Applying<'_> {
         if local.expanding_after.is_empty() {
             self.begin_item(group, local, item, body)?;
             self.begin_conversations(group, item, gift.at_ms)?;
-            for member in &item.put {
-                let key = keys::local_member(group, &member.user);
-                let known = self.load("group member", &key)?;
-                self.store.put(key, records::seal(&record_of(member, known, item.group_seq)));
-            }
+            self.begin_place(group, local, item, body)?;
         }
         let (given, is_done) = if item.for_some {
-            (self.give_to_some(item, &gift)?, true)
+            (self.give_to_some(local, item, &gift, body)?, true)
         } else {
-            self.give_to_next(local, item, &gift)?
+            self.give_to_next(local, item, &gift, body)?
         };
         self.use_body(group, item.group_seq, body, given)?;
         if is_done {
             local.expanding_after.clear();
+            local.is_large = if item.for_some { local.is_large } else { item.is_large };
             for user in &item.removed {
                 self.store.delete(&keys::local_member(group, user));
+                self.store.delete(&keys::follower(group, user));
             }
             self.end_conversations(group, local, &item.removed)?;
         }
@@ -155,11 +163,54 @@ impl Applying<'_> {
         Ok(is_done)
     }
 
+    /// What comes with a place before it is given to anybody: members as they are from it on, and where somebody rests, the
+    /// place itself.
+    fn begin_place(
+        &mut self,
+        group: &GroupName,
+        local: &mut LocalGroupRecord,
+        item: &GroupItem,
+        body: &Body,
+    ) -> Result<(), CoreError> {
+        if local.resting > 0 {
+            self.keep_place(group, local, item, body)?;
+        }
+        let mut places = 0;
+        for member in &item.put {
+            let key = keys::local_member(group, &member.user);
+            let known: Option<GroupMemberRecord> = self.load("group member", &key)?;
+            let record = record_of(member, known, item.group_seq);
+            self.store.put(key, records::seal(&record));
+            if known.is_none() && gives_to_followers(local, item) {
+                self.join_large(group, local, &member.user, record, item, body)?;
+                places += 1;
+            }
+        }
+        // At least one is left: the place has begun, and is to get on.
+        self.places = self.places.saturating_sub(places).max(1);
+        Ok(())
+    }
+
     /// Gives an item to those whom it names.
-    fn give_to_some(&mut self, item: &GroupItem, gift: &Gift<'_>) -> Result<usize, CoreError> {
+    fn give_to_some(
+        &mut self,
+        local: &mut LocalGroupRecord,
+        item: &GroupItem,
+        gift: &Gift<'_>,
+        body: &Body,
+    ) -> Result<usize, CoreError> {
         let mut given = 0;
         for user in &item.some {
-            given += usize::from(self.give(user, gift)?);
+            if local.resting > 0 && self.rests(gift.group, user)? {
+                continue;
+            }
+            let is_given = if local.is_large {
+                let member = self.load("group member", &keys::local_member(gift.group, user))?.unwrap_or_default();
+                self.give_or_rest(local, user, member, item, (gift, body))?
+            } else {
+                self.give(user, gift)?
+            };
+            given += usize::from(is_given);
         }
         self.places = self.places.saturating_sub(item.some.len());
         Ok(given)
@@ -171,19 +222,37 @@ impl Applying<'_> {
         local: &mut LocalGroupRecord,
         item: &GroupItem,
         gift: &Gift<'_>,
+        body: &Body,
     ) -> Result<(usize, bool), CoreError> {
-        let (from, to) = keys::local_members(gift.group, &local.expanding_after);
+        let to_followers = gives_to_followers(local, item);
+        let range = if to_followers { keys::followers } else { keys::local_members };
+        let (from, to) = range(gift.group, &local.expanding_after);
         let members = self.store.scan(&from, &to, self.places);
         let is_end = members.len() < self.places;
         let mut given = 0;
         for (key, stored) in &members {
-            let member: GroupMemberRecord = records::open("group member", stored.clone())?;
             let user = keys::member_user(key).ok_or(CoreError::Contradiction("a member has no name"))?;
-            // To those who came after a message it was never said, and what becomes of it is not for them either.
-            let is_for = item.changes == 0 || member.joined_at <= item.changes;
-            let receives = item.is_event || permissions(&member, item.member_permissions).has(Permission::Receive);
-            if is_for && receives {
-                given += usize::from(self.give(user, gift)?);
+            let member: GroupMemberRecord = if to_followers {
+                let member = self.load("group member", &keys::local_member(gift.group, user))?;
+                member.ok_or(CoreError::Contradiction("one who follows a group is no member"))?
+            } else {
+                records::open("group member", stored.clone())?
+            };
+            let goes_by = to_followers || local.resting == 0 || !self.rests(gift.group, user)?;
+            if goes_by {
+                let follows = || keys::follower(gift.group, user);
+                match (local.is_large, item.is_large) {
+                    (false, true) => self.store.put(follows(), Bytes::new()),
+                    (true, false) => self.store.delete(&follows()),
+                    _ => {}
+                }
+                let is_given = is_for(item, user, &member)
+                    && if item.is_large {
+                        self.give_or_rest(local, user, member, item, (gift, body))?
+                    } else {
+                        self.give(user, gift)?
+                    };
+                given += usize::from(is_given);
             }
             if !is_end {
                 user.clone_into(&mut local.expanding_after);
@@ -209,4 +278,9 @@ impl Applying<'_> {
     pub(super) fn save_local_group(&mut self, group: &GroupName, local: &LocalGroupRecord) {
         self.store.put(keys::local_group(group), records::seal(local));
     }
+}
+
+/// In a large group only those are looked at who follow; where it has just become one, or is none any more, all are, once.
+fn gives_to_followers(local: &LocalGroupRecord, item: &GroupItem) -> bool {
+    local.is_large && item.is_large
 }

@@ -29,6 +29,8 @@ pub(super) struct Publication {
     pub wants_receipts: bool,
     /// Of a message that is kept here; 0: it is not.
     pub kept_until_ms: i64,
+    /// From here on.
+    pub is_large: bool,
 }
 
 /// The message that an entry of a group's order changes.
@@ -45,7 +47,7 @@ impl Publication {
     /// For every member.
     pub(super) fn new(group: &GroupRecord) -> Self {
         let member_permissions = group.settings.unwrap_or_default().member_permissions;
-        Self { member_permissions, ..Self::default() }
+        Self { member_permissions, is_large: group.is_large, ..Self::default() }
     }
 }
 
@@ -135,6 +137,7 @@ impl Applying<'_> {
             wants_receipts: publication.wants_receipts,
             kept_until_ms: publication.kept_until_ms,
             level: self.level,
+            is_large: publication.is_large,
             ..GroupItem::default()
         }
     }

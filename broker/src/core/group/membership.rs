@@ -10,12 +10,13 @@ use tidings_proto::message::v1::{Envelope, GroupEvent, envelope};
 use tidings_proto::shard::shard_of;
 
 use super::fan_out::Publication;
+use super::large::measure;
 use super::record_of;
 use crate::core::entry::Entry;
 use crate::core::keys::{self, GroupName};
 use crate::core::limits::USERS_PER_UPDATE;
 use crate::core::records::{self, CoreError};
-use crate::core::{Applying, Reply, refused};
+use crate::core::{Applying, Effect, Reply, refused};
 
 /// A group while it is being changed.
 struct Changing {
@@ -40,10 +41,11 @@ impl Applying<'_> {
         if shard_of(&update.app, &update.group, self.core.shards) != self.core.shard {
             return refused(ErrorCode::InvalidArgument);
         }
-        let record = self.group(&name)?.unwrap_or_default();
+        let mut record = self.group(&name)?.unwrap_or_default();
         if record.revision != update.from_revision {
             return Ok(Reply::GroupStands { revision: record.revision });
         }
+        measure(&mut record, update.large_beyond);
         let targets = self.targets(&name)?;
         let mut changing = Changing { name, record, targets };
         for change in update.changes {
@@ -96,6 +98,7 @@ impl Applying<'_> {
             }
             self.store.put(key, records::seal(&record));
         }
+        measure(&mut changing.record, 0);
         let kind = if kind == Kind::Created { kind } else { Kind::Joined };
         for (kind, put) in [(kind, joined), (Kind::MembersChanged, changed)] {
             if !put.is_empty() {
@@ -125,6 +128,7 @@ impl Applying<'_> {
         if removed.is_empty() {
             return Ok(());
         }
+        self.effects.push(Effect::ReceiptsMoved { group: changing.name.clone() });
         let kind = if matches!(kind, Kind::Left | Kind::Deleted) { kind } else { Kind::Removed };
         // That the group is gone is told to each alone: the others hear the same in a moment.
         let some = (kind == Kind::Deleted).then(|| removed.clone());
@@ -138,6 +142,7 @@ impl Applying<'_> {
             let left = there.members.checked_sub(1);
             there.members = left.ok_or(CoreError::Contradiction("a group counts too few members in a shard"))?;
         }
+        measure(&mut changing.record, 0);
         changing.targets.targets.retain(|target| target.members > 0);
         Ok(())
     }

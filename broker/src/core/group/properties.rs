@@ -1,4 +1,5 @@
-//! Random lives of a group over three shards against a model: one order for all, exactly once, from joining to leaving.
+//! Random lives of a group over three shards against a model: one order for all, exactly once, from joining to leaving,
+//! while it becomes a large one and a small one again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,19 +10,21 @@ use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::command::Command;
 use tidings_proto::mailbox::v1::{
-    AppendMessage, ChannelDeliver, ChannelItem, ChannelTrim, ExpandGroups, GroupBodyRecord, GroupChange, GroupMember,
-    GroupSettings, LocalGroupRecord, UpdateGroup, channel_item,
+    AppendMessage, AttachDevice, ChannelDeliver, ChannelItem, ChannelTrim, ExpandGroups, GroupBodyRecord, GroupChange,
+    GroupMember, GroupSettings, LocalGroupRecord, MoveCursor, UpdateGroup, channel_item,
 };
 use tidings_proto::message::v1::{Change, Content, Envelope, MessageId, change::Kind, envelope};
 use tidings_proto::shard::shard_of;
 
 use crate::core::entry::Stored;
 use crate::core::testing::{APP, Shard, message};
-use crate::core::{AttachedDevice, Effect, GroupName, Reply, keys, records};
+use crate::core::{AttachedDevice, Bounds, Effect, GroupName, MailboxId, Reply, keys, records};
 use tidings_consensus::StateStore as _;
 
 const SHARDS: u32 = 3;
 const USERS: usize = 8;
+/// Users whose devices are there from the beginning.
+const REGULARS: usize = 5;
 const GROUP: &str = "team";
 const RETENTION_MS: i64 = 1_000_000;
 /// Bits of permissions.
@@ -71,6 +74,14 @@ enum Step {
     Ack {
         user: usize,
     },
+    /// A device comes, for the first time or again.
+    Attach {
+        user: usize,
+    },
+    /// Beyond so many members the group is a large one from now on.
+    Beyond {
+        members: u32,
+    },
     Stale,
 }
 
@@ -89,14 +100,17 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(source, target, size)| Step::Page { source, target, size }),
         6 => (any::<Index>(), any::<bool>()).prop_map(|(which, trims)| Step::Arrive { which, trims }),
         4 => (0..SHARDS as usize).prop_map(|shard| Step::Expand { shard }),
-        3 => (0..USERS).prop_map(|user| Step::Ack { user }),
+        5 => (0..USERS).prop_map(|user| Step::Ack { user }),
+        2 => (0..USERS).prop_map(|user| Step::Attach { user }),
+        1 => (1..USERS as u32).prop_map(|members| Step::Beyond { members }),
         1 => Just(Step::Stale),
     ]
 }
 
 struct User {
     name: String,
-    device: AttachedDevice,
+    /// None until it comes: some users are away at first.
+    device: Option<AttachedDevice>,
     sent: u64,
     accepted: BTreeSet<u64>,
     /// What the mailbox was given: places in the group's order.
@@ -119,6 +133,7 @@ struct World {
     shards: Vec<Shard>,
     users: Vec<User>,
     revision: u64,
+    large_beyond: u32,
     /// Unset until the registry has told it.
     paused: Option<bool>,
     last_seq: u64,
@@ -128,12 +143,13 @@ struct World {
 }
 
 impl World {
-    fn new(places: usize) -> Self {
+    fn new(places: usize, followed: u64, large_beyond: u32) -> Self {
         let mut shards: Vec<_> = (0..SHARDS).map(|shard| Shard::new(shard, SHARDS)).collect();
-        shards.iter_mut().for_each(|shard| shard.places = places);
+        let bounds = Bounds { places, followed, drawn: followed * 2, ..Bounds::default() };
+        shards.iter_mut().for_each(|shard| shard.bounds = bounds);
         let users = (0..USERS).map(|number| {
             let name = format!("user-{number}");
-            let device = shards[home_of(&name)].attach(&name, "phone", None);
+            let device = (number < REGULARS).then(|| shards[home_of(&name)].attach(&name, "phone", None));
             User {
                 name,
                 device,
@@ -147,7 +163,8 @@ impl World {
         });
         let users = users.collect();
         let (on_the_way, came) = (Vec::new(), BTreeMap::new());
-        Self { shards, users, revision: 0, paused: None, last_seq: 0, kept: Vec::new(), on_the_way, came }
+        let kept = Vec::new();
+        Self { shards, users, revision: 0, large_beyond, paused: None, last_seq: 0, kept, on_the_way, came }
     }
 
     fn apply(&mut self, shard: usize, command: Command) -> Reply {
@@ -188,6 +205,7 @@ impl World {
             from_revision: self.revision,
             to_revision: self.revision + 1,
             changes: vec![change],
+            large_beyond: self.large_beyond,
         };
         self.revision += 1;
         let reply = self.apply(home_of(GROUP), Command::UpdateGroup(update.clone()));
@@ -245,11 +263,44 @@ impl World {
             }
             Step::Ack { user } => {
                 let User { name, device, .. } = &self.users[user];
-                let (name, device) = (name.clone(), device.clone());
-                self.shards[home_of(&name)].ack(&name, &device, u64::MAX);
+                let (app, user) = (APP.to_owned(), name.clone());
+                let Some(AttachedDevice { slot, stream, .. }) = *device else { return };
+                let moved = MoveCursor { app, user, slot, stream, cursor: u64::MAX, ..MoveCursor::default() };
+                self.apply(home_of(&moved.user), Command::MoveCursor(moved));
+            }
+            Step::Attach { user } => {
+                self.attach(user);
+            }
+            Step::Beyond { members } => {
+                self.large_beyond = members;
+                self.update(GroupChange::default());
             }
             Step::Stale => self.on_the_way.clear(),
         }
+    }
+
+    /// A device comes, or comes again in its stream.
+    fn attach(&mut self, user: usize) -> AttachedDevice {
+        let User { name, device, .. } = &self.users[user];
+        let (app, user_name, known) = (APP.to_owned(), name.clone(), device.as_ref());
+        let attach = AttachDevice {
+            app,
+            user: user_name,
+            device: "phone".to_owned(),
+            stream: known.map_or(0, |known| known.stream),
+            mailbox_epoch: known.map_or(0, |known| known.mailbox_epoch),
+            ..AttachDevice::default()
+        };
+        let Reply::Attached(device) = self.apply(home_of(&attach.user), Command::AttachDevice(attach)) else {
+            panic!("a device was refused");
+        };
+        assert_eq!(device.unknown, None);
+        self.users[user].device = Some(device.clone());
+        device
+    }
+
+    fn device(&mut self, user: usize) -> AttachedDevice {
+        self.users[user].device.clone().unwrap_or_else(|| self.attach(user))
     }
 
     fn named(&self, users: &[Index]) -> BTreeSet<usize> {
@@ -278,12 +329,13 @@ impl World {
     }
 
     fn send(&mut self, user: usize, back: u64, keeps: bool) {
+        let device = self.device(user);
         let sender = &mut self.users[user];
         let seq = if back == 0 { sender.sent + 1 } else { sender.sent.saturating_sub(back - 1).max(1) };
         sender.sent = sender.sent.max(seq);
         let retention_ms = if keeps { RETENTION_MS.cast_unsigned() } else { 0 };
-        let append = AppendMessage { retention_ms, ..message(GROUP, &sender.device, &sender.name, seq) };
-        let id = MessageId { stream: sender.device.stream, seq };
+        let append = AppendMessage { retention_ms, ..message(GROUP, &device, &sender.name, seq) };
+        let id = MessageId { stream: device.stream, seq };
         let expected = if sender.accepted.contains(&seq) {
             Ok(true)
         } else {
@@ -311,6 +363,7 @@ impl World {
 
     /// A change of a message by somebody, which the model judges too.
     fn change(&mut self, user: usize, of: usize, kind: Kind) {
+        let device = self.device(user);
         let (sender, kept) = (&mut self.users[user], &mut self.kept[of]);
         sender.sent += 1;
         let content = (kind == Kind::Edit).then(|| Content { text: "edited".to_owned(), ..Content::default() });
@@ -320,7 +373,7 @@ impl World {
             content: Bytes::new(),
             change: Some(change),
             change_window_ms: u64::MAX,
-            ..message(GROUP, &sender.device, &sender.name, sender.sent)
+            ..message(GROUP, &device, &sender.name, sender.sent)
         };
         let expected = match sender.permissions {
             None => Err(ErrorCode::NotAMember),
@@ -374,8 +427,48 @@ impl World {
             let up_to = self.came.get(&(source, target)).copied().unwrap_or(0);
             self.apply(source as usize, Command::ChannelTrim(ChannelTrim { target_shard: target, up_to }));
         }
+        self.expand_all();
+        (0..USERS).for_each(|user| drop(self.attach(user)));
+        self.expand_all();
+        // Whoever rests is given the rest of it as it acknowledges.
+        let mut before = usize::MAX;
+        while before != self.given() {
+            before = self.given();
+            (0..USERS).for_each(|user| self.run(Step::Ack { user }));
+            self.expand_all();
+        }
+    }
+
+    fn given(&self) -> usize {
+        self.users.iter().map(|user| user.got.len()).sum()
+    }
+
+    fn expand_all(&mut self) {
         for shard in 0..SHARDS as usize {
             while self.apply(shard, Command::ExpandGroups(ExpandGroups {})) == (Reply::GroupsExpanded { more: true }) {}
+        }
+    }
+
+    /// Counts are what is stored, and every member of a large group follows or rests.
+    fn check_resting(&self) {
+        let group = GroupName::new(APP, GROUP).unwrap();
+        for (place, shard) in self.shards.iter().enumerate() {
+            let count = |kind: u8| shard.store.dump().iter().filter(|(key, _)| key[0] == kind).count() as u64;
+            let stored = shard.store.get(&keys::local_group(&group));
+            let local: LocalGroupRecord =
+                stored.map(|stored| records::open("local group", stored).unwrap()).unwrap_or_default();
+            assert_eq!((local.resting, local.kept_places), (count(0x31), count(0x32)));
+            assert_eq!(count(0x32), count(0x33));
+            for user in self.users.iter().filter(|user| home_of(&user.name) == place) {
+                let mailbox = MailboxId::new(APP, &user.name).unwrap();
+                let has = |key: Vec<u8>| shard.store.get(&key).is_some();
+                let rests = has(keys::resting(&mailbox, &group));
+                assert_eq!(shard.record(&user.name).resting, u32::from(rests), "{}", user.name);
+                let (is_member, follows) =
+                    (has(keys::local_member(&group, &user.name)), has(keys::follower(&group, &user.name)));
+                let between = !local.expanding_after.is_empty();
+                assert!(between || follows == (local.is_large && is_member && !rests), "{}: {local:?}", user.name);
+            }
         }
     }
 
@@ -399,7 +492,7 @@ impl World {
                         let local: LocalGroupRecord = records::open("local group", stored.clone()).unwrap();
                         local.has_last.then_some(local.last_place)
                     }
-                    0x28 | 0x2a => Some(u64::from_be_bytes(*key.last_chunk().unwrap())),
+                    0x28 | 0x2a | 0x32 => Some(u64::from_be_bytes(*key.last_chunk().unwrap())),
                     0x25 => {
                         let record: GroupBodyRecord = records::open("body", stored.clone()).unwrap();
                         counted.insert(key.to_vec(), record.uses);
@@ -426,15 +519,17 @@ proptest! {
 
     #[test]
     fn one_order_exactly_once_for_those_who_were_members(
-        steps in prop::collection::vec(step(), 1..120), places in 1..8usize,
+        steps in prop::collection::vec(step(), 1..120), places in 1..8usize, followed in 1..4u64,
+        large_beyond in 0..USERS as u32,
     ) {
-        let mut world = World::new(places);
+        let mut world = World::new(places, followed, large_beyond);
         for step in steps {
             world.run(step);
             for user in &world.users {
                 prop_assert!(user.expected.starts_with(&user.got), "{}: {:?} of {:?}", user.name, user.got, user.expected);
             }
             world.check_bodies();
+            world.check_resting();
         }
         world.settle();
         for user in &world.users {

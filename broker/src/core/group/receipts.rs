@@ -11,7 +11,7 @@ use tidings_proto::shard::shard_of;
 use crate::core::keys::{self, GroupName};
 use crate::core::limits::GROUP_RECEIPTS_PER_COMMAND;
 use crate::core::records::{self, CoreError};
-use crate::core::{Applying, Reply, refused};
+use crate::core::{Applying, Effect, Reply, refused};
 
 impl Applying<'_> {
     /// A member who lives here read what stands in a group up to a place.
@@ -92,12 +92,17 @@ impl Applying<'_> {
         receipts: Vec<GroupReceipt>,
     ) -> Result<(), CoreError> {
         let last_seq = self.group(group)?.map_or(0, |record| record.last_seq);
+        let mut have_moved = false;
         for receipt in receipts {
             let key = keys::group_member(group, &receipt.user);
             let Some(known) = self.load::<GroupMemberRecord>("group member", &key)? else { continue };
             let reached = |known: u64, told: u64| known.max(told.min(last_seq));
             let (delivered, read) = (reached(known.delivered, receipt.delivered), reached(known.read, receipt.read));
+            have_moved |= (delivered, read) != (known.delivered, known.read);
             self.store.put(key, records::seal(&GroupMemberRecord { delivered, read, ..known }));
+        }
+        if have_moved {
+            self.effects.push(Effect::ReceiptsMoved { group: group.clone() });
         }
         Ok(())
     }

@@ -24,7 +24,14 @@ fn member(user: &str, allow: u32) -> GroupMember {
 fn update(shard: &mut Shard, revisions: (u64, u64), changes: Vec<GroupChange>) -> Reply {
     let (from_revision, to_revision) = revisions;
     let (app, group) = (APP.to_owned(), "team".to_owned());
-    shard.apply(Command::UpdateGroup(UpdateGroup { app, group, from_revision, to_revision, changes }))
+    shard.apply(Command::UpdateGroup(UpdateGroup {
+        app,
+        group,
+        from_revision,
+        to_revision,
+        changes,
+        ..UpdateGroup::default()
+    }))
 }
 
 fn put(members: &[GroupMember]) -> GroupChange {

@@ -2,7 +2,10 @@
 
 use prost::Message as _;
 use tidings_proto::mailbox::v1::command::Command;
-use tidings_proto::mailbox::v1::{AppendMessage, ChannelTrim, GroupChange, GroupMember, GroupSettings, UpdateGroup};
+use tidings_proto::mailbox::v1::{
+    AppendMessage, ChannelDeliver, ChannelItem, ChannelTrim, GroupChange, GroupMember, GroupReceipt, GroupReceipts,
+    GroupSettings, UpdateGroup, channel_item,
+};
 use tidings_proto::message::v1::Content;
 use tidings_proto::shard::shard_of;
 
@@ -33,13 +36,28 @@ impl Shard {
     pub fn update_group(&mut self, name: &str, revision: u64, changes: Vec<GroupChange>) {
         let (app, group) = (APP.to_owned(), name.to_owned());
         let (from_revision, to_revision) = (revision - 1, revision);
-        let update = UpdateGroup { app, group, from_revision, to_revision, changes };
+        let update = UpdateGroup { app, group, from_revision, to_revision, changes, ..UpdateGroup::default() };
         assert_eq!(self.apply(Command::UpdateGroup(update)), Reply::GroupStands { revision });
     }
 
     pub fn form(&mut self, name: &str, members: &[GroupMember]) {
         let settings = GroupChange { settings: Some(GroupSettings::default()), ..GroupChange::default() };
         self.update_group(name, 1, vec![settings, GroupChange { put: members.to_vec(), ..GroupChange::default() }]);
+    }
+
+    /// What members have and read, as it comes from another shard.
+    pub fn take_receipts(&mut self, name: &str, receipts: Vec<GroupReceipt>) {
+        let told = GroupReceipts { group: name.to_owned(), receipts };
+        let item = Some(channel_item::Item::GroupReceipts(told));
+        self.receipt_items += 1;
+        let seq = self.receipt_items;
+        let item = ChannelItem { app: APP.to_owned(), item, seq, ..ChannelItem::default() };
+        self.deliver(ChannelDeliver {
+            source_shard: self.core.shard,
+            first_seq: seq,
+            items: vec![item],
+            last_seq: seq,
+        });
     }
 
     pub fn say_in(&mut self, append: AppendMessage) -> Reply {

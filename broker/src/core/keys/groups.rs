@@ -1,8 +1,8 @@
 //! Keys of groups: of their homes, and of the shards where members live.
 
 use super::{
-    EXPANDING, GROUP, GROUP_BODY, GROUP_BODY_USES, GROUP_MEMBER, GROUP_SENDER, GROUP_TARGETS, GroupName, LOCAL_GROUP,
-    LOCAL_ITEM, LOCAL_MEMBER, MailboxId, is_id, key,
+    EXPANDING, FOLLOWER, GROUP, GROUP_BODY, GROUP_BODY_USES, GROUP_MEMBER, GROUP_SENDER, GROUP_TARGETS, GroupName,
+    LOCAL_GROUP, LOCAL_ITEM, LOCAL_MEMBER, MailboxId, is_id, key,
 };
 
 /// A group, in its home.
@@ -99,11 +99,11 @@ fn name_in(kind: u8, key: &[u8]) -> Option<GroupName> {
 pub fn member_user(key: &[u8]) -> Option<&str> {
     let (kind, rest) = key.split_first()?;
     let user = rest.strip_suffix(&[0])?.rsplit(|byte| *byte == 0).next()?;
-    let is_member = matches!(*kind, GROUP_MEMBER | LOCAL_MEMBER);
+    let is_member = matches!(*kind, GROUP_MEMBER | LOCAL_MEMBER | FOLLOWER);
     std::str::from_utf8(user).ok().filter(|user| is_member && is_id(user))
 }
 
-fn users_after(kind: u8, group: &GroupName, after: &str) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn users_after(kind: u8, group: &GroupName, after: &str) -> (Vec<u8>, Vec<u8>) {
     // Behind the zero byte that ends the user's id stands nothing: one more makes it the next key.
     let from = if after.is_empty() {
         key(kind, &[group.bytes(), &[1]])

@@ -83,6 +83,27 @@ fn golden_keys_of_schedules() {
 }
 
 #[test]
+fn golden_keys_of_large_groups() {
+    let (alice, team) = (alice(), GroupName::new("a", "team").unwrap());
+    let (name, seq) = (b"a\0team\0", [0, 0, 0, 0, 0, 0, 1, 2]);
+    assert_eq!(follower(&team, "bob"), [&[0x30], &name[..], b"bob\0"].concat());
+    assert_eq!(resting(&alice, &team), b"\x31a\0alice\0team\0");
+    assert_eq!(local_place(&team, 258), [&[0x32], &name[..], &seq].concat());
+    assert_eq!(local_due(258, &team, 258), [&[0x33], &seq[..], &name[..], &seq].concat());
+    assert_eq!(drawing(&alice), b"\x34a\0alice\0");
+    assert_eq!(member_user(&follower(&team, "bob")), Some("bob"));
+    assert_eq!(resting_group(&resting(&alice, &team), &alice), Some(team.clone()));
+    assert_eq!(resting_group(&resting(&alice, &team), &MailboxId::new("a", "ali").unwrap()), None);
+    assert_eq!(due_local_place(&local_due(9, &team, 258)), Some((team.clone(), 258)));
+    assert_eq!(drawing_mailbox(&drawing(&alice)), Some(alice.clone()));
+    let (from, to) = all_resting(&alice);
+    assert!((from..to).contains(&resting(&alice, &team)));
+    let (from, to) = local_places(&team, 3, 5);
+    let within = [3, 4, 5, 6].map(|seq| (from.clone()..to.clone()).contains(&local_place(&team, seq)));
+    assert_eq!(within, [false, true, true, false]);
+}
+
+#[test]
 fn members_are_found_behind_one_of_them() {
     let team = GroupName::new("a", "team").unwrap();
     let names = ["\u{1}", "a", "b", "bo", "bob", "\u{10ffff}"];

@@ -40,7 +40,7 @@ impl ShardActor {
                 }
                 Effect::Lost { mailbox } => lost.push(mailbox),
                 Effect::Expanding => waits_to_expand = true,
-                Effect::Owed { .. } => {}
+                Effect::Owed { .. } | Effect::ReceiptsMoved { .. } => {}
             }
         }
         if waits_to_expand {

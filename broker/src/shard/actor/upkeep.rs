@@ -70,7 +70,8 @@ impl ShardActor {
         }
         (self.is_expanding, self.expands_again) = (true, false);
         let command = Command::ExpandGroups(ExpandGroups {});
-        let proposing = propose_where_waiting(self.group.clone(), vec![keys::all_expanding()], command);
+        let proposing =
+            propose_where_waiting(self.group.clone(), vec![keys::all_expanding(), keys::all_drawing()], command);
         self.running.push(Box::pin(async move { Done::Expanded { answer: proposing.await } }));
     }
 

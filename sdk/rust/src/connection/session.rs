@@ -11,6 +11,7 @@ use tidings_proto::{ErrorCode, PROTOCOL_VERSION, UserId};
 
 use super::backoff::random_up_to;
 use super::inbox::Arrival;
+use super::receipts::WatchedReceipts;
 use super::watching::OWN_REQUEST;
 use super::{Closing, Connection, Effect, Emit, LARGEST_SEND_WINDOW, Online, Phase, Sent};
 use crate::error::{SendError, StopReason};
@@ -93,9 +94,13 @@ impl<T: Clone> Connection<T> {
             (Frame::Response(response), Phase::Online(_)) if response.id == OWN_REQUEST => {
                 self.watching.prolonged(&response, now);
             }
+            (Frame::Response(response), Phase::Online(_)) if WatchedReceipts::is_own(response.id) => {
+                self.receipts.prolonged(&response, now);
+            }
             (Frame::Response(response), Phase::Online(_)) => {
                 if let Some((id, answer)) = self.requests.answered(response, now) {
                     self.watching.answered(id, answer.as_ref().ok(), now);
+                    self.receipts.answered(id, answer.as_ref().ok(), now);
                     effects.push(Effect::Answered { id, answer });
                 }
             }
@@ -280,6 +285,7 @@ impl<T: Clone> Connection<T> {
         self.reads.disconnected();
         self.requests.disconnected();
         self.watching.disconnected();
+        self.receipts.disconnected();
         self.phase = Phase::Waiting { until: now + retry_in };
         effects.push(Effect::Emit(Emit::Offline { retry_in, reason }));
     }
