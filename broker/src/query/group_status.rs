@@ -52,7 +52,7 @@ pub fn group_status(
         (None, None) => None,
     };
     let Some((id, place)) = found else { return Ok(Err(ErrorCode::NotFound)) };
-    let receipts = count_receipts(view, group, settings.member_permissions, from, place)?;
+    let receipts = count_receipts(view, group, &record, from, place)?;
     Ok(Ok(InGroup { id, place, receipts }))
 }
 
