@@ -49,7 +49,7 @@ impl Stored {
 /// The pieces of parts that hold the bytes from `start` to before `end`: each part's beginning, and the range within it.
 pub fn pieces(parts: &[u64], size: u64, start: u64, end: u64) -> Vec<(u64, std::ops::Range<u64>)> {
     let ends = parts.iter().skip(1).copied().chain([size]);
-    let overlapping = parts.iter().copied().zip(ends).filter(|(from, to)| *from < end && *to > start);
+    let overlapping = parts.iter().copied().zip(ends).filter(|(from, to)| start < end && *from < end && *to > start);
     overlapping.map(|(from, to)| (from, start.max(from) - from..end.min(to) - from)).collect()
 }
 

@@ -58,7 +58,7 @@ async fn members_who_are_online_and_receive_get_it_in_order_and_nobody_keeps_it(
         alice.send_message(live("team", &number.to_string())).await.unwrap().sent().await.unwrap();
     }
     let refused = eve.send_message(live("team", "let me in")).await.unwrap().sent().await.unwrap_err();
-    assert_eq!(refused.to_string(), "NOT_A_MEMBER", "{refused:?}");
+    assert!(refused.to_string().starts_with("NOT_A_MEMBER"), "{refused:?}");
     alice.send_to_group("team", "stored").await.unwrap().sent().await.unwrap();
     for number in 0..20 {
         assert_eq!(next(&mut bob_events).await, (number.to_string(), true));
@@ -83,6 +83,11 @@ async fn a_slow_reader_gets_the_last_of_each_key_and_costs_the_others_nothing() 
     let (mut slow, _) = RawClient::attached(node.gateway_address(), &slow, "slow", None).await;
     let (_fast, mut fast) = online(&node, &fast).await;
     let (feed, _events) = online(&node, &feed).await;
+    let reading = tokio::spawn(async move {
+        while !matches!(fast.next().await, Some(Event::Transient(it)) if it.content.as_ref().unwrap().text == last("USD"))
+        {
+        }
+    });
 
     let padding = "x".repeat(BYTES_EACH);
     let update = |key: &str, number: usize| {
@@ -99,10 +104,7 @@ async fn a_slow_reader_gets_the_last_of_each_key_and_costs_the_others_nothing() 
         }
     }
     // The one who reads has the last.
-    within(DEADLINE, "the last comes to who reads", async {
-        while !matches!(fast.next().await, Some(Event::Transient(it)) if it.content.as_ref().unwrap().text == last("USD")) {}
-    })
-    .await;
+    within(DEADLINE, "the last comes to who reads", reading).await.unwrap();
 
     let mut got = 0;
     let mut newest = [None, None];

@@ -3,7 +3,7 @@
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used)]
 
-use tidings_sdk::{Change, Client, ErrorCode, MessageId, RequestError, Search};
+use tidings_sdk::{Change, Client, ErrorCode, HistoryQuery, MessageId, RequestError, Search};
 use tidings_tests::{DEADLINE, Node, within};
 
 async fn send(client: &Client, to: &str, text: &str) -> MessageId {
@@ -94,6 +94,9 @@ async fn groups_are_searched_from_where_one_joined_alone_or_with_everything_else
     control.group("kitchen", &["alice", "bob"]).await;
     say(&alice, "team", "lunch before bob came").await;
     control.add("team", &["bob"]).await;
+    // What alice says next stands behind bob's joining.
+    let joined = async { while bob.group_history("team", HistoryQuery::default()).await.is_err() {} };
+    within(DEADLINE, "bob has joined", joined).await;
     let edited = say(&alice, "team", "lunch at noon").await;
     let recalled = say(&bob, "kitchen", "no lunch today").await;
     send(&alice, "bob", "lunch, only for you").await;

@@ -10,8 +10,8 @@ use futures_util::Stream;
 use parking_lot::Mutex;
 use tidings_proto::client::v1::UserPresence;
 use tidings_proto::message::v1::{
-    self, Activity, Change as ChangeEvent, Content, Conversation, Failure, GroupEvent, GroupReceipt, MessageId, Receipt,
-    ScheduleUpdate,
+    self, Activity, Change as ChangeEvent, Content, Conversation, Failure, GroupEvent, GroupReceipt, MessageId,
+    Receipt, ScheduleUpdate,
 };
 use tokio::sync::{Notify, mpsc};
 

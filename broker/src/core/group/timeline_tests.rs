@@ -182,22 +182,25 @@ fn an_edit_comes_also_where_the_message_has_gone_and_a_later_recall_leaves_neith
     shards[0].say_in(kept(&name, &home, &users[0], 1, "first words"));
     bring(&mut shards, &mut after);
     assert_eq!(shards[1].messages(&users[1])[0].content.as_ref().unwrap().text, "first words");
+    // The newest one stays for lists of conversations.
+    shards[0].say_in(kept(&name, &home, &users[0], 2, "something else"));
+    bring(&mut shards, &mut after);
     shards[1].ack(&users[1], &away, 99);
     assert!(!shards[1].contains("first words"), "all who live there have it");
 
-    assert!(is_accepted(&shards[0].say_in(change(&name, &home, &users[0], 2, of, Kind::Edit))));
+    assert!(is_accepted(&shards[0].say_in(change(&name, &home, &users[0], 3, of, Kind::Edit))));
     bring(&mut shards, &mut after);
     assert_eq!(shards[1].told_changes(&users[1]), [(Kind::Edit, Some("edited".to_owned()))]);
     assert!(!shards[0].contains("first words"));
 
-    assert!(is_accepted(&shards[0].say_in(change(&name, &home, &users[0], 3, of, Kind::Recall))));
+    assert!(is_accepted(&shards[0].say_in(change(&name, &home, &users[0], 4, of, Kind::Recall))));
     bring(&mut shards, &mut after);
     assert_eq!(shards[1].told_changes(&users[1]), [(Kind::Edit, None), (Kind::Recall, None)]);
     assert!(shards.iter().all(|shard| !shard.contains("edited")));
-    assert_eq!(shards[0].reads(&name, &users[1]), ["-"]);
+    assert_eq!(shards[0].reads(&name, &users[1]), ["-", "something else"]);
     shards[1].ack(&users[1], &away, 99);
-    let bodies = shards[1].store.dump().into_iter().filter(|(key, _)| matches!(key[0], 0x24 | 0x25));
-    assert_eq!(bodies.count(), 0);
+    let bodies = shards[1].store.dump().into_iter().filter(|(key, _)| key[0] == 0x24);
+    assert_eq!(bodies.count(), 1, "the newest message's");
 }
 
 #[test]
