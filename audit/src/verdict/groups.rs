@@ -208,15 +208,12 @@ impl<'a> Groups<'a> {
             let is_shown = self.shown.get(&(client, group)).is_some_and(|places| places.contains(&at));
             // Who came after a message is not told what became of it.
             let is_for = |joined: &u64| !matches!(what, What::Changed(_, of) if of < joined);
-            // A device is not told what it changed itself.
-            let is_by = |name: &Name| self.messages.get(*name).is_some_and(|message| message.by == client);
             match (members.get(&client.user).is_some_and(is_for), is_shown, what) {
                 (false, true, _) => {
                     findings.contradiction(|| {
                         format!("{client} was shown place {at} of group {group}, which is not for it")
                     });
                 }
-                (true, false, What::Changed(name, _)) if is_by(name) => {}
                 (true, false, What::Said(name) | What::Changed(name, _)) => {
                     _ = self.missing.entry(*name).or_insert(client)
                 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Findings, Verdict};
-use crate::history::{Client, Event, Group, Record, User};
+use crate::history::{Event, Group, Record, User};
 
 /// A message's sender, and its number among those of the sender.
 pub(super) type Name = (User, u64);
@@ -25,8 +25,6 @@ pub(super) enum Answer {
 
 #[derive(Debug)]
 pub(super) struct Message {
-    /// Which of the sender's devices gave it to the servers.
-    pub(super) by: Client,
     pub(super) to: Address,
     /// A change: of the sender's message of this number.
     pub(super) of: Option<u64>,
@@ -54,7 +52,7 @@ impl Messages {
                 Event::GivenGroupChange { number, group, of } => (*number, Address::Group(*group), Some(*of)),
                 _ => continue,
             };
-            let message = Message { by: *client, to, of, answer: None, failed: false };
+            let message = Message { to, of, answer: None, failed: false };
             if messages.by_name.insert((client.user, number), message).is_some() {
                 let findings = findings_of(verdict, to);
                 findings.contradiction(|| format!("{}'s message {number} was given twice", client.user));

@@ -376,7 +376,8 @@ impl Driver {
             Some(envelope::Event::GroupEvent(event)) => Event::GroupEvent(event),
             Some(envelope::Event::Change(change)) => {
                 let is_mine = change.id.is_some_and(|id| self.awaited_receipts.is_of_stream(id));
-                if is_mine && change.to != self.user {
+                // As a message to a group, a change in one comes back: it says at which place it stands.
+                if is_mine && change.group.is_empty() && change.to != self.user {
                     return self.shared.acks.push(ticket);
                 }
                 Event::Changed(change)

@@ -28,8 +28,8 @@ pub enum Event {
     Message(Message),
     /// Another device of this user sent a message. It counts as dealt with when it is shown: the history has it.
     Sent(v1::Message),
-    /// A message is different from now on: by the other side, or by another device of this user. The server's history has
-    /// it so already.
+    /// A message is different from now on: by the other side, or by another device of this user; in a group also by this
+    /// device. The server's history has it so already.
     Changed(ChangeEvent),
     /// One of this user's devices changed how a conversation stands.
     Conversation(Conversation),
