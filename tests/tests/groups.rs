@@ -167,7 +167,7 @@ async fn nonsense_is_refused_and_the_connection_goes_on() {
     let cases = [
         (send(1, "bob", "team".to_owned(), None), ErrorCode::InvalidArgument),
         (send(2, "", "x".repeat(64), None), ErrorCode::InvalidArgument),
-        (send(3, "", "team".to_owned(), Some(0)), ErrorCode::InvalidArgument),
+        (send(3, "", "team".to_owned(), Some(0)), ErrorCode::NotAMember),
         (send(4, "", "team".to_owned(), None), ErrorCode::NotAMember),
     ];
     for (send, code) in cases {
