@@ -1,6 +1,6 @@
 //! The gRPC service `tidings.broker.v1.Messages`: what backends ask through the control plane, answered where the shard is led.
 //!
-//! - [`scheduling`]: messages that wait for their time
+//! - `scheduling`: messages that wait for their time
 
 mod scheduling;
 
