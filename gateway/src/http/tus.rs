@@ -1,4 +1,4 @@
-//! The headers of resumable uploads (tus 1.0.0, https://tus.io/protocols/resumable-upload). Pure.
+//! The headers of resumable uploads (tus 1.0.0, <https://tus.io/protocols/resumable-upload>). Pure.
 
 use std::time::{Duration, UNIX_EPOCH};
 
