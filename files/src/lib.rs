@@ -4,9 +4,9 @@
 //!
 //! - [`files`]: what can be done with files; [`upload`]: bytes on their way in
 //! - [`config`]: the `[files]` section
-//! - [`store`], [`layout`]: objects, and where each one is
-//! - [`parts`]: how far an upload is; [`media`]: what a file says that it is; [`link`]: who may read it; [`range`]: which bytes
-//! - [`sweep`]: what nobody sent goes
+//! - `store`, `layout`: objects, and where each one is
+//! - `parts`: how far an upload is; [`media`]: what a file says that it is; [`link`]: who may read it; [`range`]: which bytes
+//! - `sweep`: what nobody sent goes
 
 pub mod config;
 pub mod error;
