@@ -54,7 +54,7 @@ for (const dark of [false, true]) {
     await quirin.page.getByLabel('Name of the group').fill('Readers');
     await quirin.page.getByLabel('Members, with spaces between').fill(rosa.user);
     await quirin.page.getByRole('button', { name: 'Create' }).click();
-    await quirin.field.waitFor();
+    await quirin.isAt('Readers');
     await quirin.page.getByRole('button', { name: 'About this conversation', exact: true }).click();
     await quirin.page.locator('tidings-group-panel .member').first().waitFor();
     expect(await seriousFaults(quirin.page)).toEqual([]);

@@ -143,11 +143,13 @@ test('a group: made, written to, mentions, who has read it, roles, leaving', asy
   await ada.page.getByLabel('Name of the group').fill('Sailing');
   await ada.page.getByLabel('Members, with spaces between').fill('ben cleo');
   await ada.page.getByRole('button', { name: 'Create' }).click();
-  await ada.field.waitFor();
+  await ada.isAt('Sailing');
   await ada.field.pressSequentially('Who is in on Saturday? @be');
   await ada.page.locator('tidings-composer [role=option]', { hasText: 'Ben' }).waitFor();
   await ada.field.press('Enter');
   await ada.field.press('Enter');
+  // All have it, and nobody has looked: the server says so.
+  await ada.status('Who is in on Saturday?', 'delivered');
   await cleo.page.bringToFront();
   await cleo.open('Sailing');
   await (await cleo.sees('Who is in on Saturday? @ben')).locator('.mention').waitFor();
@@ -192,6 +194,7 @@ test('who knows the code of an invitation joins the group', async () => {
   await cleo.page.getByRole('dialog').getByRole('alert').filter({ hasText: /./ }).waitFor();
   await cleo.page.getByLabel('Invitation code').fill(code);
   await cleo.page.getByRole('button', { name: 'Join' }).click();
+  await cleo.isAt('harbour');
   await cleo.say('Here I am');
   await ada.inList('Harbour').getByText('Here I am').waitFor();
 });

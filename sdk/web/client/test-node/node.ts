@@ -49,7 +49,7 @@ export class Node {
     const deadline = Date.now() + DEADLINE * 2;
     // Nothing outside the process announces that it is ready: it has to be asked.
     while (!(await fetch(`http://127.0.0.1:${this.ports[3]}/readyz`).catch(() => undefined))?.ok) {
-      if (started.exitCode !== null || Date.now() > deadline) {
+      if (started.exitCode !== null || started.signalCode !== null || Date.now() > deadline) {
         throw new Error(`the node is not ready:\n${readFileSync(this.#log, 'utf8').slice(-4000)}`);
       }
       await pause(20);

@@ -74,7 +74,8 @@ export class Node {
         () => false,
       ))
     ) {
-      if (started.exitCode !== null) throw new Error(`the node ended while starting:\n${this.log.slice(-2000)}`);
+      if (started.exitCode !== null || started.signalCode !== null)
+        throw new Error(`the node ended while starting:\n${this.log.slice(-2000)}`);
       if (Date.now() > deadline) throw new Error(`the node is not ready:\n${this.log.slice(-2000)}`);
       await pause(50);
     }
@@ -98,6 +99,13 @@ export class Node {
   /** Where backends and clients find it. */
   get environment(): Record<string, string> {
     return { TIDINGS_URL: `http://127.0.0.1:${this.ports[1]}`, TIDINGS_GATEWAY: `ws://127.0.0.1:${this.ports[0]}` };
+  }
+
+  /** What the node counted under this name, all labels together. */
+  async metric(name: string): Promise<number> {
+    const lines = (await (await fetch(`http://127.0.0.1:${this.ports[3]}/metrics`)).text()).split('\n');
+    const values = lines.filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+    return values.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   }
 
   get operatorKey(): string {

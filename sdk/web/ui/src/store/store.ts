@@ -1,4 +1,4 @@
-import { ActivityKind, Block, type Client, GroupEventKind } from '@tidings/client';
+import { ActivityKind, Block, type Client, ErrorCode, GroupEventKind } from '@tidings/client';
 import { reasonText } from '../locale/reason.js';
 import { type ConversationKey, type FileView, keyOf, type MessageView, type Names, peerOf } from '../model.js';
 import type { ConversationAction } from '../panels/conversation-list.js';
@@ -17,8 +17,6 @@ const FOREVER = 253_402_300_799_000;
 const MOST_WATCHED = 200;
 const FADE_MS = 1000;
 const HIDDEN_MS = 100;
-/** Ticks of an open group are looked at so often, while one of its own messages is not read by all. */
-const TICKS_MS = 4000;
 
 export interface StoreOptions {
   readonly me: string;
@@ -44,7 +42,8 @@ export class Store {
   #known = false;
   #told = false;
   #watched = '';
-  #ticksAt = 0;
+  /** The group of whose receipts the server tells. */
+  #receipts = '';
   #refreshing = new Map<string, ReturnType<typeof setTimeout>>();
 
   constructor(
@@ -141,16 +140,20 @@ export class Store {
         });
         if (change.state === 'connected' && !listed) list();
         if (change.state === 'connected') this.#rewatch();
+        if (change.state === 'connected') this.#watchReceipts();
       }),
       client.on('caughtUp', () => {
         this.happened({ type: 'caughtUp' });
         if (!listed) list();
       }),
-      client.on('messageReceived', ({ message, echo }) => {
+      client.on('messageReceived', ({ message, echo, transient }) => {
+        // Live data of an application is nothing to read.
+        if (transient && message.content?.type) return;
         this.happened({ type: 'received', message, echo });
         if (message.group && !this.#state.groups.has(message.group)) this.#refreshSoon(message.group);
-        if (message.group) this.#ticks();
+        if (message.group) this.#watchReceipts();
       }),
+      client.on('groupReceiptReceived', ({ receipt }) => this.happened({ type: 'groupReceipt', receipt })),
       client.on('messageSent', ({ message, key }) =>
         this.happened({ type: 'sent', message, key, pending: key !== undefined }),
       ),
@@ -165,6 +168,8 @@ export class Store {
           ((event.kind === GroupEventKind.LEFT || event.kind === GroupEventKind.REMOVED) &&
             event.users.includes(this.#state.me));
         if (!over) this.#refreshSoon(event.group);
+        else if (event.group === this.#receipts) this.#receipts = '';
+        if (!over) this.#watchReceipts();
       }),
       client.on('conversationUpdated', ({ conversation }) => this.happened({ type: 'conversation', conversation })),
       client.on('presenceChanged', ({ users }) => this.happened({ type: 'presence', users })),
@@ -198,14 +203,21 @@ export class Store {
     const now = Date.now();
     this.happened({ type: 'fade', now });
     this.happened({ type: 'disappeared', now });
-    if (now - this.#ticksAt >= TICKS_MS) this.#ticks();
   }
 
-  #ticks(): void {
-    const { open, connection } = this.#state;
-    if (!open?.startsWith('g/') || connection.state !== 'connected') return;
-    this.#ticksAt = Date.now();
-    void this.groups.refreshTicks(open);
+  /** Has the server tell how far the own messages in the open group have come; asked again as long as it does not know of the group yet. */
+  #watchReceipts(): void {
+    const { open } = this.#state;
+    const group = open?.startsWith('g/') ? open.slice(2) : '';
+    if (group === this.#receipts) return;
+    const { groups } = this.client;
+    if (this.#receipts) groups.unwatchReceipts(this.#receipts).catch(() => undefined);
+    this.#receipts = group;
+    if (group)
+      groups.watchReceipts(group).catch((error: { code?: ErrorCode }) => {
+        // A group that is too large has no receipts.
+        if (this.#receipts === group && error.code !== ErrorCode.FAILED_PRECONDITION) this.#receipts = '';
+      });
   }
 
   #kept() {
@@ -257,6 +269,7 @@ export class Store {
   /** Shows a conversation; undefined: none. */
   open(key: ConversationKey | undefined): void {
     this.happened({ type: 'opened', key });
+    this.#watchReceipts();
     if (!key) return;
     if (!timelineOf(this.#state, key).loaded) this.#load(key);
     if (key.startsWith('g/')) this.groups.refresh(key.slice(2)).catch(() => undefined);
