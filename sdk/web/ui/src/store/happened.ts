@@ -74,8 +74,6 @@ export type Happened =
   | { readonly type: 'read'; readonly key: ConversationKey; readonly place: number | undefined }
   | { readonly type: 'draft'; readonly key: ConversationKey; readonly text: string }
   | { readonly type: 'composed'; readonly key: ConversationKey; readonly message: MessageView }
-  /** What was composed here is now called so by the client. */
-  | { readonly type: 'handedOver'; readonly key: ConversationKey; readonly local: string; readonly to: string }
   | {
       readonly type: 'file';
       readonly key: ConversationKey;

@@ -128,8 +128,6 @@ export function reduce(state: State, happened: Happened): State {
         happened.key,
         happened.message,
       );
-    case 'handedOver':
-      return handedOver(state, happened);
     case 'file':
       return withTimeline(state, happened.key, (timeline) =>
         change(timeline, { id: happened.message, key: happened.message }, (message) => ({
@@ -371,28 +369,4 @@ function opened(state: State, key: ConversationKey | undefined): State {
   if (state.open && state.timelines.has(state.open)) next = withTimeline(next, state.open, trimmed);
   if (key === undefined) return next;
   return timelineOf(next, key).loaded ? marksUnread(next, key) : next;
-}
-
-function handedOver(state: State, { key, local, to }: Extract<Happened, { type: 'handedOver' }>): State {
-  return withTimeline(state, key, (timeline) => {
-    const mine = timeline.messages.find((message) => message.key === local);
-    const told = timeline.messages.find((message) => message.key === to);
-    if (!mine) return timeline;
-    if (!told) return change(timeline, { id: mine.id, key: local }, (message) => ({ ...message, key: to }));
-    const messages = timeline.messages
-      .filter((message) => message !== told)
-      .map((message) =>
-        message === mine
-          ? {
-              ...told,
-              files: told.files.map((file, index) => ({
-                ...file,
-                address: mine.files[index]?.address,
-                thumbnail: file.thumbnail ?? mine.files[index]?.thumbnail,
-              })),
-            }
-          : message,
-      );
-    return { ...timeline, messages };
-  });
 }

@@ -7,6 +7,7 @@ import { FilesPart } from './files.js';
 import { Finder } from './finder.js';
 import { GroupsPart } from './groups.js';
 import type { Happened } from './happened.js';
+import { KeptUploads } from './kept-uploads.js';
 import { Loading } from './loading.js';
 import { KeptList, Memory } from './memory.js';
 import { reduce } from './reduce.js';
@@ -24,6 +25,8 @@ export interface StoreOptions {
   readonly names?: Names;
   /** Where ticks and read places are kept; default `localStorage`. */
   readonly storage?: Pick<Storage, 'getItem' | 'setItem'> | undefined;
+  /** Where files are kept while they are uploaded; default: a database of the browser. */
+  readonly uploads?: KeptUploads | undefined;
 }
 
 /** The observable model of one user's conversations over a client: the state is what {@link reduce} makes of all that happened. */
@@ -62,7 +65,8 @@ export class Store {
       happened: (happened) => this.happened(happened),
     };
     this.loading = new Loading(context);
-    this.sending = new SendingPart(context, (key) => this.loading.newest(key));
+    const uploads = 'uploads' in options ? options.uploads : KeptUploads.here(options.me);
+    this.sending = new SendingPart(context, (key) => this.loading.newest(key), uploads);
     this.groups = new GroupsPart(context, this.loading);
     this.files = new FilesPart(context);
     this.finder = new Finder(context, () => this.#tell());
@@ -183,14 +187,22 @@ export class Store {
     this.#ends.push(() => clearInterval(clock));
     globalThis.addEventListener?.('pagehide', this.#save);
     this.#ends.push(() => globalThis.removeEventListener?.('pagehide', this.#save));
+    // The browser asks whether to leave when a file is not kept: it was too large, or there is no room.
+    const leaving = (event: Event) => {
+      if (this.sending.uploads.wouldLose) event.preventDefault();
+    };
+    globalThis.addEventListener?.('beforeunload', leaving);
+    this.#ends.push(() => globalThis.removeEventListener?.('beforeunload', leaving));
     client.connect();
     this.sending.showPending().catch(() => undefined);
+    this.sending.uploads.restore().catch(() => undefined);
   }
 
   /** Ends following; the client is its owner's to close. */
   stop(): void {
     for (const end of this.#ends.splice(0)) end();
     for (const timer of this.#refreshing.values()) clearTimeout(timer);
+    this.sending.uploads.stop();
     this.#save();
   }
 
