@@ -10,6 +10,7 @@ import type { Happened } from './happened.js';
 import { KeptUploads } from './kept-uploads.js';
 import { Loading } from './loading.js';
 import { KeptList, Memory } from './memory.js';
+import { OwnCopies } from './own-copies.js';
 import { reduce } from './reduce.js';
 import { SendingPart } from './sending.js';
 import { initial, type State, summaryOf, timelineOf } from './state.js';
@@ -42,6 +43,7 @@ export class Store {
   readonly #ends: (() => void)[] = [];
   readonly #memory: Memory;
   readonly #list: KeptList;
+  readonly #copies: OwnCopies;
   #known = false;
   #told = false;
   #watched = '';
@@ -68,6 +70,7 @@ export class Store {
     const uploads = 'uploads' in options ? options.uploads : KeptUploads.here(options.me);
     this.sending = new SendingPart(context, (key) => this.loading.newest(key), uploads);
     this.groups = new GroupsPart(context, this.loading);
+    this.#copies = new OwnCopies(context, this.loading);
     this.files = new FilesPart(context);
     this.finder = new Finder(context, () => this.#tell());
   }
@@ -161,9 +164,11 @@ export class Store {
       client.on('messageSent', ({ message, key }) =>
         this.happened({ type: 'sent', message, key, pending: key !== undefined }),
       ),
-      client.on('statusChanged', (change) =>
-        this.happened({ type: 'status', change, reason: reasonText(change.reason, change.error) }),
-      ),
+      client.on('statusChanged', (change) => {
+        this.happened({ type: 'status', change, reason: reasonText(change.reason, change.error) });
+        if (change.status === 'sent') this.#copies.sent(change.id);
+        else if (change.upTo) void this.#copies.reached(change.to, change.id);
+      }),
       client.on('messageChanged', ({ change }) => this.happened({ type: 'changed', change })),
       client.on('groupEventReceived', ({ event }) => {
         this.happened({ type: 'groupEvent', event });
@@ -290,7 +295,10 @@ export class Store {
   #load(key: ConversationKey): void {
     if (this.#state.connection.state !== 'connected') return;
     // There is no history with someone who does not exist, or none at all: nothing to show is not a fault.
-    this.loading.newest(key).catch(() => undefined);
+    this.loading
+      .newest(key)
+      .then(() => this.#copies.look(key))
+      .catch(() => undefined);
   }
 
   /** The user has seen this message and all before it. */
