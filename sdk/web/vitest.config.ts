@@ -13,7 +13,7 @@ export default defineConfig({
       {
         resolve,
         ssr,
-        test: { name: 'node', include: ['client/test-node/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
+        test: { name: 'node', include: ['client/test-node/**/*.test.ts'], testTimeout: 180_000, hookTimeout: 120_000 },
       },
     ],
   },

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Node } from './src/node.js';
+import { DEADLINE_MS, Node } from './src/node.js';
 import { launch, newContext, Person, picture } from './src/people.js';
 
 let node: Node;
@@ -28,9 +28,8 @@ async function two(first: string, second: string): Promise<[Person, Person]> {
 
 /** Every text once, in the order of sending. */
 async function expectOnce(person: Person, texts: readonly string[]): Promise<void> {
-  await person.sees(texts.at(-1)!);
-  const shown = (await person.texts()).filter((text) => texts.includes(text));
-  expect(shown).toEqual(texts);
+  const shown = async () => (await person.texts()).filter((text) => texts.includes(text));
+  await expect.poll(shown, { timeout: DEADLINE_MS }).toEqual(texts);
 }
 
 test('a reload in the middle of sending loses and doubles nothing', async () => {

@@ -54,7 +54,7 @@ test('the main screens, wide and narrow, light and dark', async () => {
   await cleo.message('Saturday looks good').locator('.chip').click();
   await (await ada.menuOf('I am in!')).getByRole('menuitem', { name: 'Reply' }).click();
   await ada.say('It is. I picked it up this morning');
-  await ada.status('It is. I picked it up', 'delivered').catch(() => undefined);
+  await ada.status('It is. I picked it up', 'delivered');
 
   await ada.chatWith('ben');
   await ada.say('Good morning! How was the trip?');
@@ -81,8 +81,10 @@ test('the main screens, wide and narrow, light and dark', async () => {
   await ada.sees('Of course');
   await ada.say('👍');
   await ada.status('👍', 'read');
-  await ben.field.pressSequentially('I will bring');
-  await ada.page.locator('messenger-chat header').getByText('typing…').waitFor();
+  await Promise.all([
+    ada.page.locator('messenger-chat header').getByText('typing…').waitFor(),
+    ben.field.pressSequentially('I will bring'),
+  ]);
   await shoot(ada.page, 'chat-light');
   await ada.page.emulateMedia({ colorScheme: 'dark' });
   await shoot(ada.page, 'chat-dark');

@@ -288,7 +288,10 @@ test('receipts of a group are told to who watches them', async () => {
 test('live data: members who are online get it, who may not send is refused, and nobody keeps it', async () => {
   const [feed, reader] = [await person('feed'), await person('reader')];
   const group = `prices-${feed.user}`;
+  // What is stored nowhere comes to who is known as a member by then.
+  const isMember = next(reader.client, 'groupEventReceived');
   await feed.client.groups.create(group, { kind: GroupKind.ANNOUNCEMENT }, [reader.user]);
+  await isMember;
   const price = { group, ttlMs: 0, conflationKey: 'EUR/USD', content: { type: 7001, fields: { price: '1.08' } } };
   const came = next(reader.client, 'messageReceived', ({ transient }) => transient);
   const accepted = await within('it is handed on', feed.client.send(price).sent);

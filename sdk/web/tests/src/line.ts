@@ -8,12 +8,12 @@ export class Line {
 
   private constructor(
     private readonly server: Server,
-    private readonly target: number,
+    private readonly target: URL,
   ) {}
 
   static async to(url: string): Promise<Line> {
     const server = createServer();
-    const line = new Line(server, Number(new URL(url).port));
+    const line = new Line(server, new URL(url));
     server.on('connection', (browser) => line.#connected(browser));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -50,7 +50,7 @@ export class Line {
 
   #connected(browser: Socket): void {
     if (this.#isCut) return void browser.destroy();
-    const node = connect(this.target, '127.0.0.1');
+    const node = connect(Number(this.target.port), this.target.hostname);
     const pair = [browser, node] as const;
     this.#pairs.add(pair);
     browser.pipe(node).pipe(browser);
