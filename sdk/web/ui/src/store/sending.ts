@@ -44,6 +44,27 @@ export class SendingPart {
     else await this.uploads.begin(key, what, draft.files);
   }
 
+  /** The same to somebody else, without what it answered and whom it named; a poll is not forwarded. */
+  async forward(to: ConversationKey, message: MessageView): Promise<void> {
+    if (!timelineOf(this.context.state(), to).atNewest) await this.newest(to);
+    const { text, title, location } = message;
+    const content: ContentInit = {
+      ...{ text, title, forwarded: true, attachments: attachmentsOf(message) },
+      location: location && {
+        latitudeE7: Math.round(location.latitude * 1e7),
+        longitudeE7: Math.round(location.longitude * 1e7),
+      },
+    };
+    this.context.client.send({ ...targetOf(to), content });
+  }
+
+  /** Asks a question; each may choose so many of the options. */
+  async poll(to: ConversationKey, question: string, options: readonly string[], choices: number): Promise<void> {
+    if (!timelineOf(this.context.state(), to).atNewest) await this.newest(to);
+    const poll = { question, choices, options: options.map((text, index) => ({ id: `option ${index + 1}`, text })) };
+    this.context.client.send({ ...targetOf(to), content: { poll } });
+  }
+
   /** A message that failed is sent anew, as another message. */
   async retry(key: ConversationKey, message: MessageView): Promise<void> {
     if (this.uploads.has(message.key)) return this.uploads.again(message.key);
