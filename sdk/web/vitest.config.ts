@@ -9,10 +9,11 @@ export default defineConfig({
     projects: [
       { resolve, ssr, test: { name: 'client', include: ['client/test/**/*.test.ts'], testTimeout: 60_000 } },
       { resolve, ssr, test: { name: 'ui', include: ['ui/src/**/*.test.ts', 'ui/test/**/*.test.ts'] } },
+      { resolve, ssr, test: { name: 'examples', include: ['examples/**/*.test.ts'] } },
       {
         resolve,
         ssr,
-        test: { name: 'node', include: ['client/test-node/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
+        test: { name: 'node', include: ['client/test-node/**/*.test.ts'], testTimeout: 180_000, hookTimeout: 120_000 },
       },
     ],
   },

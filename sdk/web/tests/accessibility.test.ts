@@ -54,7 +54,7 @@ for (const dark of [false, true]) {
     await quirin.page.getByLabel('Name of the group').fill('Readers');
     await quirin.page.getByLabel('Members, with spaces between').fill(rosa.user);
     await quirin.page.getByRole('button', { name: 'Create' }).click();
-    await quirin.field.waitFor();
+    await quirin.isAt('Readers');
     await quirin.page.getByRole('button', { name: 'About this conversation', exact: true }).click();
     await quirin.page.locator('tidings-group-panel .member').first().waitFor();
     expect(await seriousFaults(quirin.page)).toEqual([]);
@@ -68,6 +68,7 @@ test('all of it goes without a mouse', async () => {
   await sven.say('Without a mouse');
   await sven.status('Without a mouse', 'delivered');
   await tine.page.bringToFront();
+  await tine.inList('Sven').waitFor();
   // From the search into the list, by the keys alone.
   await tine.page.getByRole('searchbox').focus();
   await tine.page.keyboard.press('Tab');
@@ -83,7 +84,8 @@ test('all of it goes without a mouse', async () => {
   await tine.page.keyboard.type('And with an answer');
   await tine.page.keyboard.press('Enter');
   await (await sven.sees('And with an answer')).locator('.quote').waitFor();
-  // The arrow up edits what was said last.
+  // The arrow up edits what was said last, once it is sent.
+  await tine.status('And with an answer', 'read');
   await tine.page.keyboard.press('ArrowUp');
   await tine.page.locator('tidings-composer .context', { hasText: 'Edit message' }).waitFor();
   await tine.page.keyboard.press('End');

@@ -43,9 +43,12 @@ test('two people chat, and see how far their messages have come', async () => {
 
 test('who is online and who is typing is said', async () => {
   await ada.page.locator('messenger-chat header').getByText('online').waitFor();
-  await ben.field.pressSequentially('I am thi');
-  await ada.page.locator('messenger-chat header').getByText('typing…').waitFor();
-  await ada.inList('Ben').getByText('typing…').waitFor();
+  // It fades: whoever waits for it has to look before.
+  await Promise.all([
+    ada.page.locator('messenger-chat header').getByText('typing…').waitFor(),
+    ada.inList('Ben').getByText('typing…').waitFor(),
+    ben.field.pressSequentially('I am thi'),
+  ]);
   await ben.field.fill('');
   await ben.field.press('Tab');
   await ada.page.locator('messenger-chat header').getByText('typing…').waitFor({ state: 'detached' });
@@ -143,11 +146,13 @@ test('a group: made, written to, mentions, who has read it, roles, leaving', asy
   await ada.page.getByLabel('Name of the group').fill('Sailing');
   await ada.page.getByLabel('Members, with spaces between').fill('ben cleo');
   await ada.page.getByRole('button', { name: 'Create' }).click();
-  await ada.field.waitFor();
+  await ada.isAt('Sailing');
   await ada.field.pressSequentially('Who is in on Saturday? @be');
   await ada.page.locator('tidings-composer [role=option]', { hasText: 'Ben' }).waitFor();
   await ada.field.press('Enter');
   await ada.field.press('Enter');
+  // All have it, and nobody has looked: the server says so.
+  await ada.status('Who is in on Saturday?', 'delivered');
   await cleo.page.bringToFront();
   await cleo.open('Sailing');
   await (await cleo.sees('Who is in on Saturday? @ben')).locator('.mention').waitFor();
@@ -157,8 +162,10 @@ test('a group: made, written to, mentions, who has read it, roles, leaving', asy
   await ben.open('Sailing');
   await (await ben.sees('Who is in on Saturday? @ben')).locator('.mention.of-me').waitFor();
   await (await ben.sees('I am!')).locator('.sender', { hasText: 'Cleo' }).waitFor();
-  await ben.field.pressSequentially('Me ');
-  await ada.page.locator('messenger-chat header').getByText('Ben is typing…').waitFor();
+  await Promise.all([
+    ada.page.locator('messenger-chat header').getByText('Ben is typing…').waitFor(),
+    ben.field.pressSequentially('Me '),
+  ]);
   await ben.say('Me too');
   await ada.sees('Me too');
   await ada.status('Who is in on Saturday?', 'read');
@@ -182,6 +189,40 @@ test('a group: made, written to, mentions, who has read it, roles, leaving', asy
   await ben.page.locator('tidings-message-view .event', { hasText: 'Ada removed Cleo' }).waitFor();
 });
 
+test('a poll is asked, and counts the votes of all', async () => {
+  await ada.open('Sailing club');
+  await ada.page.getByRole('button', { name: 'New poll' }).click();
+  await ada.page.getByLabel('Question').fill('Which harbour?');
+  await ada.page.getByLabel('Answer 1').fill('North');
+  await ada.page.getByRole('button', { name: 'Ask', exact: true }).click();
+  await ada.page.getByRole('alert').getByText('at least two answers').waitFor();
+  await ada.page.getByLabel('Answer 2').fill('South');
+  await ada.page.getByLabel('Answer 3').fill('None');
+  await ada.page.getByRole('button', { name: 'Ask', exact: true }).click();
+  await ben.page.bringToFront();
+  await ben.open('Sailing club');
+  const poll = (person: Person) => person.page.getByRole('group', { name: 'Which harbour?' });
+  await poll(ben).getByRole('button', { name: 'South' }).click();
+  await poll(ada).getByRole('button', { name: 'South 1' }).waitFor();
+  await poll(ada).getByRole('button', { name: 'North' }).click();
+  await poll(ben).getByText('2 votes').waitFor();
+  // One answer each: another one takes the first back.
+  await poll(ben).getByRole('button', { name: 'North' }).click();
+  await poll(ada).getByRole('button', { name: 'North 2' }).waitFor();
+  await poll(ada).getByRole('button', { name: 'South 0' }).waitFor();
+  await poll(ada).getByText('2 votes').waitFor();
+});
+
+test('a message is forwarded, with its file, to somebody else', async () => {
+  await ada.open('Ben');
+  await (await ada.menuOf('From the beach')).getByRole('menuitem', { name: 'Forward' }).click();
+  await ada.page.getByRole('dialog').getByRole('button', { name: 'Sailing club' }).click();
+  await ada.isAt('Sailing club');
+  const forwarded = await ben.sees('From the beach');
+  await forwarded.getByText('Forwarded').waitFor();
+  await forwarded.locator('.picture img:not(.thumb)').waitFor();
+});
+
 test('who knows the code of an invitation joins the group', async () => {
   await node.cli('group', 'create', 'harbour', 'ada');
   const code = (await node.cli('group', 'invite', 'harbour')).split(/\s+/)[0] ?? '';
@@ -192,13 +233,16 @@ test('who knows the code of an invitation joins the group', async () => {
   await cleo.page.getByRole('dialog').getByRole('alert').filter({ hasText: /./ }).waitFor();
   await cleo.page.getByLabel('Invitation code').fill(code);
   await cleo.page.getByRole('button', { name: 'Join' }).click();
+  await cleo.isAt('harbour');
   await cleo.say('Here I am');
   await ada.inList('Harbour').getByText('Here I am').waitFor();
 });
 
 test('the search finds people and messages, and opens them where they stand', async () => {
   await ada.page.getByRole('searchbox').fill('beach');
-  await ada.page.locator('tidings-search .conversation', { hasText: 'From the beach' }).click();
+  const found = ada.page.locator('tidings-search .conversation', { hasText: 'From the beach' });
+  await found.filter({ hasText: 'Ben' }).click();
+  await ada.isAt('Ben');
   await ada.sees('From the beach');
   await ada.page.getByRole('searchbox').press('Escape');
   await ada.inList('Ben').waitFor();

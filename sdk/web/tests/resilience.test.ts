@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Node } from './src/node.js';
+import { DEADLINE_MS, Node } from './src/node.js';
 import { launch, newContext, Person, picture } from './src/people.js';
 
 let node: Node;
@@ -25,9 +28,8 @@ async function two(first: string, second: string): Promise<[Person, Person]> {
 
 /** Every text once, in the order of sending. */
 async function expectOnce(person: Person, texts: readonly string[]): Promise<void> {
-  await person.sees(texts.at(-1)!);
-  const shown = (await person.texts()).filter((text) => texts.includes(text));
-  expect(shown).toEqual(texts);
+  const shown = async () => (await person.texts()).filter((text) => texts.includes(text));
+  await expect.poll(shown, { timeout: DEADLINE_MS }).toEqual(texts);
 }
 
 test('a reload in the middle of sending loses and doubles nothing', async () => {
@@ -124,4 +126,67 @@ test('a photo whose upload is interrupted goes on when the server is back', asyn
   await mia.status('Through a storm', 'delivered');
   await nils.open('Mia');
   await (await nils.sees('Through a storm')).locator('.picture img').first().waitFor();
+});
+
+test('a reload in the middle of an upload: it goes on, and the message arrives once', async () => {
+  const [olga, paul] = await two('Olga', 'Paul');
+  const { page } = olga;
+  // The first piece goes through, and the next one never ends.
+  let holds = true;
+  const offsets: number[] = [];
+  let isHeld = () => {};
+  const held = new Promise<void>((resolve) => (isHeld = resolve));
+  await page.route('**/files/v1/uploads/**', (route) => {
+    const offset = route.request().headers()['upload-offset'];
+    if (route.request().method() !== 'PATCH') return route.continue();
+    offsets.push(Number(offset));
+    return offset === '0' || !holds ? route.continue() : isHeld();
+  });
+  const chooser = page.waitForEvent('filechooser');
+  await page.getByRole('button', { name: 'Attach files' }).click();
+  const buffer = Buffer.alloc(1_500_000, 'A long letter. ');
+  await (await chooser).setFiles({ name: 'letter.txt', mimeType: 'text/plain', buffer });
+  await olga.say('The whole letter');
+  await held;
+  holds = false;
+  const [, before] = offsets.splice(0);
+  await page.reload();
+  await olga.isThere();
+  await olga.status('The whole letter', 'delivered');
+  // It went on from what was there.
+  expect(offsets[0]).toBe(before);
+  await paul.open('Olga');
+  await paul.sees('The whole letter');
+  await paul.page.locator('tidings-message-view .file', { hasText: 'letter.txt' }).waitFor();
+  await page.reload();
+  await olga.isThere();
+  await olga.status('The whole letter', 'read');
+  for (const person of [olga, paul]) expect(await person.message('The whole letter').count()).toBe(1);
+});
+
+test('of a file that is too large to be kept the browser asks before the page is left', async () => {
+  const [quentin] = await two('Quentin', 'Rita');
+  const { page } = quentin;
+  const folder = mkdtempSync(join(tmpdir(), 'tidings-web-'));
+  try {
+    const large = join(folder, 'large.bin');
+    writeFileSync(large, '');
+    truncateSync(large, 129 * 1024 * 1024);
+    // It is enough that it has begun.
+    await page.route('**/files/v1/uploads', () => undefined);
+    const chooser = page.waitForEvent('filechooser');
+    await page.getByRole('button', { name: 'Attach files' }).click();
+    await (await chooser).setFiles(large);
+    await quentin.say('All of it');
+    await quentin.status('All of it', 'sending');
+    const asked = page.waitForEvent('dialog');
+    await page.evaluate(() => void setTimeout(() => location.reload()));
+    const dialog = await asked;
+    expect(dialog.type()).toBe('beforeunload');
+    await dialog.dismiss();
+    await quentin.status('All of it', 'sending');
+  } finally {
+    await page.context().close();
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

@@ -1,18 +1,13 @@
-import { mkdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Node } from './src/node.js';
 import { launch, newContext, Person, picture } from './src/people.js';
-
-/** Pictures of the main screens, for the README: written where TIDINGS_IMAGES says, so that a run of the tests changes no file of the tree. */
-const FOLDER = process.env.TIDINGS_IMAGES ?? fileURLToPath(new URL('./test-results/images/', import.meta.url));
+import { shoot } from './src/pictures.js';
 
 let node: Node;
 let browser: Browser;
 
 beforeAll(async () => {
-  mkdirSync(FOLDER, { recursive: true });
   node = await Node.start();
   browser = await launch();
 });
@@ -21,15 +16,6 @@ afterAll(async () => {
   await browser?.close();
   await node?.stop();
 });
-
-async function shoot(page: Page, name: string): Promise<void> {
-  await page.evaluate(async () => {
-    await document.fonts.ready;
-    await Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => undefined)));
-  });
-  const image = await page.screenshot({ path: `${FOLDER}/${name}.png`, animations: 'disabled', caret: 'hide' });
-  expect(image.length).toBeGreaterThan(5_000);
-}
 
 test('the main screens, wide and narrow, light and dark', async () => {
   const start = await (await newContext(browser)).newPage();
@@ -52,7 +38,7 @@ test('the main screens, wide and narrow, light and dark', async () => {
   await ada.page.getByLabel('Name of the group').fill('Sailing club');
   await ada.page.getByLabel('Members, with spaces between').fill('ben cleo mira');
   await ada.page.getByRole('button', { name: 'Create' }).click();
-  await ada.field.waitFor();
+  await ada.isAt('Sailing club');
   await ada.say('Saturday looks good: south-west, four');
   await cleo.page.bringToFront();
   await cleo.open('Sailing club');
@@ -68,7 +54,7 @@ test('the main screens, wide and narrow, light and dark', async () => {
   await cleo.message('Saturday looks good').locator('.chip').click();
   await (await ada.menuOf('I am in!')).getByRole('menuitem', { name: 'Reply' }).click();
   await ada.say('It is. I picked it up this morning');
-  await ada.status('It is. I picked it up', 'delivered').catch(() => undefined);
+  await ada.status('It is. I picked it up', 'delivered');
 
   await ada.chatWith('ben');
   await ada.say('Good morning! How was the trip?');
@@ -95,8 +81,10 @@ test('the main screens, wide and narrow, light and dark', async () => {
   await ada.sees('Of course');
   await ada.say('👍');
   await ada.status('👍', 'read');
-  await ben.field.pressSequentially('I will bring');
-  await ada.page.locator('messenger-chat header').getByText('typing…').waitFor();
+  await Promise.all([
+    ada.page.locator('messenger-chat header').getByText('typing…').waitFor(),
+    ben.field.pressSequentially('I will bring'),
+  ]);
   await shoot(ada.page, 'chat-light');
   await ada.page.emulateMedia({ colorScheme: 'dark' });
   await shoot(ada.page, 'chat-dark');

@@ -1,10 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DEADLINE_MS, Node, unusedPorts } from './src/node.js';
+import { DEADLINE_MS, Node } from './src/node.js';
 import { launch, newContext } from './src/people.js';
 
 const TUTORIAL = readFileSync(new URL('../../../docs/tutorial.md', import.meta.url), 'utf8');
@@ -23,6 +25,19 @@ function blocks(): Map<string, string> {
   );
 }
 
+/** Below those that the kernel gives to outgoing connections: nobody takes it before the backend does. */
+async function unusedPort(): Promise<number> {
+  for (let port = 21_000 + (process.pid % 10_000); ; port += 1) {
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    await new Promise((resolve) => server.close(resolve));
+    if (isFree) return port;
+  }
+}
+
 beforeAll(async () => {
   node = await Node.start();
   browser = await launch();
@@ -34,7 +49,7 @@ beforeAll(async () => {
   const [program = '', ...words] = build?.split(' ') ?? [];
   execFileSync(program, words, { cwd: FOLDER, stdio: 'pipe' });
   expect(serve).toMatch(/^TIDINGS_KEY=\$\(cat \S+\) node server\.mjs$/);
-  const [port] = await unusedPorts(1);
+  const port = await unusedPort();
   address = `http://127.0.0.1:${port}`;
   const env = { ...process.env, ...node.environment, TIDINGS_KEY: node.operatorKey, PORT: String(port) };
   server = spawn('node', ['server.mjs'], { cwd: FOLDER, stdio: 'inherit', env });

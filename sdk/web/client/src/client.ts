@@ -54,6 +54,11 @@ export type SendInit = Target &
     conflationKey?: string | undefined;
     /** Which receipts to ask for; both by default. */
     receipts?: ReceiptRequest;
+    /**
+     * Names it on this device, 1 to 64 characters; default: a random name. What is given again under the name of a message in the outbox, or of one of the last
+     * 512 that ended, is not sent again: `sent` ends as that one does.
+     */
+    key?: string | undefined;
     /** Takes it out of both histories so long after it was sent, delivered or read. */
     disappears?: { afterMs: number; from?: DisappearanceStart };
   };
@@ -102,11 +107,13 @@ export class Client {
     return this.#emitter.on(event, handler);
   }
 
-  /** Sends a message. Messages to one recipient arrive in the order of these calls. @throws RangeError when `replyTo` is no id. */
+  /** Sends a message. Messages to one recipient arrive in the order of these calls. @throws RangeError when `replyTo` is no id, or `key` no name. */
   send(init: SendInit): Sending {
-    const { text, content, replyTo, ttlMs, conflationKey, receipts, disappears, signal } = init;
+    const { text, content, replyTo, ttlMs, conflationKey, receipts, disappears, key = randomName(), signal } = init;
+    if (key.length < 1 || key.length > 64) throw new RangeError('a key has 1 to 64 characters');
     const said = { ...content, ...(text !== undefined && { text }), ...(replyTo !== undefined && { replyTo }) };
     return this.#send(init, signal, {
+      key,
       content: encode(ContentSchema, said),
       ttlMs,
       conflationKey,

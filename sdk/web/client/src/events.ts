@@ -1,5 +1,5 @@
 import type { ErrorCode } from './gen/tidings/errors/v1/errors_pb.js';
-import type { Activity, Change, Conversation, GroupEvent, Message, UserPresence } from './model.js';
+import type { Activity, Change, Conversation, GroupEvent, GroupReceipt, Message, UserPresence } from './model.js';
 
 /**
  * - `idle`: `connect()` was not called, or the client was closed.
@@ -72,6 +72,8 @@ export interface ClientEvents {
   conversationUpdated: { conversation: Conversation };
   presenceChanged: { users: UserPresence[] };
   activityReceived: { activity: Activity };
+  /** Of a group that is watched ({@link Groups.watchReceipts}): how far this user's messages there have come. Each says all of it. */
+  groupReceiptReceived: { receipt: GroupReceipt };
   /** Entries of the mailbox from the first to the last of these numbers were lost to this device (promise 4): reload what is shown. */
   continuityLost: { from: number; to: number };
   /** Everything that waited when the connection came up has been delivered. */

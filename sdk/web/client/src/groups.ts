@@ -112,6 +112,19 @@ export class Groups {
     return ask(this.hub, { case: 'getGroupReceipts', value: { group, groupSeq } }, 'groupReceipts', options);
   }
 
+  /**
+   * Has `groupReceiptReceived` told of a group of at most 1,000 members: how far this user's messages there have come, soon how it stands, and then as it
+   * changes, at most once a second. It is kept up until {@link unwatchReceipts}, the end of the membership, or that of the client. At most 64 groups of all
+   * tabs: one more takes the place of the one that was asked for longest ago.
+   */
+  watchReceipts(group: string): Promise<void> {
+    return this.hub.call({ op: 'receipts', group, off: false });
+  }
+
+  unwatchReceipts(group: string): Promise<void> {
+    return this.hub.call({ op: 'receipts', group, off: true });
+  }
+
   #act(group: string, operation: Init<Operation['operation']>, options?: CallOptions): Promise<GroupState> {
     const asked = { case: 'actOnGroup', value: { group, operation: { operation } } } as Asked;
     return ask(this.hub, asked, 'group', options);

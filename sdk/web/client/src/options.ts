@@ -40,7 +40,7 @@ export interface ClientOptions {
    * several may sign in with the same browser. Default `default`.
    */
   account?: string;
-  /** Names this device of the user, 1 to 63 bytes. Default: a random one, kept in the storage. */
+  /** Names this device of the user, 1 to 63 bytes. Default: a random one, kept in the storage. Empty: a client that only sends; nothing is delivered to it. */
   device?: string;
   /**
    * `indexeddb` (default): a reload or a crash neither loses nor doubles a message, and tabs share one connection; it needs a page from

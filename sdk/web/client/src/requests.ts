@@ -46,6 +46,10 @@ export function watchRequest(users: string[]): Uint8Array {
   return encodeRequest({ case: 'watchPresence', value: { users } });
 }
 
+export function receiptsRequest(group: string, off: boolean): Uint8Array {
+  return encodeRequest({ case: 'watchGroupReceipts', value: { group, off } });
+}
+
 /** The same promise, which the signal ends. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;

@@ -1,6 +1,15 @@
 // The client against a real node.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { ActivityKind, type Client, ErrorCode, type MessageReceived, PresenceState, Role } from '../src/index.js';
+import {
+  ActivityKind,
+  type Client,
+  Durability,
+  ErrorCode,
+  GroupKind,
+  type MessageReceived,
+  PresenceState,
+  Role,
+} from '../src/index.js';
 import { Browser } from '../test/support/browser.js';
 import { DEADLINE, next, reaches, within } from '../test/support/deadline.js';
 import { connect, Node, page } from './node.js';
@@ -253,6 +262,61 @@ test('groups: made, written to, read, left', async () => {
   );
   await bob.client.groups.leave(group);
   await expect(bob.client.groups.get(group)).rejects.toMatchObject({ code: ErrorCode.NOT_FOUND });
+});
+
+test('receipts of a group are told to who watches them', async () => {
+  const [alice, bob] = [await person('alice'), await person('bob')];
+  const group = `told-${alice.user}`;
+  await alice.client.groups.create(group, {}, [bob.user]);
+  await alice.client.groups.watchReceipts(group);
+  const place = next(alice.client, 'messageReceived', ({ echo }) => echo);
+  const came = next(bob.client, 'messageReceived');
+  const delivered = next(alice.client, 'groupReceiptReceived', ({ receipt }) =>
+    receipt.messages.some(({ delivered, read }) => delivered === 1 && read === 0),
+  );
+  await within('sent', alice.client.send({ group, text: 'all' }).sent);
+  const { groupSeq } = (await place).message;
+  await came;
+  expect((await delivered).receipt).toMatchObject({ group, messages: [{ groupSeq, members: 1 }] });
+  const read = next(alice.client, 'groupReceiptReceived', ({ receipt }) => receipt.readByAll >= groupSeq);
+  await bob.client.markRead({ group, groupSeq });
+  expect((await read).receipt.members).toMatchObject([{ user: bob.user, read: groupSeq }]);
+  await alice.client.groups.unwatchReceipts(group);
+  await expect(bob.client.groups.watchReceipts('no-such-group')).rejects.toMatchObject({ kind: 'refused' });
+});
+
+test('live data: members who are online get it, who may not send is refused, and nobody keeps it', async () => {
+  const [feed, reader] = [await person('feed'), await person('reader')];
+  const group = `prices-${feed.user}`;
+  // What is stored nowhere comes to who is known as a member by then.
+  const isMember = next(reader.client, 'groupEventReceived');
+  await feed.client.groups.create(group, { kind: GroupKind.ANNOUNCEMENT }, [reader.user]);
+  await isMember;
+  const price = { group, ttlMs: 0, conflationKey: 'EUR/USD', content: { type: 7001, fields: { price: '1.08' } } };
+  const came = next(reader.client, 'messageReceived', ({ transient }) => transient);
+  const accepted = await within('it is handed on', feed.client.send(price).sent);
+  expect(accepted.durability).toBe(Durability.TRANSIENT);
+  expect(await came).toMatchObject({
+    mailboxSeq: 0,
+    message: { id: accepted.id, group, groupSeq: 0, content: { type: 7001, fields: { price: '1.08' } } },
+  });
+  // A client without a device sends as well, and is given nothing of what its user sends.
+  const sender = connect(node, feed.token.secret, page(new Browser()), { device: '' });
+  open.push(sender);
+  const heard: unknown[] = [];
+  sender.on('messageReceived', (received) => void heard.push(received));
+  const again = next(reader.client, 'messageReceived', ({ transient }) => transient);
+  await within('it is handed on', sender.send(price).sent);
+  expect((await again).message.from).toBe(feed.user);
+  await within('a stored one is sent', sender.send({ group, text: 'kept' }).sent);
+  await within('it is in the history', sender.history.page({ group }));
+  expect(heard).toEqual([]);
+
+  const refused = reader.client.send(price).sent;
+  await expect(within('it is refused', refused)).rejects.toMatchObject({ code: ErrorCode.PERMISSION_DENIED });
+  expect((await reader.client.history.page({ group })).messages).toMatchObject([
+    { message: { content: { text: 'kept' } } },
+  ]);
 });
 
 test('presence and activity', async () => {

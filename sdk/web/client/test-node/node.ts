@@ -1,7 +1,6 @@
 // A real node, in a process of its own, on free ports and a folder of its own: TIDINGS_BIN names the binary.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WebSocket as NodeSocket } from 'ws';
@@ -18,13 +17,14 @@ export class Node {
   #process: ChildProcess | undefined;
 
   private constructor(
-    private readonly ports: number[],
+    /** In the order of LISTENERS. */
+    private readonly addresses: readonly string[],
     private readonly settings: string[],
   ) {}
 
   /** A node with `section.key=value` settings, ready. */
   static async start(...settings: string[]): Promise<Node> {
-    const node = new Node(await freePorts(LISTENERS.length), settings);
+    const node = new Node(ownAddresses(), settings);
     await node.launch();
     return node;
   }
@@ -36,8 +36,9 @@ export class Node {
       throw new Error(
         'TIDINGS_BIN has to name the server: scripts/cargo build --bin tidings, then TIDINGS_BIN=…/debug/tidings',
       );
-    const addresses = LISTENERS.map((key, index) => `${key}=127.0.0.1:${this.ports[index]}`);
-    const settings = [...addresses, 'cluster.advertise=127.0.0.1', ...this.settings].flatMap((setting) => [
+    const addresses = LISTENERS.map((key, index) => `${key}=${this.addresses[index]}`);
+    const host = this.addresses[0]?.split(':')[0];
+    const settings = [...addresses, `cluster.advertise=${host}`, ...this.settings].flatMap((setting) => [
       '--set',
       setting,
     ]);
@@ -48,8 +49,8 @@ export class Node {
     this.#process = started;
     const deadline = Date.now() + DEADLINE * 2;
     // Nothing outside the process announces that it is ready: it has to be asked.
-    while (!(await fetch(`http://127.0.0.1:${this.ports[3]}/readyz`).catch(() => undefined))?.ok) {
-      if (started.exitCode !== null || Date.now() > deadline) {
+    while (!(await fetch(`http://${this.addresses[3]}/readyz`).catch(() => undefined))?.ok) {
+      if (started.exitCode !== null || started.signalCode !== null || Date.now() > deadline) {
         throw new Error(`the node is not ready:\n${readFileSync(this.#log, 'utf8').slice(-4000)}`);
       }
       await pause(20);
@@ -70,7 +71,7 @@ export class Node {
   }
 
   get url(): string {
-    return `ws://127.0.0.1:${this.ports[0]}`;
+    return `ws://${this.addresses[0]}`;
   }
 
   /** A token of a user, who is made when new. */
@@ -89,14 +90,14 @@ export class Node {
 
   /** How many connections the gateway closed with this code. */
   async closed(code: string): Promise<number> {
-    const page = await (await fetch(`http://127.0.0.1:${this.ports[3]}/metrics`)).text();
+    const page = await (await fetch(`http://${this.addresses[3]}/metrics`)).text();
     return Number(new RegExp(`^tidings_gateway_closes_total\\{code="${code}"\\} (\\d+)$`, 'm').exec(page)?.[1] ?? 0);
   }
 
   async #api(method: string, path: string, body?: object): Promise<unknown> {
     const key = readFileSync(join(this.#folder, 'data', 'operator.key'), 'utf8').trim();
     const headers = { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' };
-    const url = `http://127.0.0.1:${this.ports[1]}/v1/apps/default/${path}`;
+    const url = `http://${this.addresses[1]}/v1/apps/default/${path}`;
     const response = await fetch(url, { method, headers, ...(body && { body: JSON.stringify(body) }) });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response.json();
@@ -107,18 +108,16 @@ export class Node {
   }
 }
 
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve) =>
-          server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port)),
-        ),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+/** Below the ports that the kernel gives to outgoing connections: a node that starts again finds its own free. */
+const FIRST_PORT = 20_000;
+let nodes = 0;
+
+/** A loopback address of this process's own, and ports of this node's own. */
+function ownAddresses(): string[] {
+  const { pid } = process;
+  const host = `127.${0x40 | ((pid >> 16) & 0x3f)}.${(pid >> 8) & 0xff}.${pid & 0xff}`;
+  const first = FIRST_PORT + 10 * nodes++;
+  return LISTENERS.map((_, index) => `${host}:${first + index}`);
 }
 
 /** A page whose sockets are real. */

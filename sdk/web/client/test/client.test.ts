@@ -413,6 +413,20 @@ test('transient events that nobody takes are dropped', async () => {
   expect(count).toBe(1 + 2_048);
 });
 
+test('what is given again under its name is sent once', async () => {
+  const { client, session } = await connected();
+  const first = client.send({ to: 'bob', text: 'once', key: 'mine' });
+  const meanwhile = client.send({ to: 'bob', text: 'once', key: 'mine' });
+  const { seq } = await session.accept();
+  const [accepted, same] = await within('both are sent', Promise.all([first.sent, meanwhile.sent]));
+  const later = await within('it was sent', client.send({ to: 'bob', text: 'once', key: 'mine' }).sent);
+  expect([same, later].map(({ id }) => id)).toEqual([accepted.id, accepted.id]);
+  const another = client.send({ to: 'bob', text: 'another', key: 'x'.repeat(64) });
+  expect((await session.accept()).seq).toBe(seq + 1n);
+  await another.sent;
+  for (const key of ['', 'x'.repeat(65)]) expect(() => client.send({ to: 'bob', text: 'no', key })).toThrow(RangeError);
+});
+
 test('what a message says of its delivery is what the server is told', async () => {
   const { client, session } = await connected();
   const price = client.send({ group: 'prices', text: '41.2', ttlMs: 0, conflationKey: 'EURUSD' });

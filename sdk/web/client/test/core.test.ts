@@ -5,8 +5,10 @@ import { decodeFrame } from '../src/core/codec.js';
 import { DEFAULT_CONFIG } from '../src/core/config.js';
 import { Connection } from '../src/core/connection.js';
 import type { Effect, Input } from '../src/core/effects.js';
+import { RECEIPTS_LIMIT, WatchedReceipts } from '../src/core/receipts.js';
 import { REQUEST_LIMIT } from '../src/core/requests.js';
 import { emptyState, type Outgoing } from '../src/core/state.js';
+import type { Response } from '../src/gen/tidings/client/v1/client_pb.js';
 import { ContentSchema } from '../src/gen/tidings/message/v1/message_pb.js';
 import { encode } from '../src/wire.js';
 import { ClientFrameSchema, ServerFrameSchema } from './gen/tidings/client/v1/client_pb.js';
@@ -119,7 +121,7 @@ test('an expired token is worth one more attempt for each connection', () => {
 
 test('so many questions wait, and no more', () => {
   const { step } = machine();
-  const ask = (id: number) => step(0, { type: 'request', id: BigInt(id), body: new Uint8Array(), watch: undefined });
+  const ask = (id: number) => step(0, { type: 'request', id: BigInt(id), body: new Uint8Array() });
   for (let id = 1; id <= REQUEST_LIMIT; id += 1) expect(kinds(ask(id))).toEqual([]);
   expect(ask(REQUEST_LIMIT + 1)).toMatchObject([
     { type: 'answered', answer: { ok: false, failure: { kind: 'full' } } },
@@ -237,4 +239,36 @@ function live(seed: number): void {
   for (const received of accepted.values()) {
     expect(received, `seed ${seed}: in order`).toEqual([...received].sort((a, b) => Number(a) - Number(b)));
   }
+}
+
+test('so many groups are watched for receipts, and so many named at a time', () => {
+  const watched = new WatchedReceipts();
+  for (let id = 0; id <= RECEIPTS_LIMIT; id += 1) {
+    watched.asked(BigInt(id), { group: `group-${id}`, off: false });
+    watched.answered(BigInt(id), { case: 'groupReceiptsWatched', value: { leaseMs: 30_000 } }, 0);
+  }
+  expect(watched.wakeAt()).toBe(15_000);
+  watched.disconnected();
+  const named: string[] = [];
+  for (let round = 0; round <= RECEIPTS_LIMIT; round += 1) {
+    const own: bigint[] = [];
+    watched.takeDue(1, (frame) => {
+      const { frame: sent } = fromBinary(ClientFrameSchema, frame);
+      if (sent.case !== 'request' || sent.value.request.case !== 'watchGroupReceipts') throw new Error('not asked for');
+      own.push(sent.value.id);
+      named.push(sent.value.request.value.group);
+    });
+    if (own.length === 0) break;
+    expect(own.length).toBe(8);
+    expect([watched.wakeAt(), own.every((id) => watched.isOwn(id))]).toEqual([undefined, true]);
+    for (const id of own)
+      watched.prolonged(response(id, { case: 'groupReceiptsWatched', value: { leaseMs: 30_000 } }), 1);
+  }
+  // The first one had to go.
+  expect(named.sort()).toEqual(Array.from({ length: RECEIPTS_LIMIT }, (_, index) => `group-${index + 1}`).sort());
+  expect([watched.isOwn(2n ** 64n - 1n), watched.isOwn(1n)]).toEqual([false, false]);
+});
+
+function response(id: bigint, answer: Response['response']): Response {
+  return { id, code: 0, message: '', retryAfterMs: undefined, response: answer };
 }

@@ -157,6 +157,31 @@ test('all tabs together watch whom each of them watches, and no longer when a ta
   await tabs[0].close();
 });
 
+test('a group of whose receipts two tabs are told is watched until neither wants it', async () => {
+  const { pages, tabs, session } = await two();
+  const asked = async () => {
+    const { id, request } = await session.next('request');
+    const response = { case: 'groupReceiptsWatched' as const, value: { leaseMs: 30_000 } };
+    session.write({ case: 'response', value: { id, response } });
+    return request.case === 'watchGroupReceipts' ? [request.value.group, request.value.off] : request.case;
+  };
+  for (const tab of tabs) {
+    const watched = tab.groups.watchReceipts('team');
+    expect(await asked()).toEqual(['team', false]);
+    await within('it is watched', watched);
+  }
+  const receipt = { group: 'team', deliveredToAll: 4n, messages: [{ groupSeq: 5n, members: 2, delivered: 1 }] };
+  const came = tabs.map((tab) => next(tab, 'groupReceiptReceived'));
+  session.write({ case: 'transient', value: { envelope: { event: { case: 'groupReceipt', value: receipt } } } });
+  for (const told of await Promise.all(came))
+    expect(told.receipt).toMatchObject({ group: 'team', deliveredToAll: 4, messages: [{ groupSeq: 5, delivered: 1 }] });
+  // The one still wants it: nothing is said.
+  await within('the other one is told', tabs[0].groups.unwatchReceipts('team'));
+  pages[1].crash();
+  expect(await asked()).toEqual(['team', true]);
+  await tabs[0].close();
+});
+
 test('accounts of one browser have nothing to do with each other', async () => {
   const [browser, gateway] = [new Browser(), new Gateway()];
   const clients = ['alice', 'bob'].map((account) => open(browser.page(gateway), { account }));

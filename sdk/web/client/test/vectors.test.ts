@@ -172,7 +172,9 @@ function input(given: Record<string, Vectors>): Input {
     case 'request': {
       const { id, request } = fromJson(RequestSchema, value);
       const body = toBinary(RequestSchema, create(RequestSchema, { request }));
-      return { type: 'request', id, body, watch: request.case === 'watchPresence' ? request.value.users : undefined };
+      const watch = request.case === 'watchPresence' ? request.value.users : undefined;
+      const receipts = request.case === 'watchGroupReceipts' ? request.value : undefined;
+      return { type: 'request', id, body, watch, receipts };
     }
     case 'activity':
       return { type: 'activity', body: toBinary(ActivitySchema, fromJson(ActivitySchema, value)) };

@@ -255,7 +255,7 @@ export class MessengerApp extends TidingsElement {
   async #receipts(event: CustomEvent<{ group: string; message: MessageView }>): Promise<void> {
     try {
       const receipts = await this.#store?.groups.receipts(event.detail.group, event.detail.message);
-      if (receipts) await this.#dialogs?.open('receipts', receipts);
+      if (receipts) await this.#dialogs?.open('receipts', { receipts });
     } catch (error) {
       this.#failed(error);
     }
@@ -283,7 +283,7 @@ export class MessengerApp extends TidingsElement {
           ${
             key
               ? html`<messenger-chat .store=${store} .state=${state} .key=${key} ?files=${this.config?.files ?? false} ?aboutOpen=${about}
-                  @tidings-back=${this.#back} @tidings-about=${() => this.#go({ key, about: !about })} @tidings-receipts=${this.#receipts} @tidings-problem=${(event: CustomEvent<{ error: unknown }>) => this.#failed(event.detail.error)}></messenger-chat>`
+                  @tidings-back=${this.#back} @tidings-about=${() => this.#go({ key, about: !about })} @tidings-receipts=${this.#receipts} @tidings-new-poll=${() => this.#dialogs?.open('poll', { key })} @tidings-forward=${(event: CustomEvent<{ message: MessageView }>) => this.#dialogs?.open('forward', event.detail)} @tidings-problem=${(event: CustomEvent<{ error: unknown }>) => this.#failed(event.detail.error)}></messenger-chat>`
               : html`<div class="nothing"><div><img src="/icon.svg" alt="" /><b>${words('pickOne')}</b><span>${words('pickHint')}</span></div></div>`
           }
         </main>

@@ -82,6 +82,7 @@ export class ChatPane extends TidingsElement {
     else if (action === 'recall') store.sending.recall(key, message);
     else if (action === 'pin') store.sending.pin(key, message);
     else if (action === 'info') this.tell('receipts', { group: key.slice(2), message });
+    else if (action === 'forward') this.tell('forward', { message });
   }
 
   #send(event: CustomEvent<Draft>): void {
@@ -168,7 +169,7 @@ export class ChatPane extends TidingsElement {
       }
       <tidings-message-view
         .conversation=${key} .label=${conversation.name} .messages=${timeline.messages} .names=${store.names} .me=${state.me} ?group=${isGroup}
-        ?may-manage=${group?.may.manage ?? false} ?read-only=${note !== undefined} ?has-older=${timeline.loaded && !timeline.atOldest} ?has-newer=${!timeline.atNewest}
+        ?may-manage=${group?.may.manage ?? false} may-forward ?read-only=${note !== undefined} ?has-older=${timeline.loaded && !timeline.atOldest} ?has-newer=${!timeline.atNewest}
         .loading=${timeline.loading || !timeline.loaded} .firstUnread=${timeline.firstUnread}
         @tidings-load-older=${() => asked(store.loading.older(key))} @tidings-load-newer=${() => asked(store.loading.newer(key))} @tidings-load-newest=${() => asked(store.loadNewest(key))}
         @tidings-read=${(event: CustomEvent<{ message: MessageView }>) => store.read(key, event.detail.message)}
@@ -178,7 +179,7 @@ export class ChatPane extends TidingsElement {
         @tidings-show-file=${(event: CustomEvent<{ message: MessageView; file: FileView }>) => store.showFile(key, event.detail.message, event.detail.file)}
       ></tidings-message-view>
       <tidings-composer
-        .conversation=${key} .members=${group?.members ?? []} .names=${store.names} .me=${state.me} .value=${this.draft} ?files=${this.files} .replyTo=${this.replyTo} .editing=${this.editing} .note=${note}
+        .conversation=${key} .members=${group?.members ?? []} .names=${store.names} .me=${state.me} .value=${this.draft} ?files=${this.files} polls .replyTo=${this.replyTo} .editing=${this.editing} .note=${note}
         @tidings-send=${this.#send} @tidings-edit=${this.#edit} @tidings-edit-last=${this.#editLast}
         @tidings-cancel-edit=${() => {
           this.editing = undefined;

@@ -65,6 +65,9 @@ export const dialogStyles = css`
     font-size: 0.875rem;
     margin: 10px 2px 0;
   }
+  .option {
+    margin: 0 0 8px;
+  }
   .list {
     list-style: none;
     margin: 0 -10px;

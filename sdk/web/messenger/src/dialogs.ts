@@ -4,6 +4,7 @@ import {
   currentLanguage,
   errorText,
   icons,
+  type MessageView,
   type Names,
   type ReceiptsView,
   type Store,
@@ -17,9 +18,22 @@ import { chooseLanguage, notifies, setNotifies, setTheme, type Theme, theme } fr
 import type { Session } from './session.js';
 import { words } from './strings.js';
 
-export type DialogName = 'chat' | 'group' | 'settings' | 'receipts';
+export type DialogName = 'chat' | 'group' | 'settings' | 'receipts' | 'forward' | 'poll';
 
-/** The app's dialogs: begin a conversation or a group, settings, who has read a message. */
+/** What a dialog is about. */
+interface About {
+  readonly receipts?: ReceiptsView;
+  /** To forward. */
+  readonly message?: MessageView;
+  /** Where a poll goes to. */
+  readonly key?: string;
+}
+
+const LEAST_OPTIONS = 2;
+/** A user has 16 reactions to a message, which votes are. */
+const MOST_OPTIONS = 12;
+
+/** The app's dialogs: begin a conversation, a group or a poll, forward, settings, who has read a message. */
 export class Dialogs extends TidingsElement {
   static override properties = {
     store: { attribute: false },
@@ -28,7 +42,8 @@ export class Dialogs extends TidingsElement {
     names: { attribute: false },
     shown: { state: true },
     problem: { state: true },
-    receipts: { state: true },
+    about: { state: true },
+    options: { state: true },
     working: { state: true },
   };
   declare store: Store | undefined;
@@ -37,7 +52,8 @@ export class Dialogs extends TidingsElement {
   declare names: Names;
   declare private shown: DialogName | undefined;
   declare private problem: string;
-  declare private receipts: ReceiptsView | undefined;
+  declare private about: About;
+  declare private options: number;
   declare private working: boolean;
 
   constructor() {
@@ -46,14 +62,17 @@ export class Dialogs extends TidingsElement {
     this.names = (user) => user;
     this.problem = '';
     this.working = false;
+    this.about = {};
+    this.options = LEAST_OPTIONS;
   }
 
   static override styles = [tokens, controls, dialogStyles];
 
-  async open(name: DialogName, receipts?: ReceiptsView): Promise<void> {
+  async open(name: DialogName, about: About = {}): Promise<void> {
     this.shown = name;
     this.problem = '';
-    this.receipts = receipts;
+    this.about = about;
+    this.options = LEAST_OPTIONS;
     await this.updateComplete;
     this.find<HTMLDialogElement>('dialog')?.showModal();
     this.find<HTMLElement>('.body input, .body button')?.focus();
@@ -123,6 +142,8 @@ export class Dialogs extends TidingsElement {
       group: words('newGroup'),
       settings: words('settings'),
       receipts: say('act.info'),
+      forward: words('forwardTo'),
+      poll: say('composer.poll'),
     };
     return html`<dialog aria-labelledby="title" @close=${() => {
       this.shown = undefined;
@@ -148,6 +169,10 @@ export class Dialogs extends TidingsElement {
         return this.#settingsBody();
       case 'receipts':
         return this.#receiptsBody();
+      case 'forward':
+        return this.#forwardBody();
+      case 'poll':
+        return this.#pollBody();
     }
   }
 
@@ -223,8 +248,71 @@ export class Dialogs extends TidingsElement {
     box.checked = await setNotifies(box.checked);
   }
 
+  #forward(key: string): void {
+    const { message } = this.about;
+    const { store } = this;
+    if (message && store)
+      void this.#work(async () => {
+        await store.sending.forward(key, message);
+        return key;
+      });
+  }
+
+  #forwardBody() {
+    const groups = this.store?.state.groups;
+    const writable = this.conversations
+      .filter(({ peer, blocked }) => !blocked && (!('group' in peer) || groups?.get(peer.group)?.may.send !== false))
+      .sort((a, b) => b.lastAt - a.lastAt);
+    return html`<p class="problem" role="alert">${this.problem}</p>
+      <ul class="list">${writable.map(
+        ({
+          key,
+          name,
+          peer,
+          presence,
+        }) => html`<li><button ?disabled=${this.working} @click=${() => this.#forward(key)}>
+          <tidings-avatar .user=${key.slice(2)} .name=${name} ?group=${'group' in peer} ?online=${presence?.state === 'online'}></tidings-avatar><span class="clip">${name}</span>
+        </button></li>`,
+      )}</ul>`;
+  }
+
+  #poll(event: SubmitEvent): void {
+    event.preventDefault();
+    const form = new FormData(event.target as HTMLFormElement);
+    const question = String(form.get('question') ?? '').trim();
+    const options = [...new Set(form.getAll('option').map((option) => String(option).trim()))].filter(Boolean);
+    const { key } = this.about;
+    const { store } = this;
+    if (options.length < LEAST_OPTIONS) this.problem = words('pollTooFew');
+    else if (question !== '' && key && store)
+      void this.#work(async () => {
+        await store.sending.poll(key, question, options, form.get('several') === 'on' ? options.length : 1);
+        return key;
+      });
+  }
+
+  #pollBody() {
+    const fields = Array.from({ length: this.options }, (_, index) => words('pollOption', { number: index + 1 }));
+    // The next field is there when the last one is used.
+    const more = (index: number) => {
+      if (index === this.options - 1 && this.options < MOST_OPTIONS) this.options += 1;
+    };
+    return html`<form @submit=${this.#poll}>
+      <label for="question">${words('pollQuestion')}</label>
+      <input class="field" id="question" name="question" required maxlength="300" autocomplete="off" dir="auto" />
+      <label>${words('pollOptions')}</label>
+      ${fields.map(
+        (label, index) =>
+          html`<p class="option"><input class="field" name="option" aria-label=${label} placeholder=${label} maxlength="100" autocomplete="off" dir="auto" @input=${() => more(index)} /></p>`,
+      )}
+      <label class="check"><input type="checkbox" name="several" /> ${words('pollSeveral')}</label>
+      <p class="problem" role="alert">${this.problem}</p>
+      <div class="end"><button class="button primary" ?disabled=${this.working}>${words('pollAsk')}</button></div>
+    </form>`;
+  }
+
   #receiptsBody() {
-    const receipts = this.receipts;
+    const { receipts } = this.about;
     if (!receipts) return nothing;
     const only = receipts.delivered.filter((user) => !receipts.read.includes(user));
     const list = (title: string, users: readonly string[]) =>

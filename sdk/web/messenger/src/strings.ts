@@ -39,6 +39,13 @@ const english = {
   signedInAs: 'Signed in as {name}',
   pinnedMessage: 'Pinned message',
   failed: 'That did not work: {reason}',
+  forwardTo: 'Forward to',
+  pollQuestion: 'Question',
+  pollOptions: 'Answers',
+  pollOption: 'Answer {number}',
+  pollSeveral: 'Several answers may be chosen',
+  pollTooFew: 'A poll has at least two answers',
+  pollAsk: 'Ask',
 };
 
 type Words = typeof english;
@@ -83,6 +90,13 @@ const german: Words = {
   signedInAs: 'Angemeldet als {name}',
   pinnedMessage: 'Angeheftete Nachricht',
   failed: 'Das ging nicht: {reason}',
+  forwardTo: 'Weiterleiten an',
+  pollQuestion: 'Frage',
+  pollOptions: 'Antworten',
+  pollOption: 'Antwort {number}',
+  pollSeveral: 'Mehrere Antworten sind möglich',
+  pollTooFew: 'Eine Umfrage hat mindestens zwei Antworten',
+  pollAsk: 'Fragen',
 };
 
 /** The app's own words, beside those of the elements. */

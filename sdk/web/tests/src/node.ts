@@ -1,14 +1,13 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
-/** Whatever is waited for has to be there by then. */
-export const DEADLINE_MS = 30_000;
+/** Whatever is waited for has to be there by then, on a machine that does much else. */
+export const DEADLINE_MS = 60_000;
 const LISTENERS = ['gateway.listen', 'control_plane.listen', 'cluster.listen', 'admin.listen'];
 const run = promisify(execFile);
 
@@ -18,17 +17,16 @@ function binary(): string {
   return path;
 }
 
-export async function unusedPorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+/** Below the ports that the kernel gives to outgoing connections: a node that starts again finds its own free. */
+const FIRST_PORT = 20_000;
+let nodes = 0;
+
+/** A loopback address of this process's own, and ports of this node's own. */
+function ownAddresses(): string[] {
+  const { pid } = process;
+  const host = `127.${0x40 | ((pid >> 16) & 0x3f)}.${(pid >> 8) & 0xff}.${pid & 0xff}`;
+  const first = FIRST_PORT + 10 * nodes++;
+  return LISTENERS.map((_, index) => `${host}:${first + index}`);
 }
 
 /** A whole node in a process and a folder of its own. */
@@ -37,19 +35,20 @@ export class Node {
   readonly #folder = mkdtempSync(join(tmpdir(), 'tidings-web-'));
 
   private constructor(
-    private readonly ports: readonly number[],
+    /** In the order of LISTENERS. */
+    private readonly addresses: readonly string[],
     private readonly settings: readonly string[],
   ) {}
 
   static async start(...settings: string[]): Promise<Node> {
-    const node = new Node(await unusedPorts(LISTENERS.length), settings);
+    const node = new Node(ownAddresses(), settings);
     await node.launch();
     return node;
   }
 
   /** Where a browser finds the app. */
   get origin(): string {
-    return `http://127.0.0.1:${this.ports[0]}`;
+    return `http://${this.addresses[0]}`;
   }
 
   get log(): string {
@@ -59,8 +58,9 @@ export class Node {
   /** Starts the process, on the same ports and folder as before, and waits until it is ready. */
   async launch(): Promise<void> {
     const log = openSync(join(this.#folder, 'log'), 'a');
-    const listeners = LISTENERS.flatMap((key, index) => ['--set', `${key}=127.0.0.1:${this.ports[index]}`]);
-    const settings = ['cluster.advertise=127.0.0.1', ...this.settings].flatMap((setting) => ['--set', setting]);
+    const listeners = LISTENERS.flatMap((key, index) => ['--set', `${key}=${this.addresses[index]}`]);
+    const host = this.addresses[0]?.split(':')[0];
+    const settings = [`cluster.advertise=${host}`, ...this.settings].flatMap((setting) => ['--set', setting]);
     const started = spawn(binary(), ['standalone', '--data', join(this.#folder, 'data'), ...listeners, ...settings], {
       stdio: ['ignore', log, log],
     });
@@ -69,12 +69,13 @@ export class Node {
     const deadline = Date.now() + DEADLINE_MS;
     // Nothing outside of the process announces that it is ready: it has to be asked.
     while (
-      !(await fetch(`http://127.0.0.1:${this.ports[3]}/readyz`).then(
+      !(await fetch(`http://${this.addresses[3]}/readyz`).then(
         (answer) => answer.ok,
         () => false,
       ))
     ) {
-      if (started.exitCode !== null) throw new Error(`the node ended while starting:\n${this.log.slice(-2000)}`);
+      if (started.exitCode !== null || started.signalCode !== null)
+        throw new Error(`the node ended while starting:\n${this.log.slice(-2000)}`);
       if (Date.now() > deadline) throw new Error(`the node is not ready:\n${this.log.slice(-2000)}`);
       await pause(50);
     }
@@ -97,7 +98,14 @@ export class Node {
 
   /** Where backends and clients find it. */
   get environment(): Record<string, string> {
-    return { TIDINGS_URL: `http://127.0.0.1:${this.ports[1]}`, TIDINGS_GATEWAY: `ws://127.0.0.1:${this.ports[0]}` };
+    return { TIDINGS_URL: `http://${this.addresses[1]}`, TIDINGS_GATEWAY: `ws://${this.addresses[0]}` };
+  }
+
+  /** What the node counted under this name, all labels together. */
+  async metric(name: string): Promise<number> {
+    const lines = (await (await fetch(`http://${this.addresses[3]}/metrics`)).text()).split('\n');
+    const values = lines.filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+    return values.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   }
 
   get operatorKey(): string {

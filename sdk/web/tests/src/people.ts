@@ -95,13 +95,19 @@ export class Person {
     await this.page.getByRole('button', { name: 'New conversation' }).click();
     await this.page.getByLabel('User name').fill(user);
     await this.page.getByRole('button', { name: 'Start', exact: true }).click();
+    await this.isAt(user.replaceAll('-', ' '));
+  }
+
+  /** Waits until a conversation is open: what is written goes there. */
+  async isAt(name: string): Promise<void> {
+    await this.page.locator(`messenger-chat .pane[aria-label="${name}" i]`).waitFor();
     await this.field.waitFor();
   }
 
   /** Opens a conversation in the list. */
   async open(name: string): Promise<void> {
     await this.inList(name).click();
-    await this.field.waitFor();
+    await this.isAt(name);
   }
 
   inList(name: string): Locator {

@@ -63,6 +63,7 @@ export const icons = {
   clock: icon(svg`<circle cx="12" cy="12" r="8"/><path d="M12 7.5V12l3 2"/>`),
   warning: icon(svg`<circle cx="12" cy="12" r="8.5"/><path d="M12 7.5v5.5M12 16v.1"/>`),
   forbidden: icon(svg`<circle cx="12" cy="12" r="8"/><path d="M7 7l10 10"/>`),
+  poll: icon(svg`<path d="M4.5 19.5v-7M10 19.5v-14M15.5 19.5v-9M20.5 19.5h-17"/>`),
   place: icon(
     svg`<path d="M12 21c4.5-4.8 6.5-8.2 6.5-11a6.5 6.5 0 0 0-13 0c0 2.8 2 6.2 6.5 11z"/><circle cx="12" cy="10" r="2.3"/>`,
   ),

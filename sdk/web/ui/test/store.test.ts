@@ -392,15 +392,31 @@ describe('around the messages', () => {
     expect(reduce(state, event(GroupEventKind.REMOVED, ['me'])).summaries.has('g/g')).toBe(false);
   });
 
-  test('ticks of a group reach back from the message that was asked for', () => {
-    const state = after(
-      inOpenGroup,
-      received(inGroup(1, 'me', 11)),
-      received(inGroup(2, 'me', 12)),
-      received(inGroup(3, 'me', 13)),
-      { type: 'groupReceipts', group: 'g', place: 12, status: 'read' },
-    );
-    expect(timelineOf(state, 'g/g').messages.map((message) => message.status)).toEqual(['read', 'read', 'sent']);
+  const receipt = (
+    deliveredToAll: number,
+    readByAll: number,
+    ...messages: [groupSeq: number, delivered: number, read: number][]
+  ): Happened => ({
+    type: 'groupReceipt',
+    receipt: {
+      ...{ group: 'g', deliveredToAll, readByAll, members: [] },
+      messages: messages.map(([groupSeq, delivered, read]) => ({ groupSeq, members: 2, delivered, read })),
+    },
+  });
+  const ticks = (state: State) => timelineOf(state, 'g/g').messages.map((message) => message.status);
+
+  test('ticks of a group are what the server tells, also singly, and none is taken back', () => {
+    const own = [11, 12, 13, 14, 15].map((place) => received(inGroup(place, 'me', place)));
+    const state = after(inOpenGroup, ...own, receipt(12, 11, [12, 2, 1], [13, 2, 0], [14, 1, 1], [15, 2, 2]));
+    expect(ticks(state)).toEqual(['read', 'delivered', 'delivered', 'sent', 'read']);
+    const later = after(inOpenGroup, ...own, receipt(12, 11, [15, 2, 2]), receipt(10, 0), receipt(15, 13));
+    expect(ticks(later)).toEqual(['read', 'read', 'read', 'delivered', 'read']);
+    expect(summaryOf(later, 'g/g').last?.status).toBe('read');
+  });
+
+  test('ticks that were told before a message is there are its ticks then', () => {
+    const state = after(inOpenGroup, receipt(12, 11), received(inGroup(1, 'me', 11)), received(inGroup(2, 'me', 12)));
+    expect(ticks(state)).toEqual(['read', 'delivered']);
   });
 
   test('a message that disappears is gone when its time has come', () => {

@@ -16,6 +16,7 @@ import type { Effect, Emit, Input, StopReason } from './effects.js';
 import { Inbox } from './inbox.js';
 import { type Entry, isTransient, Outbox } from './outbox.js';
 import { earliest, Reads } from './reads.js';
+import { WatchedReceipts } from './receipts.js';
 import { Requests } from './requests.js';
 import type { Identity, Outgoing, Result, State } from './state.js';
 import { OWN_REQUEST, Watching } from './watching.js';
@@ -65,6 +66,7 @@ export class Connection {
   readonly #reads = new Reads();
   readonly #requests = new Requests();
   readonly #watching = new Watching();
+  readonly #receipts = new WatchedReceipts();
   /** The cursor that the server was last told, and when. */
   #acked: number;
   #ackedAt: number | undefined;
@@ -127,9 +129,11 @@ export class Connection {
         break;
       case 'request': {
         if (input.watch) this.#watching.asked(input.id, input.watch);
+        if (input.receipts) this.#receipts.asked(input.id, input.receipts);
         const failure = this.#requests.ask(input.id, input.body, now);
         if (failure) {
           this.#watching.answered(input.id, undefined, now);
+          this.#receipts.answered(input.id, undefined, now);
           this.#effects.push({ type: 'answered', id: input.id, answer: { ok: false, failure } });
         }
         break;
@@ -165,6 +169,7 @@ export class Connection {
       const { sendWindow, maxFrameBytes } = this.#phase;
       this.#requests.takeDue(now, write);
       this.#watching.takeDue(now, write);
+      this.#receipts.takeDue(now, write);
       for (;;) {
         const tooLarge = this.#outbox.transmit(now, sendWindow, maxFrameBytes, write);
         if (tooLarge.length === 0) break;
@@ -199,6 +204,7 @@ export class Connection {
           this.#reads.wakeAt(),
           this.#requests.wakeAt(),
           this.#watching.wakeAt(),
+          this.#receipts.wakeAt(),
         ]);
       }
     }
@@ -330,9 +336,15 @@ export class Connection {
           this.#watching.prolonged(response, now);
           return true;
         }
+        if (this.#receipts.isOwn(response.id)) {
+          this.#receipts.prolonged(response, now);
+          return true;
+        }
         const answer = this.#requests.answered(response, now);
         if (answer) {
-          this.#watching.answered(response.id, answer.ok ? answer.response : undefined, now);
+          const said = answer.ok ? answer.response : undefined;
+          this.#watching.answered(response.id, said, now);
+          this.#receipts.answered(response.id, said, now);
           this.#effects.push({ type: 'answered', id: response.id, answer });
         }
         return true;
@@ -487,6 +499,7 @@ export class Connection {
     this.#reads.disconnected();
     this.#requests.disconnected();
     this.#watching.disconnected();
+    this.#receipts.disconnected();
     this.#phase = { is: 'waiting', until: now + retryInMs };
     this.#emit({ is: 'offline', retryInMs, code, reason });
   }

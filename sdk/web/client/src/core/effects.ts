@@ -4,6 +4,7 @@ import type { UserPresence, Welcome } from '../gen/tidings/client/v1/client_pb.j
 import type { ErrorCode } from '../gen/tidings/errors/v1/errors_pb.js';
 import type { Envelope } from '../gen/tidings/message/v1/message_pb.js';
 import type { ServerFrameBody } from './codec.js';
+import type { ReceiptsAsked } from './receipts.js';
 import type { Answer } from './requests.js';
 import type { Outgoing, Result, StateChange } from './state.js';
 
@@ -33,8 +34,14 @@ export type Input =
   /** The application dealt with an entry; both numbers as the delivery carried them. */
   | { type: 'acknowledge'; generation: number; seq: number }
   | { type: 'read'; from: string; stream: bigint; seq: number }
-  /** The application asks something under a number never used before; `watch`: whom to watch, if it is for that. */
-  | { type: 'request'; id: bigint; body: Uint8Array; watch: readonly string[] | undefined }
+  /** The application asks something under a number never used before; `watch`: whom to watch, `receipts`: of which group, if it is for that. */
+  | {
+      type: 'request';
+      id: bigint;
+      body: Uint8Array;
+      watch?: readonly string[] | undefined;
+      receipts?: ReceiptsAsked | undefined;
+    }
   /** An encoded `Activity`. */
   | { type: 'activity'; body: Uint8Array }
   /** The network came back, or the page is looked at again: now is a good moment. */

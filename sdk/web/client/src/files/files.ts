@@ -48,7 +48,7 @@ export class Files {
 
   /**
    * Uploads a file, in chunks, and goes on after breaks; with a `File` also after a reload, when the same one is given again. Answers what goes into
-   * `content.attachments`, with a small picture of an image. @throws TidingsError; with `FILE_TOO_LARGE`, for example, the policy does not let it.
+   * `content.attachments`, with a small picture of an image. @throws TidingsError; with `TOO_LARGE`, for example, the policy does not let it.
    */
   async upload(file: Blob, options: UploadOptions = {}): Promise<Attachment> {
     const { signal, thumbnail = true, onProgress = () => {} } = options;

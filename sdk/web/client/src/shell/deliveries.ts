@@ -60,6 +60,8 @@ export function told(
     }
     case 'activity':
       return { name: 'activityReceived', context: { activity: event.value } };
+    case 'groupReceipt':
+      return { name: 'groupReceiptReceived', context: { receipt: event.value } };
     default:
       return undefined;
   }

@@ -3,6 +3,7 @@
 import { DEFAULT_CONFIG } from '../core/config.js';
 import { Connection } from '../core/connection.js';
 import type { Effect, Emit, Input, StopReason } from '../core/effects.js';
+import type { ReceiptsAsked } from '../core/receipts.js';
 import type { Answer } from '../core/requests.js';
 import { emptyState, type Outgoing, type Result } from '../core/state.js';
 import { type Failure, SignedOutError, TidingsError } from '../errors.js';
@@ -10,7 +11,7 @@ import type { ClientEvents, EventName, StateChanged } from '../events.js';
 import { parseMessageId } from '../message-id.js';
 import type { Accepted, Message } from '../model.js';
 import type { ClientOptions } from '../options.js';
-import { watchRequest } from '../requests.js';
+import { receiptsRequest, watchRequest } from '../requests.js';
 import { messageOf, NO_STATUS, told } from './deliveries.js';
 import { type Environment, randomName } from './environment.js';
 import { type Progress, Sendings } from './sendings.js';
@@ -58,6 +59,8 @@ export class Engine {
   readonly #askers = new Map<bigint, Asker>();
   #nextRequest = 1n;
   readonly #watched = new Map<string, readonly string[]>();
+  /** Groups of whose receipts tabs want to be told, and which tabs. */
+  readonly #receipts = new Map<string, Set<string>>();
 
   readonly #telling: Telling;
   #stopped: (() => void) | undefined;
@@ -123,6 +126,7 @@ export class Engine {
     this.#input({ type: 'start' });
     // What was watched before it stopped.
     this.#watchAll().catch(() => {});
+    for (const group of this.#receipts.keys()) this.#askReceipts({ group, off: false }).catch(() => {});
   }
 
   /** Ends the connection; what is in a store goes on from there with the next start. */
@@ -153,13 +157,13 @@ export class Engine {
   }
 
   /** `body` is an encoded `Request` without its id. */
-  request(body: Uint8Array, watch?: readonly string[]): Promise<Response> {
+  request(body: Uint8Array, watch?: readonly string[], receipts?: ReceiptsAsked): Promise<Response> {
     return new Promise((resolve, reject) => {
       if (!this.#core) return reject(new TidingsError(NOT_CONNECTED));
       const id = this.#nextRequest;
       this.#nextRequest += 1n;
       this.#askers.set(id, { resolve, reject });
-      this.#input({ type: 'request', id, body, watch });
+      this.#input({ type: 'request', id, body, watch, receipts });
     });
   }
 
@@ -170,9 +174,30 @@ export class Engine {
     await this.#watchAll(true);
   }
 
+  /** Receipts of a group, for one tab or not any more; it goes on until no tab wants it. */
+  async watchReceipts(tab: string, group: string, off: boolean): Promise<void> {
+    const tabs = this.#receipts.get(group) ?? new Set();
+    if (!off) this.#receipts.set(group, tabs.add(tab));
+    else if (!tabs.delete(tab) || tabs.size > 0) return;
+    else this.#receipts.delete(group);
+    try {
+      await this.#askReceipts({ group, off });
+    } catch (error) {
+      // What was refused is not asked for again.
+      const refused = error instanceof TidingsError && error.kind === 'refused';
+      if (refused && tabs.delete(tab) && tabs.size === 0) this.#receipts.delete(group);
+      throw error;
+    }
+  }
+
+  async #askReceipts(asked: ReceiptsAsked): Promise<void> {
+    await this.request(receiptsRequest(asked.group, asked.off), undefined, asked);
+  }
+
   /** A tab is gone. */
   forget(tab: string): void {
     if (this.#watched.delete(tab) && this.#core) this.#watchAll(true).catch(() => {});
+    for (const group of [...this.#receipts.keys()]) this.watchReceipts(tab, group, true).catch(() => {});
   }
 
   async #watchAll(evenNone = false): Promise<void> {

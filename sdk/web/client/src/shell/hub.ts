@@ -18,6 +18,7 @@ export type Call =
   | { op: 'withdraw'; key: string }
   | { op: 'request'; body: Uint8Array }
   | { op: 'watch'; users: readonly string[] }
+  | { op: 'receipts'; group: string; off: boolean }
   | { op: 'read'; from: string; id: string }
   | { op: 'activity'; body: Uint8Array }
   | { op: 'hurry' }
@@ -68,6 +69,8 @@ export class Hub {
   readonly #running = new Set<string>();
   readonly #known = new Set<string>();
   #watched: readonly string[] = [];
+  /** Groups of whose receipts this tab wants to be told. */
+  readonly #receipts = new Set<string>();
 
   constructor(
     private readonly options: ClientOptions,
@@ -137,10 +140,13 @@ export class Hub {
       this.#nextCall += 1;
       const settle = (answer: Answer) => {
         this.#asked.delete(n);
-        if (answer.ok) resolve(answer.value as T);
-        else reject(new TidingsError(answer.failure));
+        if (answer.ok) return resolve(answer.value as T);
+        // What was refused is not asked for again.
+        if (call.op === 'receipts' && answer.failure.kind === 'refused') this.#receipts.delete(call.group);
+        reject(new TidingsError(answer.failure));
       };
       if (call.op === 'watch') this.#watched = call.users;
+      if (call.op === 'receipts') this.#receipts[call.off ? 'delete' : 'add'](call.group);
       const asked = { call, progress, settle };
       this.#asked.set(n, asked);
       if (this.#engine) this.#runHere(asked);
@@ -167,6 +173,7 @@ export class Hub {
     this.#post({ type: 'leader', to: undefined, state: this.state });
     for (const asked of [...this.#asked.values()]) this.#runHere(asked);
     if (this.#watched.length > 0) engine.watch(this.#tab, this.#watched).catch(() => {});
+    for (const group of this.#receipts) engine.watchReceipts(this.#tab, group, false).catch(() => {});
   }
 
   async #openStore(): Promise<Store> {
@@ -202,6 +209,7 @@ export class Hub {
         this.#emitHere('stateChanged', post.state);
         for (const [n, { call }] of this.#asked) this.#post({ type: 'call', tab: this.#tab, n, call });
         if (this.#watched.length > 0) this.call({ op: 'watch', users: this.#watched }).catch(() => {});
+        for (const group of [...this.#receipts]) this.call({ op: 'receipts', group, off: false }).catch(() => {});
         break;
       case 'call':
         if (this.#engine) this.#runFor(post.tab, post.n, post.call);
@@ -281,6 +289,8 @@ function perform(engine: Engine, tab: string, call: Call, progress: Progress): u
       return engine.request(call.body);
     case 'watch':
       return engine.watch(tab, call.users);
+    case 'receipts':
+      return engine.watchReceipts(tab, call.group, call.off);
     case 'read':
       return engine.read(call.from, call.id);
     case 'activity':

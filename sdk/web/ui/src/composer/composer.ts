@@ -45,6 +45,7 @@ export class TidingsComposer extends TidingsElement {
     editing: { attribute: false },
     value: {},
     files: { type: Boolean },
+    polls: { type: Boolean },
     maxBytes: { type: Number, attribute: 'max-bytes' },
     note: {},
     chosen: { state: true },
@@ -62,6 +63,8 @@ export class TidingsComposer extends TidingsElement {
   declare value: string;
   /** Whether files can be attached. */
   declare files: boolean;
+  /** Whether a poll can be begun: a button tells `new-poll`. */
+  declare polls: boolean;
   declare maxBytes: number;
   /** Shown in the place of the field: why nobody writes here. */
   declare note: string | undefined;
@@ -81,6 +84,7 @@ export class TidingsComposer extends TidingsElement {
     this.me = '';
     this.value = '';
     this.files = false;
+    this.polls = false;
     this.maxBytes = 60_000;
     this.chosen = [];
     this.problem = '';
@@ -330,6 +334,11 @@ export class TidingsComposer extends TidingsElement {
             this.files && !this.editing
               ? html`<button type="button" class="icon-button" part="attach" title=${say('composer.attach')} aria-label=${say('composer.attach')} @click=${() => this.find<HTMLInputElement>('input[type=file]')?.click()}>${icons.attach(22)}</button
                   ><input type="file" multiple hidden aria-label=${say('composer.attach')} @change=${this.#picked} />`
+              : nothing
+          }
+          ${
+            this.polls && !this.editing
+              ? html`<button type="button" class="icon-button" part="poll" title=${say('composer.poll')} aria-label=${say('composer.poll')} @click=${() => this.tell('new-poll')}>${icons.poll(22)}</button>`
               : nothing
           }
           <div class="box" part="box">

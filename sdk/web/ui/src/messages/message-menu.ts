@@ -12,10 +12,11 @@ import { viewStyles } from './view-styles.js';
 
 export const QUICK = ['👍', '❤️', '😂', '😮', '😢', '🙏'];
 
-export type MessageAction = 'reply' | 'copy' | 'edit' | 'pin' | 'info' | 'recall';
+export type MessageAction = 'reply' | 'forward' | 'copy' | 'edit' | 'pin' | 'info' | 'recall';
 
 const ACTIONS: readonly { readonly act: MessageAction; readonly icon: keyof typeof icons; readonly key: Key }[] = [
   { act: 'reply', icon: 'reply', key: 'act.reply' },
+  { act: 'forward', icon: 'forward', key: 'act.forward' },
   { act: 'copy', icon: 'copy', key: 'act.copy' },
   { act: 'edit', icon: 'compose', key: 'act.edit' },
   { act: 'pin', icon: 'pin', key: 'act.pin' },
@@ -32,12 +33,14 @@ export class TidingsMessageMenu extends TidingsElement {
     picking: { state: true },
     mayManage: { type: Boolean },
     mayWrite: { type: Boolean },
+    mayForward: { type: Boolean },
   };
   declare message: MessageView | undefined;
   declare me: string;
   declare group: boolean;
   declare mayManage: boolean;
   declare mayWrite: boolean;
+  declare mayForward: boolean;
   declare picking: boolean;
   #from: HTMLElement | undefined;
 
@@ -47,6 +50,7 @@ export class TidingsMessageMenu extends TidingsElement {
     this.group = false;
     this.mayManage = false;
     this.mayWrite = true;
+    this.mayForward = false;
     this.picking = false;
   }
 
@@ -98,6 +102,9 @@ export class TidingsMessageMenu extends TidingsElement {
     switch (act) {
       case 'reply':
         return this.mayWrite;
+      case 'forward':
+        // A poll is of those who were asked.
+        return this.mayForward && !message.poll;
       case 'copy':
         return message.text !== '';
       case 'edit':

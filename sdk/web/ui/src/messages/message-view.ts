@@ -39,6 +39,7 @@ export class TidingsMessageView extends TidingsElement {
     group: { type: Boolean },
     mayManage: { type: Boolean, attribute: 'may-manage' },
     readOnly: { type: Boolean, attribute: 'read-only' },
+    mayForward: { type: Boolean, attribute: 'may-forward' },
     hasOlder: { type: Boolean, attribute: 'has-older' },
     hasNewer: { type: Boolean, attribute: 'has-newer' },
     loading: { type: Boolean },
@@ -60,6 +61,7 @@ export class TidingsMessageView extends TidingsElement {
   declare group: boolean;
   declare mayManage: boolean;
   declare readOnly: boolean;
+  declare mayForward: boolean;
   declare hasOlder: boolean;
   declare hasNewer: boolean;
   declare loading: boolean;
@@ -100,6 +102,7 @@ export class TidingsMessageView extends TidingsElement {
     this.group = false;
     this.mayManage = false;
     this.readOnly = false;
+    this.mayForward = false;
     this.hasOlder = false;
     this.hasNewer = false;
     this.loading = false;
@@ -469,7 +472,7 @@ export class TidingsMessageView extends TidingsElement {
         ${icons.down(22)}${this.fresh > 0 ? html`<span class="count">${this.fresh > 99 ? '99+' : this.fresh}</span>` : nothing}
       </button>
       <div class="unseen" role="status" aria-live="polite">${this.notice}</div>
-      <tidings-message-menu .me=${this.me} .group=${this.group} .mayManage=${this.mayManage} .mayWrite=${!this.readOnly} @tidings-message-action=${this.#acted}></tidings-message-menu>
+      <tidings-message-menu .me=${this.me} .group=${this.group} .mayManage=${this.mayManage} .mayWrite=${!this.readOnly} .mayForward=${this.mayForward} @tidings-message-action=${this.#acted}></tidings-message-menu>
     `;
   }
 

@@ -3,7 +3,6 @@ import { type ConversationKey, keyOf, type MessageView } from '../model.js';
 import type { GroupAction } from '../panels/group-panel.js';
 import type { Context } from './context.js';
 import type { Loading } from './loading.js';
-import { timelineOf } from './state.js';
 
 const ROLES = { member: Role.MEMBER, admin: Role.ADMIN, owner: Role.OWNER };
 
@@ -19,7 +18,6 @@ export interface ReceiptsView {
 /** What a user does to groups, and how far the own messages there have come. */
 export class GroupsPart {
   readonly #nextPage = new Map<string, string | undefined>();
-  readonly #asking = new Set<string>();
 
   constructor(
     private readonly context: Context,
@@ -109,25 +107,5 @@ export class GroupsPart {
       deliveredCount: told.delivered,
       readCount: told.read,
     };
-  }
-
-  /** Of the newest own message in an open group: what everybody has, or has read, gets its ticks. */
-  async refreshTicks(key: ConversationKey): Promise<void> {
-    const group = key.slice(2);
-    const { messages } = timelineOf(this.context.state(), key);
-    const own = messages.findLast((message) => message.mine && message.place !== undefined && !message.gone);
-    if (!own || own.status === 'read' || this.#asking.has(group)) return;
-    this.#asking.add(group);
-    try {
-      const told = await this.receipts(group, own);
-      if (!told || told.members === 0) return;
-      const status =
-        told.readCount >= told.members ? 'read' : told.deliveredCount >= told.members ? 'delivered' : undefined;
-      if (status) this.context.happened({ type: 'groupReceipts', group, place: own.place ?? 0, status });
-    } catch {
-      // A group that is too large, or a policy: the ticks stay as they are.
-    } finally {
-      this.#asking.delete(group);
-    }
   }
 }

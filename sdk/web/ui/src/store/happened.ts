@@ -4,6 +4,7 @@ import type {
   ChangeKind,
   Conversation,
   GroupEvent,
+  GroupReceipt,
   GroupState,
   HistoryMessage,
   Member,
@@ -12,7 +13,7 @@ import type {
   StatusChanged,
   UserPresence,
 } from '@tidings/client';
-import type { ConversationKey, FileView, MessageView, Names, Status } from '../model.js';
+import type { ConversationKey, FileView, MessageView, Names } from '../model.js';
 import type { Mark, Summary } from './state.js';
 import type { Direction } from './timeline.js';
 
@@ -63,7 +64,7 @@ export type Happened =
       readonly names: Names;
     }
   | { readonly type: 'groupGone'; readonly group: string }
-  | { readonly type: 'groupReceipts'; readonly group: string; readonly place: number; readonly status: Status }
+  | { readonly type: 'groupReceipt'; readonly receipt: GroupReceipt }
   /** The list as this device saw it last. */
   | { readonly type: 'restored'; readonly summaries: readonly Summary[] }
   /** The server has told of all conversations and groups. */
@@ -73,8 +74,6 @@ export type Happened =
   | { readonly type: 'read'; readonly key: ConversationKey; readonly place: number | undefined }
   | { readonly type: 'draft'; readonly key: ConversationKey; readonly text: string }
   | { readonly type: 'composed'; readonly key: ConversationKey; readonly message: MessageView }
-  /** What was composed here is now called so by the client. */
-  | { readonly type: 'handedOver'; readonly key: ConversationKey; readonly local: string; readonly to: string }
   | {
       readonly type: 'file';
       readonly key: ConversationKey;

@@ -1,18 +1,19 @@
 import { GroupEventKind } from '@tidings/client';
-import { keyOf, type MessageView } from '../model.js';
+import { type ConversationKey, keyOf, type MessageView } from '../model.js';
 import { eventOf, messageOf } from './from-client.js';
 import type { Happened } from './happened.js';
 import { latest } from './latest.js';
-import { type State, summaryOf, timelineOf, without, withSummary, withTimeline } from './state.js';
+import { type GroupMark, put, type State, summaryOf, timelineOf, without, withSummary, withTimeline } from './state.js';
 import { add, changeAll, has, laterStatus } from './timeline.js';
 
 /** This user is not in it any more. */
 export function groupGone(state: State, group: string): State {
   const key = keyOf({ group });
-  const { groups, summaries, timelines } = state;
+  const { groups, groupMarks, summaries, timelines } = state;
   return {
     ...state,
     groups: without(groups, group),
+    groupMarks: without(groupMarks, group),
     summaries: without(summaries, key),
     timelines: without(timelines, key),
   };
@@ -57,17 +58,40 @@ export function groupNewest(
   }));
 }
 
-/** Whoever has a message of a group has what stands before it. */
-export function groupReceipts(
-  state: State,
-  { group, place, status }: Extract<Happened, { type: 'groupReceipts' }>,
-): State {
-  const key = keyOf({ group });
-  const raised = (message: MessageView): MessageView => {
-    const own = message.mine && message.place !== undefined && message.place <= place && message.status !== 'failed';
-    const later = laterStatus(message.status, status);
-    return own && later !== message.status ? { ...message, status: later } : message;
+/** What the server told of the own messages in a group, on top of what it told before: nothing of it is taken back. */
+export function groupReceipt(state: State, { receipt }: Extract<Happened, { type: 'groupReceipt' }>): State {
+  const { group, deliveredToAll, readByAll, messages } = receipt;
+  // Who is alone there is read by nobody.
+  if (state.groups.get(group)?.count === 1) return state;
+  const before = state.groupMarks.get(group);
+  const single = new Map<number, 'delivered' | 'read'>();
+  for (const { groupSeq, members, delivered, read } of messages)
+    if (members > 0 && delivered >= members) single.set(groupSeq, read >= members ? 'read' : 'delivered');
+  const mark: GroupMark = {
+    delivered: Math.max(before?.delivered ?? 0, deliveredToAll),
+    read: Math.max(before?.read ?? 0, readByAll),
+    single,
   };
-  const next = withTimeline(state, key, (timeline) => changeAll(timeline, raised));
-  return withSummary(next, key, (summary) => (summary.last ? { ...summary, last: raised(summary.last) } : summary));
+  const key = keyOf({ group });
+  const next = { ...state, groupMarks: put(state.groupMarks, group, mark) };
+  const raised = (message: MessageView) => withGroupMark(next, key, message);
+  return withSummary(
+    withTimeline(next, key, (timeline) => changeAll(timeline, raised)),
+    key,
+    (summary) => {
+      const last = summary.last && raised(summary.last);
+      return last === summary.last ? summary : { ...summary, last };
+    },
+  );
+}
+
+/** The same message with the ticks that are known. */
+export function withGroupMark(state: State, key: ConversationKey, message: MessageView): MessageView {
+  const { place, status } = message;
+  const mark = state.groupMarks.get(key.slice(2));
+  if (!mark || !message.mine || place === undefined || status === 'sending' || status === 'failed') return message;
+  const told =
+    place <= mark.read ? 'read' : (mark.single.get(place) ?? (place <= mark.delivered ? 'delivered' : undefined));
+  const later = laterStatus(status, told);
+  return later === status ? message : { ...message, status: later };
 }

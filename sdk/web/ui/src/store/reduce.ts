@@ -4,7 +4,7 @@ import { blocksMessages, conversationOf, groupOf, memberOf, messageOf, presenceO
 import type { Happened } from './happened.js';
 import { latest } from './latest.js';
 import { changed, changedHere } from './reduce-change.js';
-import { groupEvent, groupGone, groupNewest, groupReceipts } from './reduce-group.js';
+import { groupEvent, groupGone, groupNewest, groupReceipt, withGroupMark } from './reduce-group.js';
 import {
   blank,
   type Mark,
@@ -34,7 +34,7 @@ export function reduce(state: State, happened: Happened): State {
     case 'caughtUp':
       return { ...state, connection: { ...state.connection, caughtUp: true } };
     case 'received':
-      return received(state, messageOf(happened.message, state.me), conversationOf(happened.message, state.me));
+      return received(state, happened);
     case 'sent':
       return sent(state, happened);
     case 'status':
@@ -89,8 +89,8 @@ export function reduce(state: State, happened: Happened): State {
     }
     case 'groupGone':
       return groupGone(state, happened.group);
-    case 'groupReceipts':
-      return groupReceipts(state, happened);
+    case 'groupReceipt':
+      return groupReceipt(state, happened);
     case 'listed':
       return {
         ...state,
@@ -128,8 +128,6 @@ export function reduce(state: State, happened: Happened): State {
         happened.key,
         happened.message,
       );
-    case 'handedOver':
-      return handedOver(state, happened);
     case 'file':
       return withTimeline(state, happened.key, (timeline) =>
         change(timeline, { id: happened.message, key: happened.message }, (message) => ({
@@ -153,7 +151,9 @@ export function reduce(state: State, happened: Happened): State {
   }
 }
 
-function received(state: State, message: MessageView, key: ConversationKey): State {
+function received(state: State, happened: Extract<Happened, { type: 'received' }>): State {
+  const key = conversationOf(happened.message, state.me);
+  const message = withMarks(state, key, messageOf(happened.message, state.me));
   const timeline = timelineOf(state, key);
   const group = key.startsWith('g/');
   const summary = summaryOf(state, key);
@@ -193,8 +193,8 @@ function sent(state: State, { message, key, pending }: Extract<Happened, { type:
 }
 
 function withMarks(state: State, key: ConversationKey, message: MessageView): MessageView {
-  if (!message.mine || !key.startsWith('u/') || message.status === 'sending' || message.status === 'failed')
-    return message;
+  if (key.startsWith('g/')) return withGroupMark(state, key, message);
+  if (!message.mine || message.status === 'sending' || message.status === 'failed') return message;
   const [stream = '', seq] = message.id.split('.');
   const mark = state.marks.get(markKey(key.slice(2), stream));
   if (!mark) return message;
@@ -369,28 +369,4 @@ function opened(state: State, key: ConversationKey | undefined): State {
   if (state.open && state.timelines.has(state.open)) next = withTimeline(next, state.open, trimmed);
   if (key === undefined) return next;
   return timelineOf(next, key).loaded ? marksUnread(next, key) : next;
-}
-
-function handedOver(state: State, { key, local, to }: Extract<Happened, { type: 'handedOver' }>): State {
-  return withTimeline(state, key, (timeline) => {
-    const mine = timeline.messages.find((message) => message.key === local);
-    const told = timeline.messages.find((message) => message.key === to);
-    if (!mine) return timeline;
-    if (!told) return change(timeline, { id: mine.id, key: local }, (message) => ({ ...message, key: to }));
-    const messages = timeline.messages
-      .filter((message) => message !== told)
-      .map((message) =>
-        message === mine
-          ? {
-              ...told,
-              files: told.files.map((file, index) => ({
-                ...file,
-                address: mine.files[index]?.address,
-                thumbnail: file.thumbnail ?? mine.files[index]?.thumbnail,
-              })),
-            }
-          : message,
-      );
-    return { ...timeline, messages };
-  });
 }

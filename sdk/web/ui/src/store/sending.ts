@@ -1,21 +1,12 @@
-import { type Attachment, ChangeKind, type ContentInit, type Message } from '@tidings/client';
+import { type Attachment, ChangeKind, type ContentInit, type Message, type Sending } from '@tidings/client';
 import type { Draft } from '../composer/composer.js';
 import { errorText } from '../locale/reason.js';
-import type { ConversationKey, FileView, MentionView, MessageView } from '../model.js';
+import type { ConversationKey, MentionView, MessageView } from '../model.js';
 import { byteOfIndex } from '../text/utf8.js';
 import { type Context, targetOf } from './context.js';
+import type { KeptUploads } from './kept-uploads.js';
 import { timelineOf } from './state.js';
-
-type What = Pick<Draft, 'text' | 'mentions'> & {
-  readonly replyTo?: string | undefined;
-  readonly files?: readonly File[];
-};
-
-interface Composed {
-  readonly what: What;
-  /** What of the files is on the server already: a second try goes on from here. */
-  readonly uploaded: Map<number, Attachment>;
-}
+import { UploadingPart, type What } from './uploading.js';
 
 function contentInit(what: What, attachments: readonly Attachment[]): ContentInit {
   return {
@@ -36,105 +27,55 @@ function attachmentsOf(message: MessageView): Attachment[] {
 
 /** What the user writes and changes: shown at once, and taken back when the server will not have it. */
 export class SendingPart {
-  /** Messages that were composed here and are not with the client yet. */
-  readonly #composed = new Map<string, Composed>();
-  #next = 1;
+  readonly uploads: UploadingPart;
 
   constructor(
     private readonly context: Context,
     private readonly newest: (key: ConversationKey) => Promise<void>,
-  ) {}
+    kept: KeptUploads | undefined,
+  ) {
+    this.uploads = new UploadingPart(context, kept, (to, what, files, key) => this.#hand(to, what, files, key));
+  }
 
   async send(key: ConversationKey, draft: Draft): Promise<void> {
     if (!timelineOf(this.context.state(), key).atNewest) await this.newest(key);
-    const what: What = { text: draft.text, mentions: draft.mentions, replyTo: draft.replyTo?.id, files: draft.files };
-    if (draft.files.length === 0) {
-      this.#hand(key, what, []);
-      return;
-    }
-    const local = `local ${Date.now()} ${this.#next++}`;
-    this.#composed.set(local, { what, uploaded: new Map() });
-    this.context.happened({ type: 'composed', key, message: this.#local(local, what) });
-    await this.#upload(key, local);
+    const what: What = { text: draft.text, mentions: draft.mentions, replyTo: draft.replyTo?.id };
+    if (draft.files.length === 0) this.#hand(key, what, []);
+    else await this.uploads.begin(key, what, draft.files);
+  }
+
+  /** The same to somebody else, without what it answered and whom it named; a poll is not forwarded. */
+  async forward(to: ConversationKey, message: MessageView): Promise<void> {
+    if (!timelineOf(this.context.state(), to).atNewest) await this.newest(to);
+    const { text, title, location } = message;
+    const content: ContentInit = {
+      ...{ text, title, forwarded: true, attachments: attachmentsOf(message) },
+      location: location && {
+        latitudeE7: Math.round(location.latitude * 1e7),
+        longitudeE7: Math.round(location.longitude * 1e7),
+      },
+    };
+    this.context.client.send({ ...targetOf(to), content });
+  }
+
+  /** Asks a question; each may choose so many of the options. */
+  async poll(to: ConversationKey, question: string, options: readonly string[], choices: number): Promise<void> {
+    if (!timelineOf(this.context.state(), to).atNewest) await this.newest(to);
+    const poll = { question, choices, options: options.map((text, index) => ({ id: `option ${index + 1}`, text })) };
+    this.context.client.send({ ...targetOf(to), content: { poll } });
   }
 
   /** A message that failed is sent anew, as another message. */
   async retry(key: ConversationKey, message: MessageView): Promise<void> {
-    if (this.#composed.has(message.key)) return this.#upload(key, message.key);
+    if (this.uploads.has(message.key)) return this.uploads.again(message.key);
     this.context.happened({ type: 'removed', key, message: message.key });
     const what: What = { text: message.text, mentions: message.mentions, replyTo: message.replyTo };
     this.#hand(key, what, attachmentsOf(message));
   }
 
   /** Gives the message to the client, whose outbox keeps it from here on. */
-  #hand(key: ConversationKey, what: What, attachments: readonly Attachment[]): string {
-    return this.context.client.send({ ...targetOf(key), content: contentInit(what, attachments) }).key;
-  }
-
-  #local(key: string, what: What): MessageView {
-    const files = (what.files ?? []).map((file, index): FileView => {
-      const address = /^image\/(png|jpeg|gif|webp|avif|bmp)$/.test(file.type) ? URL.createObjectURL(file) : undefined;
-      return {
-        id: `${key} ${index}`,
-        name: file.name,
-        mediaType: file.type || 'application/octet-stream',
-        size: file.size,
-        address,
-        progress: 0,
-      };
-    });
-    return {
-      key,
-      id: key,
-      from: this.context.state().me,
-      mine: true,
-      at: Date.now(),
-      text: what.text,
-      status: 'sending',
-      replyTo: what.replyTo,
-      reactions: [],
-      files,
-      mentions: what.mentions,
-    };
-  }
-
-  async #upload(key: ConversationKey, local: string): Promise<void> {
-    const composed = this.#composed.get(local);
-    if (!composed) return;
-    const { what, uploaded } = composed;
-    const { client, happened } = this.context;
-    happened({
-      type: 'composed',
-      key,
-      message: { ...this.#shown(key, local, what), status: 'sending', reason: undefined },
-    });
-    try {
-      for (const [index, file] of (what.files ?? []).entries()) {
-        if (uploaded.has(index)) continue;
-        const progressed = (progress: number | undefined) =>
-          happened({ type: 'file', key, message: local, file: `${local} ${index}`, change: { progress } });
-        uploaded.set(
-          index,
-          await client.files.upload(file, {
-            onProgress: ({ sent, total }) => progressed(total > 0 ? sent / total : 1),
-          }),
-        );
-        progressed(undefined);
-      }
-    } catch (error) {
-      happened({ type: 'failed', key, message: local, reason: errorText(error) });
-      return;
-    }
-    this.#composed.delete(local);
-    const attachments = [...uploaded].sort(([a], [b]) => a - b).map(([, attachment]) => attachment);
-    happened({ type: 'handedOver', key, local, to: this.#hand(key, what, attachments) });
-  }
-
-  #shown(key: ConversationKey, local: string, what: What): MessageView {
-    return (
-      timelineOf(this.context.state(), key).messages.find((message) => message.key === local) ??
-      this.#local(local, what)
-    );
+  #hand(to: ConversationKey, what: What, attachments: readonly Attachment[], key?: string): Sending {
+    return this.context.client.send({ ...targetOf(to), content: contentInit(what, attachments), key });
   }
 
   edit(key: ConversationKey, message: MessageView, text: string, mentions: readonly MentionView[]): void {

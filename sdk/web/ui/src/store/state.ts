@@ -39,6 +39,14 @@ export interface Mark {
   readonly read: number;
 }
 
+/** How far the own messages in a group have come: by places of its order. */
+export interface GroupMark {
+  readonly delivered: number;
+  readonly read: number;
+  /** Of newer ones, those of which the server told singly. */
+  readonly single: ReadonlyMap<number, 'delivered' | 'read'>;
+}
+
 export interface State {
   readonly me: string;
   readonly connection: Connection;
@@ -50,6 +58,7 @@ export interface State {
   readonly typing: ReadonlyMap<ConversationKey, ReadonlyMap<string, number>>;
   /** By user and stream. */
   readonly marks: ReadonlyMap<string, Mark>;
+  readonly groupMarks: ReadonlyMap<string, GroupMark>;
   readonly drafts: ReadonlyMap<ConversationKey, string>;
   /** The conversation that is open. */
   readonly open: ConversationKey | undefined;
@@ -66,6 +75,7 @@ export function initial(me: string): State {
     presence: new Map(),
     typing: new Map(),
     marks: new Map(),
+    groupMarks: new Map(),
     drafts: new Map(),
     open: undefined,
     listed: false,

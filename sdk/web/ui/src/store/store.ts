@@ -1,4 +1,4 @@
-import { ActivityKind, Block, type Client, GroupEventKind } from '@tidings/client';
+import { ActivityKind, Block, type Client, ErrorCode, GroupEventKind } from '@tidings/client';
 import { reasonText } from '../locale/reason.js';
 import { type ConversationKey, type FileView, keyOf, type MessageView, type Names, peerOf } from '../model.js';
 import type { ConversationAction } from '../panels/conversation-list.js';
@@ -7,8 +7,10 @@ import { FilesPart } from './files.js';
 import { Finder } from './finder.js';
 import { GroupsPart } from './groups.js';
 import type { Happened } from './happened.js';
+import { KeptUploads } from './kept-uploads.js';
 import { Loading } from './loading.js';
 import { KeptList, Memory } from './memory.js';
+import { OwnCopies } from './own-copies.js';
 import { reduce } from './reduce.js';
 import { SendingPart } from './sending.js';
 import { initial, type State, summaryOf, timelineOf } from './state.js';
@@ -17,8 +19,6 @@ const FOREVER = 253_402_300_799_000;
 const MOST_WATCHED = 200;
 const FADE_MS = 1000;
 const HIDDEN_MS = 100;
-/** Ticks of an open group are looked at so often, while one of its own messages is not read by all. */
-const TICKS_MS = 4000;
 
 export interface StoreOptions {
   readonly me: string;
@@ -26,6 +26,8 @@ export interface StoreOptions {
   readonly names?: Names;
   /** Where ticks and read places are kept; default `localStorage`. */
   readonly storage?: Pick<Storage, 'getItem' | 'setItem'> | undefined;
+  /** Where files are kept while they are uploaded; default: a database of the browser. */
+  readonly uploads?: KeptUploads | undefined;
 }
 
 /** The observable model of one user's conversations over a client: the state is what {@link reduce} makes of all that happened. */
@@ -41,10 +43,12 @@ export class Store {
   readonly #ends: (() => void)[] = [];
   readonly #memory: Memory;
   readonly #list: KeptList;
+  readonly #copies: OwnCopies;
   #known = false;
   #told = false;
   #watched = '';
-  #ticksAt = 0;
+  /** The group of whose receipts the server tells. */
+  #receipts = '';
   #refreshing = new Map<string, ReturnType<typeof setTimeout>>();
 
   constructor(
@@ -63,8 +67,10 @@ export class Store {
       happened: (happened) => this.happened(happened),
     };
     this.loading = new Loading(context);
-    this.sending = new SendingPart(context, (key) => this.loading.newest(key));
+    const uploads = 'uploads' in options ? options.uploads : KeptUploads.here(options.me);
+    this.sending = new SendingPart(context, (key) => this.loading.newest(key), uploads);
     this.groups = new GroupsPart(context, this.loading);
+    this.#copies = new OwnCopies(context, this.loading);
     this.files = new FilesPart(context);
     this.finder = new Finder(context, () => this.#tell());
   }
@@ -141,22 +147,28 @@ export class Store {
         });
         if (change.state === 'connected' && !listed) list();
         if (change.state === 'connected') this.#rewatch();
+        if (change.state === 'connected') this.#watchReceipts();
       }),
       client.on('caughtUp', () => {
         this.happened({ type: 'caughtUp' });
         if (!listed) list();
       }),
-      client.on('messageReceived', ({ message, echo }) => {
+      client.on('messageReceived', ({ message, echo, transient }) => {
+        // Live data of an application is nothing to read.
+        if (transient && message.content?.type) return;
         this.happened({ type: 'received', message, echo });
         if (message.group && !this.#state.groups.has(message.group)) this.#refreshSoon(message.group);
-        if (message.group) this.#ticks();
+        if (message.group) this.#watchReceipts();
       }),
+      client.on('groupReceiptReceived', ({ receipt }) => this.happened({ type: 'groupReceipt', receipt })),
       client.on('messageSent', ({ message, key }) =>
         this.happened({ type: 'sent', message, key, pending: key !== undefined }),
       ),
-      client.on('statusChanged', (change) =>
-        this.happened({ type: 'status', change, reason: reasonText(change.reason, change.error) }),
-      ),
+      client.on('statusChanged', (change) => {
+        this.happened({ type: 'status', change, reason: reasonText(change.reason, change.error) });
+        if (change.status === 'sent') this.#copies.sent(change.id);
+        else if (change.upTo) void this.#copies.reached(change.to, change.id);
+      }),
       client.on('messageChanged', ({ change }) => this.happened({ type: 'changed', change })),
       client.on('groupEventReceived', ({ event }) => {
         this.happened({ type: 'groupEvent', event });
@@ -165,6 +177,8 @@ export class Store {
           ((event.kind === GroupEventKind.LEFT || event.kind === GroupEventKind.REMOVED) &&
             event.users.includes(this.#state.me));
         if (!over) this.#refreshSoon(event.group);
+        else if (event.group === this.#receipts) this.#receipts = '';
+        if (!over) this.#watchReceipts();
       }),
       client.on('conversationUpdated', ({ conversation }) => this.happened({ type: 'conversation', conversation })),
       client.on('presenceChanged', ({ users }) => this.happened({ type: 'presence', users })),
@@ -178,14 +192,22 @@ export class Store {
     this.#ends.push(() => clearInterval(clock));
     globalThis.addEventListener?.('pagehide', this.#save);
     this.#ends.push(() => globalThis.removeEventListener?.('pagehide', this.#save));
+    // The browser asks whether to leave when a file is not kept: it was too large, or there is no room.
+    const leaving = (event: Event) => {
+      if (this.sending.uploads.wouldLose) event.preventDefault();
+    };
+    globalThis.addEventListener?.('beforeunload', leaving);
+    this.#ends.push(() => globalThis.removeEventListener?.('beforeunload', leaving));
     client.connect();
     this.sending.showPending().catch(() => undefined);
+    this.sending.uploads.restore().catch(() => undefined);
   }
 
   /** Ends following; the client is its owner's to close. */
   stop(): void {
     for (const end of this.#ends.splice(0)) end();
     for (const timer of this.#refreshing.values()) clearTimeout(timer);
+    this.sending.uploads.stop();
     this.#save();
   }
 
@@ -198,14 +220,21 @@ export class Store {
     const now = Date.now();
     this.happened({ type: 'fade', now });
     this.happened({ type: 'disappeared', now });
-    if (now - this.#ticksAt >= TICKS_MS) this.#ticks();
   }
 
-  #ticks(): void {
-    const { open, connection } = this.#state;
-    if (!open?.startsWith('g/') || connection.state !== 'connected') return;
-    this.#ticksAt = Date.now();
-    void this.groups.refreshTicks(open);
+  /** Has the server tell how far the own messages in the open group have come; asked again as long as it does not know of the group yet. */
+  #watchReceipts(): void {
+    const { open } = this.#state;
+    const group = open?.startsWith('g/') ? open.slice(2) : '';
+    if (group === this.#receipts) return;
+    const { groups } = this.client;
+    if (this.#receipts) groups.unwatchReceipts(this.#receipts).catch(() => undefined);
+    this.#receipts = group;
+    if (group)
+      groups.watchReceipts(group).catch((error: { code?: ErrorCode }) => {
+        // A group that is too large has no receipts.
+        if (this.#receipts === group && error.code !== ErrorCode.FAILED_PRECONDITION) this.#receipts = '';
+      });
   }
 
   #kept() {
@@ -257,6 +286,7 @@ export class Store {
   /** Shows a conversation; undefined: none. */
   open(key: ConversationKey | undefined): void {
     this.happened({ type: 'opened', key });
+    this.#watchReceipts();
     if (!key) return;
     if (!timelineOf(this.#state, key).loaded) this.#load(key);
     if (key.startsWith('g/')) this.groups.refresh(key.slice(2)).catch(() => undefined);
@@ -265,7 +295,10 @@ export class Store {
   #load(key: ConversationKey): void {
     if (this.#state.connection.state !== 'connected') return;
     // There is no history with someone who does not exist, or none at all: nothing to show is not a fault.
-    this.loading.newest(key).catch(() => undefined);
+    this.loading
+      .newest(key)
+      .then(() => this.#copies.look(key))
+      .catch(() => undefined);
   }
 
   /** The user has seen this message and all before it. */
