@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tidings_sdk::{Builder, Client};
+use tidings_sdk::{Builder, Client, Events};
 
 use crate::certificates::Authority;
-use crate::{Control, DEADLINE, RawClient, binary};
+use crate::{Control, DEADLINE, RawClient, binary, within};
 
 /// The settings that take an address, by the distance of their port from the node's first.
 const LISTENERS: [&str; 4] = ["gateway.listen", "control_plane.listen", "cluster.listen", "admin.listen"];
@@ -183,6 +183,13 @@ impl Node {
     pub fn client(&self, token: &str, device: &str) -> Builder {
         let quickly = Duration::from_millis(50);
         Client::builder(self.gateway_url(), token).device(device).backoff(quickly, quickly * 4)
+    }
+
+    /// The same, when it is online, with what it is told.
+    pub async fn online(&self, token: &str, device: &str) -> (Client, Events) {
+        let (client, events) = self.client(token, device).connect().unwrap();
+        within(DEADLINE, "a client is online", client.online()).await.unwrap();
+        (client, events)
     }
 
     /// A WebSocket without the SDK.

@@ -9,12 +9,6 @@ use tidings_sdk::disappearance::Start;
 use tidings_sdk::{Client, Disappearance, ErrorCode, Event, Events, HistoryQuery, Outgoing, SendError, change};
 use tidings_tests::{DEADLINE, Node, next_message, within};
 
-async fn online(node: &Node, token: &str, device: &str) -> (Client, Events) {
-    let (client, events) = node.client(token, device).connect().unwrap();
-    within(DEADLINE, "it is online", client.online()).await.unwrap();
-    (client, events)
-}
-
 fn disappearing(text: &str, after: Duration, from: Start) -> Outgoing {
     let after_ms = after.as_millis().try_into().unwrap();
     Outgoing { disappears: Some(Disappearance { after_ms, from: from.into() }), ..Outgoing::new("bob", text) }
@@ -71,9 +65,9 @@ async fn once_it_was_read_it_goes_on_both_sides_and_for_a_device_that_is_away() 
     let node = Node::start().await;
     let control = node.control().await;
     let (alice, bob) = (control.user("alice").await, control.user("bob").await);
-    online(&node, &bob, "tablet").await.0.close().await;
-    let (alice, mut alices) = online(&node, &alice, "phone").await;
-    let (bobs_phone, mut bobs) = online(&node, &bob, "phone").await;
+    node.online(&bob, "tablet").await.0.close().await;
+    let (alice, mut alices) = node.online(&alice, "phone").await;
+    let (bobs_phone, mut bobs) = node.online(&bob, "phone").await;
     send(&alice, disappearing("read and burn", Duration::from_secs(1), Start::Read)).await.unwrap();
     let message = next_message(&mut bobs).await;
     assert_eq!((message.text(), message.as_proto().disappears_at_ms), ("read and burn", 0));
@@ -84,7 +78,7 @@ async fn once_it_was_read_it_goes_on_both_sides_and_for_a_device_that_is_away() 
     assert!(hers == his && hers > message.sent_at_ms());
     is_empty(&bobs_phone, "alice").await;
     is_empty(&alice, "bob").await;
-    let (_tablet, mut events) = online(&node, &bob, "tablet").await;
+    let (_tablet, mut events) = node.online(&bob, "tablet").await;
     without_a_message(&mut events, "the tablet has all that is left", caught_up).await;
 }
 
@@ -93,14 +87,14 @@ async fn what_disappears_before_anybody_had_it_is_told_to_its_sender() {
     let mut node = Node::start_with(&["gateway.history_seconds=0"]).await;
     let control = node.control().await;
     let (alice, bob) = (control.user("alice").await, control.user("bob").await);
-    let (alice, mut alices) = online(&node, &alice, "phone").await;
+    let (alice, mut alices) = node.online(&alice, "phone").await;
     send(&alice, disappearing("too late", Duration::from_millis(300), Start::Sent)).await.unwrap();
     let failure = |event| if let Event::Failure(failure) = event { Some(failure.reason()) } else { None };
     let reason = without_a_message(&mut alices, "alice is told", failure).await;
     assert_eq!(reason, ErrorCode::Expired);
     node.restart_after_kill9().await;
     send(&alice, Outgoing::new("bob", "still there")).await.unwrap();
-    let (_bob, mut bobs) = online(&node, &bob, "phone").await;
+    let (_bob, mut bobs) = node.online(&bob, "phone").await;
     assert_eq!(next_message(&mut bobs).await.text(), "still there");
 
     // Without a history a later beginning could not find it again.
@@ -119,9 +113,9 @@ async fn in_a_group_it_goes_for_all_members_once_the_first_of_them_has_read_it()
         tokens.push(control.user(user).await);
     }
     control.group("team", &["alice", "bob", "carol"]).await;
-    let (alice, mut alices) = online(&node, &tokens[0], "phone").await;
-    let (bob, mut bobs) = online(&node, &tokens[1], "phone").await;
-    online(&node, &tokens[2], "phone").await.0.close().await;
+    let (alice, mut alices) = node.online(&tokens[0], "phone").await;
+    let (bob, mut bobs) = node.online(&tokens[1], "phone").await;
+    node.online(&tokens[2], "phone").await.0.close().await;
     send(&alice, in_team(disappearing("read and burn", Duration::from_secs(1), Start::Read))).await.unwrap();
     let hers = next_message(&mut alices).await;
     assert!(hers.is_echo());
@@ -144,7 +138,7 @@ async fn in_a_group_it_goes_for_all_members_once_the_first_of_them_has_read_it()
         .await;
     }
     node.restart_after_kill9().await;
-    let (_carol, mut carols) = online(&node, &tokens[2], "phone").await;
+    let (_carol, mut carols) = node.online(&tokens[2], "phone").await;
     without_a_message(&mut carols, "carol has all that is left", caught_up).await;
     let sent = in_team(disappearing("for a moment", Duration::from_millis(300), Start::Sent));
     send(&alice, sent).await.unwrap();

@@ -8,12 +8,6 @@ use tidings_sdk::{Activity, Client, Event, Events, activity};
 use tidings_tests::raw::Came;
 use tidings_tests::{DEADLINE, Node, RawClient, within};
 
-async fn online(node: &Node, token: &str) -> (Client, Events) {
-    let (client, events) = node.client(token, "phone").connect().unwrap();
-    within(DEADLINE, "it is online", client.online()).await.unwrap();
-    (client, events)
-}
-
 async fn told(events: &mut Events) -> Activity {
     within(DEADLINE, "an activity comes", async {
         loop {
@@ -34,10 +28,10 @@ async fn members_who_are_online_hear_who_types_and_nobody_else_can_say_so() {
         tokens.push(control.user(user).await);
     }
     control.group("team", &["alice", "bob", "carol"]).await;
-    let (alice, _alice_events) = online(&node, &tokens[0]).await;
-    let (_bob, mut bob_events) = online(&node, &tokens[1]).await;
-    let (eve, _eve_events) = online(&node, &tokens[3]).await;
-    let (_carol, mut carol_events) = online(&node, &tokens[2]).await;
+    let (alice, _alice_events) = node.online(&tokens[0], "phone").await;
+    let (_bob, mut bob_events) = node.online(&tokens[1], "phone").await;
+    let (eve, _eve_events) = node.online(&tokens[3], "phone").await;
+    let (_carol, mut carol_events) = node.online(&tokens[2], "phone").await;
     // The home knows the group when a message has come.
     within(DEADLINE, "it is sent", async { alice.send_to_group("team", "hi").await.unwrap().sent().await })
         .await

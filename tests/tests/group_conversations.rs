@@ -9,12 +9,6 @@ use tidings_sdk::{
 };
 use tidings_tests::{DEADLINE, Node, next_message, within};
 
-async fn online(node: &Node, token: &str, device: &str) -> (Client, Events) {
-    let (client, events) = node.client(token, device).connect().unwrap();
-    within(DEADLINE, "it is online", client.online()).await.unwrap();
-    (client, events)
-}
-
 async fn say(client: &Client, group: &str, text: &str) -> MessageId {
     let saying = async { client.send_to_group(group, text).await.unwrap().sent().await };
     within(DEADLINE, "it is sent", saying).await.unwrap().id
@@ -80,9 +74,9 @@ async fn groups_stand_among_the_conversations_with_what_is_unread_also_after_a_c
     let mut node = Node::start().await;
     let control = node.control().await;
     let tokens = [control.user("alice").await, control.user("bob").await, control.user("carol").await];
-    let (alice, _alices) = online(&node, &tokens[0], "phone").await;
-    let (phone, mut phones) = online(&node, &tokens[1], "phone").await;
-    let (laptop, mut laptops) = online(&node, &tokens[1], "laptop").await;
+    let (alice, _alices) = node.online(&tokens[0], "phone").await;
+    let (phone, mut phones) = node.online(&tokens[1], "phone").await;
+    let (laptop, mut laptops) = node.online(&tokens[1], "laptop").await;
     control.group("team", &["alice", "bob"]).await;
     control.group("quiet", &["alice", "bob"]).await;
     comes_to(&phone, "quiet", 0, None).await;
@@ -90,7 +84,7 @@ async fn groups_stand_among_the_conversations_with_what_is_unread_also_after_a_c
     let two = say(&alice, "team", "two").await;
     comes_to(&phone, "team", 2, Some("two")).await;
     control.add("team", &["carol"]).await;
-    let (carol, _carols) = online(&node, &tokens[2], "phone").await;
+    let (carol, _carols) = node.online(&tokens[2], "phone").await;
     comes_to(&carol, "team", 0, None).await;
     assert_eq!(comes_to(&alice, "team", 0, Some("two")).await.unread, 0, "one's own are not unread");
 
@@ -146,9 +140,9 @@ async fn what_a_policy_keeps_back_is_read_on_all_devices_and_not_told_to_others(
     control.create_policy(Policy { id: "quiet".to_owned(), read_receipts: Some(false), ..Policy::default() }).await;
     control.assign_policy("bob", "quiet").await;
     control.group("team", &["alice", "bob"]).await;
-    let (alice, _alices) = online(&node, &tokens[0], "phone").await;
-    let (phone, mut phones) = online(&node, &tokens[1], "phone").await;
-    let (_laptop, mut laptops) = online(&node, &tokens[1], "laptop").await;
+    let (alice, _alices) = node.online(&tokens[0], "phone").await;
+    let (phone, mut phones) = node.online(&tokens[1], "phone").await;
+    let (_laptop, mut laptops) = node.online(&tokens[1], "laptop").await;
     say(&alice, "team", "a secret").await;
     let secret = message(&mut phones, "a secret").await;
     phone.mark_read(&secret).await.unwrap();

@@ -19,12 +19,6 @@ fn live(group: &str, text: &str) -> Outgoing {
     Outgoing { ttl: Some(Duration::ZERO), ..Outgoing::to_group(group, text) }
 }
 
-async fn online(node: &Node, token: &str) -> (Client, Events) {
-    let (client, events) = node.client(token, "phone").connect().unwrap();
-    within(DEADLINE, "it is online", client.online()).await.unwrap();
-    (client, events)
-}
-
 /// The text of what comes next, and whether it is stored nowhere.
 async fn next(events: &mut Events) -> (String, bool) {
     within(DEADLINE, "something comes", async {
@@ -51,9 +45,9 @@ async fn members_who_are_online_and_receive_get_it_in_order_and_nobody_keeps_it(
         tokens.push(control.user(user).await);
     }
     control.group("team", &["alice", "bob", "carol"]).await;
-    let (alice, _alice_events) = online(&node, &tokens[0]).await;
-    let (bob, mut bob_events) = online(&node, &tokens[1]).await;
-    let (eve, mut eve_events) = online(&node, &tokens[3]).await;
+    let (alice, _alice_events) = node.online(&tokens[0], "phone").await;
+    let (bob, mut bob_events) = node.online(&tokens[1], "phone").await;
+    let (eve, mut eve_events) = node.online(&tokens[3], "phone").await;
     for number in 0..20 {
         alice.send_message(live("team", &number.to_string())).await.unwrap().sent().await.unwrap();
     }
@@ -65,7 +59,7 @@ async fn members_who_are_online_and_receive_get_it_in_order_and_nobody_keeps_it(
     }
     assert_eq!(next(&mut bob_events).await, ("stored".to_owned(), false));
     // Who was away has what is stored alone, and so has the history.
-    let (_carol, mut carol_events) = online(&node, &tokens[2]).await;
+    let (_carol, mut carol_events) = node.online(&tokens[2], "phone").await;
     assert_eq!(next(&mut carol_events).await, ("stored".to_owned(), false));
     let page = bob.group_history("team", HistoryQuery::default()).await.unwrap();
     assert_eq!(page.messages.len(), 1, "{page:?}");
@@ -81,8 +75,8 @@ async fn a_slow_reader_gets_the_last_of_each_key_and_costs_the_others_nothing() 
     let (feed, slow, fast) = (control.user("feed").await, control.user("slow").await, control.user("fast").await);
     control.group("prices", &["feed", "slow", "fast"]).await;
     let (mut slow, _) = RawClient::attached(node.gateway_address(), &slow, "slow", None).await;
-    let (_fast, mut fast) = online(&node, &fast).await;
-    let (feed, _events) = online(&node, &feed).await;
+    let (_fast, mut fast) = node.online(&fast, "phone").await;
+    let (feed, _events) = node.online(&feed, "phone").await;
     let reading = tokio::spawn(async move {
         while !matches!(fast.next().await, Some(Event::Transient(it)) if it.content.as_ref().unwrap().text == last("USD"))
         {

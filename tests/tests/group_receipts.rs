@@ -7,12 +7,6 @@ use tidings_proto::policy::v1::Policy;
 use tidings_sdk::{Client, ErrorCode, Event, Events, GroupReceipt, GroupReceipts, HistoryQuery, Message, RequestError};
 use tidings_tests::{DEADLINE, Node, within};
 
-async fn online(node: &Node, token: &str) -> (Client, Events) {
-    let (client, events) = node.client(token, "phone").connect().unwrap();
-    within(DEADLINE, "it is online", client.online()).await.unwrap();
-    (client, events)
-}
-
 /// The next message; it counts as dealt with when the next event is asked for.
 async fn message(events: &mut Events) -> Message {
     within(DEADLINE, "a message comes", async {
@@ -55,9 +49,9 @@ async fn the_sender_sees_who_has_it_and_who_read_it_and_policies_keep_it_back() 
     control.create_policy(silent).await;
     control.assign_policy("shy", "silent").await;
     control.group("team", &["alice", "bob", "carol", "shy"]).await;
-    let (alice, mut alice_events) = online(&node, &tokens[0]).await;
-    let (bob, mut bob_events) = online(&node, &tokens[1]).await;
-    let (shy, mut shy_events) = online(&node, &tokens[3]).await;
+    let (alice, mut alice_events) = node.online(&tokens[0], "phone").await;
+    let (bob, mut bob_events) = node.online(&tokens[1], "phone").await;
+    let (shy, mut shy_events) = node.online(&tokens[3], "phone").await;
     alice.send_to_group("team", "hello").await.unwrap().sent().await.unwrap();
     let place = message(&mut alice_events).await.group_seq();
 
@@ -74,7 +68,7 @@ async fn the_sender_sees_who_has_it_and_who_read_it_and_policies_keep_it_back() 
     let refused = bob.group_receipts("team", place).await;
     assert!(matches!(refused, Err(RequestError::Refused { code: ErrorCode::PermissionDenied, .. })), "{refused:?}");
     node.restart_after_kill9().await;
-    let (_carol, mut carol_events) = online(&node, &tokens[2]).await;
+    let (_carol, mut carol_events) = node.online(&tokens[2], "phone").await;
     message(&mut carol_events).await;
     let carols = tokio::spawn(async move { while carol_events.next().await.is_some() {} });
     let both = until(&alice, place, "carol has it too", |receipts| receipts.delivered == 2).await;
@@ -110,12 +104,12 @@ async fn a_sender_who_watches_is_told_as_it_changes_also_after_a_crash() {
         tokens.push(control.user(user).await);
     }
     control.group("team", &["alice", "bob", "carol"]).await;
-    let (alice, mut alice_events) = online(&node, &tokens[0]).await;
+    let (alice, mut alice_events) = node.online(&tokens[0], "phone").await;
     // Her other device is told the same.
     let (tablet, mut tablet_events) = node.client(&tokens[0], "tablet").connect().unwrap();
     within(DEADLINE, "it is online", tablet.online()).await.unwrap();
-    let (bob, mut bob_events) = online(&node, &tokens[1]).await;
-    let (eve, _eve_events) = online(&node, &tokens[3]).await;
+    let (bob, mut bob_events) = node.online(&tokens[1], "phone").await;
+    let (eve, _eve_events) = node.online(&tokens[3], "phone").await;
     let refused = eve.watch_group_receipts("team").await;
     assert!(matches!(refused, Err(RequestError::Refused { code: ErrorCode::NotAMember, .. })), "{refused:?}");
     alice.watch_group_receipts("team").await.unwrap();
@@ -136,7 +130,7 @@ async fn a_sender_who_watches_is_told_as_it_changes_also_after_a_crash() {
     assert_eq!((bobs_mark.read, read.members.len()), (place, 2));
 
     node.restart_after_kill9().await;
-    let (carol, mut carol_events) = online(&node, &tokens[2]).await;
+    let (carol, mut carol_events) = node.online(&tokens[2], "phone").await;
     let got = message(&mut carol_events).await;
     let carols = tokio::spawn(async move { while carol_events.next().await.is_some() {} });
     carol.mark_read(&got).await.unwrap();
