@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use bytes::{BufMut as _, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hdrhistogram::Histogram;
@@ -74,10 +74,6 @@ impl Arguments {
         operator.people("member", 0..members, AT_ONCE, |person| people.push(person)).await?;
         let users: Vec<_> = people.iter().map(|person| person.id.clone()).collect();
         operator.group("prices", &users).await?;
-        let mut slow = Vec::new();
-        for person in &people[..self.slow] {
-            slow.push(silent(&node, person).await?);
-        }
         let began = Instant::now();
         let readings = Arc::new(Mutex::new(Readings { took: histogram(), received: 0 }));
         let mut connecting = futures_util::stream::iter(&people[self.slow..])
@@ -90,6 +86,11 @@ impl Arguments {
             clients.push(client);
         }
         drop(connecting);
+        // After those who try again until the node serves them.
+        let mut slow = Vec::new();
+        for person in &people[..self.slow] {
+            slow.push(silent(&node, person).await?);
+        }
 
         let feed = clients.last().context("somebody sends")?;
         self.feed(feed, began, self.rate).await?;
@@ -203,8 +204,9 @@ async fn silent(node: &Node, person: &Person) -> Result<WebSocketStream<TcpStrea
     let (mut socket, _) = tokio_tungstenite::client_async(request, socket.connect(address).await?).await?;
     let hello = Hello { version: 1, token: person.token.clone(), device: "slow".to_owned(), ..Hello::default() };
     socket.send(Message::Binary(encode_client(client_frame::Frame::Hello(hello)))).await?;
-    let welcome = socket.next().await.context("an answer")??;
-    ensure!(welcome.is_binary(), "a welcome");
+    let answer = socket.next().await.context("an answer")??;
+    let Message::Binary(frame) = &answer else { bail!("{answer:?} instead of a welcome") };
+    ensure!(matches!(decode_server(frame.clone())?, server_frame::Frame::Welcome(_)), "a welcome");
     Ok(socket)
 }
 

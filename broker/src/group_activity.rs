@@ -87,11 +87,10 @@ fn listeners(view: &StateView, group: &GroupName, from: &str) -> Result<Vec<u32>
 /// Where members live: hands it to those who are online.
 pub async fn hand_out(shards: &Shards, node: NodeId, shard: u32, told: GroupActivity) -> RelayResponse {
     let refused = |code: ErrorCode, leader_node| RelayResponse { code: code.into(), leader_node, up_to: 0 };
-    let Some(handle) = shards.get(shard) else { return refused(ErrorCode::NotLeader, 0) };
-    let leadership = handle.leadership();
-    if !leadership.is_leader {
-        return refused(ErrorCode::NotLeader, leadership.leader.filter(|leader| *leader != node).unwrap_or(0));
-    }
+    let handle = match shards.led(shard, node) {
+        Ok(handle) => handle,
+        Err(leader_node) => return refused(ErrorCode::NotLeader, leader_node),
+    };
     let activity = told.activity.unwrap_or_default();
     let Some(group) = GroupName::new(&told.app, &activity.group) else { return refused(ErrorCode::InvalidArgument, 0) };
     let (view, from) = (handle.group.view(), activity.from.clone());

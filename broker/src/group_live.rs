@@ -114,11 +114,10 @@ pub fn audience(view: &StateView, group: &GroupName, from: &str) -> Result<Resul
 /// Where members live: hands messages to those who are online.
 pub async fn hand_out(shards: &Shards, node: NodeId, shard: u32, told: Vec<GroupTransient>) -> RelayResponse {
     let refused = |code: ErrorCode, leader_node| RelayResponse { code: code.into(), leader_node, up_to: 0 };
-    let Some(handle) = shards.get(shard) else { return refused(ErrorCode::NotLeader, 0) };
-    let leadership = handle.leadership();
-    if !leadership.is_leader {
-        return refused(ErrorCode::NotLeader, leadership.leader.filter(|leader| *leader != node).unwrap_or(0));
-    }
+    let handle = match shards.led(shard, node) {
+        Ok(handle) => handle,
+        Err(leader_node) => return refused(ErrorCode::NotLeader, leader_node),
+    };
     let view = handle.group.view();
     let found = tokio::task::spawn_blocking(move || {
         told.into_iter().take(TOGETHER).filter_map(|one| Some((receivers(&view, &one).ok()?, one))).collect::<Vec<_>>()

@@ -50,11 +50,10 @@ pub async fn with_groups(
 /// What a user finds in groups whose home is a shard of this node, if it leads it.
 pub async fn answer(shards: &Shards, node: NodeId, asked: SearchGroupsRequest) -> SearchGroupsResponse {
     let refused = |code: ErrorCode, leader_node| SearchGroupsResponse { code: code.into(), leader_node, found: None };
-    let Some(handle) = shards.get(asked.shard) else { return refused(ErrorCode::NotLeader, 0) };
-    let leadership = handle.leadership();
-    if !leadership.is_leader {
-        return refused(ErrorCode::NotLeader, leadership.leader.filter(|leader| *leader != node).unwrap_or(0));
-    }
+    let handle = match shards.led(asked.shard, node) {
+        Ok(handle) => handle,
+        Err(leader_node) => return refused(ErrorCode::NotLeader, leader_node),
+    };
     let groups: Vec<_> = asked.groups.iter().filter_map(|group| GroupName::new(&asked.app, group)).collect();
     let (user, search) = (asked.user, asked.search.unwrap_or_default());
     match handle.read(move |view| query::search_groups(view, &user, &groups, &search)).await {

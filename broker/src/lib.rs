@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod placer;
 pub mod post;
 pub mod query;
+mod reign;
 pub mod relay;
 pub mod release_terms;
 pub mod shard;

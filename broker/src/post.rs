@@ -175,12 +175,7 @@ fn led(
     app: &str,
     to: &str,
 ) -> Result<(ShardHandle, MailboxId), (ErrorCode, u64)> {
-    let handle = shards.get(shard).ok_or((ErrorCode::NotLeader, 0))?;
+    let handle = shards.led(shard, node).map_err(|leader| (ErrorCode::NotLeader, leader))?;
     let mailbox = MailboxId::new(app, to).filter(|_| shard_of(app, to, handle.core.shards) == shard);
-    let mailbox = mailbox.ok_or((ErrorCode::InvalidArgument, 0))?;
-    let leadership = handle.leadership();
-    if !leadership.is_leader {
-        return Err((ErrorCode::NotLeader, leadership.leader.filter(|leader| *leader != node).unwrap_or(0)));
-    }
-    Ok((handle, mailbox))
+    Ok((handle, mailbox.ok_or((ErrorCode::InvalidArgument, 0))?))
 }

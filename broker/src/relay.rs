@@ -258,11 +258,10 @@ pub async fn members(shards: &Shards, node: NodeId, shard: u32, exclude: Option<
 /// Hands something to a user of a shard of this node, if it leads it: at most once, and stored nowhere.
 pub fn hand_out(shards: &Shards, node: NodeId, shard: u32, transient: UserTransient) -> RelayResponse {
     let refused = |code: ErrorCode, leader_node| RelayResponse { code: code.into(), leader_node, up_to: 0 };
-    let Some(handle) = shards.get(shard) else { return refused(ErrorCode::NotLeader, 0) };
-    let leadership = handle.leadership();
-    if !leadership.is_leader {
-        return refused(ErrorCode::NotLeader, leadership.leader.filter(|leader| *leader != node).unwrap_or(0));
-    }
+    let handle = match shards.led(shard, node) {
+        Ok(handle) => handle,
+        Err(leader_node) => return refused(ErrorCode::NotLeader, leader_node),
+    };
     let Some(mailbox) = MailboxId::new(&transient.app, &transient.user) else {
         return refused(ErrorCode::InvalidArgument, 0);
     };
@@ -275,13 +274,10 @@ pub fn hand_out(shards: &Shards, node: NodeId, shard: u32, transient: UserTransi
 /// Takes a page into a shard of this node, if it leads it.
 pub async fn take(shards: &Shards, node: NodeId, shard: u32, page: ChannelDeliver) -> RelayResponse {
     let refused = |code: ErrorCode, leader_node| RelayResponse { code: code.into(), leader_node, up_to: 0 };
-    let Some(handle) = shards.get(shard) else {
-        return refused(ErrorCode::NotLeader, 0);
+    let handle = match shards.led(shard, node) {
+        Ok(handle) => handle,
+        Err(leader_node) => return refused(ErrorCode::NotLeader, leader_node),
     };
-    let leadership = handle.leadership();
-    if !leadership.is_leader {
-        return refused(ErrorCode::NotLeader, leadership.leader.filter(|leader| *leader != node).unwrap_or(0));
-    }
     match handle.group.propose_when_ready(encode(Command::ChannelDeliver(page))).await {
         Ok(Reply::ChannelDelivered { up_to }) => RelayResponse { code: 0, leader_node: 0, up_to },
         Ok(Reply::Refused(code)) => refused(code, 0),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use tidings_consensus::NodeId;
 
 use crate::shard::ShardHandle;
 
@@ -15,6 +16,16 @@ impl Shards {
     /// The replica of a shard.
     pub fn get(&self, shard: u32) -> Option<ShardHandle> {
         self.0.read().get(&shard).cloned()
+    }
+
+    /// The replica of a shard, where it leads; otherwise the node that does, which is another one than `node`, or 0: not known.
+    pub fn led(&self, shard: u32, node: NodeId) -> Result<ShardHandle, NodeId> {
+        let handle = self.get(shard).ok_or(0u64)?;
+        let leadership = handle.leadership();
+        if leadership.is_leader {
+            return Ok(handle);
+        }
+        Err(leadership.leader.filter(|leader| *leader != node).unwrap_or(0))
     }
 
     /// All replicas.

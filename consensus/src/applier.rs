@@ -23,6 +23,7 @@ use crate::log_writer::{self, Job};
 use crate::machine::{ApplyContext, StateMachine};
 use crate::outgoing::Outgoing;
 use crate::overlay::Overlay;
+use crate::recent::Recent;
 use crate::snapshot::{self, SnapshotData, TableOptions};
 use crate::state_db::{AppliedMarks, GroupState, StateDb};
 use crate::state_store::StateView;
@@ -57,6 +58,8 @@ pub struct Applier<M: StateMachine> {
     in_flight: Arc<InFlight<M::Reply>>,
     applied: Applied,
     membership: StoredMembership,
+    /// Nobody else writes to the state.
+    recent: Recent,
 }
 
 /// Replies that are told once the state is visible.
@@ -76,7 +79,7 @@ impl<M: StateMachine> Applier<M> {
     ) -> Result<Self, Error> {
         let (applied, membership) = around.state.applied()?;
         machine.restored(&StateView::of_disk(around.state.clone()))?;
-        Ok(Self { machine, around, in_flight, applied, membership })
+        Ok(Self { machine, around, in_flight, applied, membership, recent: Recent::default() })
     }
 
     /// Applies the commands of one entry to the overlay.
@@ -161,7 +164,8 @@ impl<M: StateMachine> Applier<M> {
         &mut self,
         mut entries: impl Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     ) -> Result<(), Error> {
-        let mut run = Run::new(self.around.state.clone());
+        let overlay = Overlay::new(self.around.state.clone(), std::mem::take(&mut self.recent));
+        let mut run = Run::new(overlay);
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
             self.apply_entry(entry, &mut run)?;
@@ -171,6 +175,7 @@ impl<M: StateMachine> Applier<M> {
             }
         }
         self.conclude(&mut run).await?;
+        self.recent = run.overlay.into_recent();
         Ok(())
     }
 
@@ -204,6 +209,7 @@ impl<M: StateMachine> Applier<M> {
         let deleted = log_writer::write(&self.around.log_queue, delete).await;
         deleted.map_err(|error| Error::Storage(error.to_string()))?;
         (self.applied, self.membership) = self.around.state.applied()?;
+        self.recent = Recent::default();
         if self.applied.log_id != meta.last_log_id {
             let reason = "a snapshot holds something else than was announced".to_owned();
             return Err(Error::Inconsistent { group, reason });
@@ -252,9 +258,9 @@ struct Run<M: StateMachine> {
 }
 
 impl<M: StateMachine> Run<M> {
-    fn new(state: GroupState) -> Self {
+    fn new(overlay: Overlay) -> Self {
         Self {
-            overlay: Overlay::new(state),
+            overlay,
             outcomes: Vec::new(),
             responders: Vec::new(),
             membership_changed: false,

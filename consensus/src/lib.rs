@@ -36,6 +36,7 @@ mod overlay;
 mod peers;
 mod proposer;
 mod raft_service;
+mod recent;
 mod record;
 mod recovery;
 mod salvage;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use rocksdb::WriteBatch;
 
 use crate::error::Error;
+use crate::recent::Recent;
 use crate::state_db::GroupState;
 use crate::state_store::StateStore;
 
@@ -17,13 +18,21 @@ pub(crate) struct Overlay {
     /// `None` is a deletion.
     writes: BTreeMap<Vec<u8>, Option<Bytes>>,
     bytes: usize,
+    /// Of the state on disk.
+    recent: RefCell<Recent>,
     /// The first read that failed; what was computed after it is worth nothing.
     read_error: RefCell<Option<Error>>,
 }
 
 impl Overlay {
-    pub(crate) fn new(state: GroupState) -> Self {
-        Self { state, writes: BTreeMap::new(), bytes: 0, read_error: RefCell::new(None) }
+    pub(crate) fn new(state: GroupState, recent: Recent) -> Self {
+        let recent = RefCell::new(recent);
+        Self { state, writes: BTreeMap::new(), bytes: 0, recent, read_error: RefCell::new(None) }
+    }
+
+    /// What the next overlay may know, when all writes were taken and are visible.
+    pub(crate) fn into_recent(self) -> Recent {
+        self.recent.into_inner()
     }
 
     /// Bytes of keys and values written so far.
@@ -38,6 +47,7 @@ impl Overlay {
         }
         let mut batch = WriteBatch::with_capacity_bytes(self.bytes + 64 * self.writes.len());
         for (key, value) in std::mem::take(&mut self.writes) {
+            self.recent.get_mut().written(&key, &value);
             let key = self.state.data_key(&key);
             match value {
                 Some(value) => batch.put(key, value),
@@ -53,6 +63,19 @@ impl Overlay {
             self.read_error.borrow_mut().get_or_insert(error);
             T::default()
         })
+    }
+
+    fn read(&self, key: &[u8]) -> Option<Bytes> {
+        if let Some(known) = self.recent.borrow_mut().get(key) {
+            return known;
+        }
+        match self.state.get(key) {
+            Ok(value) => {
+                self.recent.borrow_mut().read(key, &value);
+                value
+            }
+            failed => self.or_stop(failed),
+        }
     }
 
     fn scan_in(&self, from: &[u8], to: &[u8], limit: usize, order: Order) -> Vec<(Bytes, Bytes)> {
@@ -104,7 +127,7 @@ impl StateStore for Overlay {
     fn get(&self, key: &[u8]) -> Option<Bytes> {
         match self.writes.get(key) {
             Some(value) => value.clone(),
-            None => self.or_stop(self.state.get(key)),
+            None => self.read(key),
         }
     }
 
@@ -171,11 +194,11 @@ mod tests {
             let state = |group| GroupState::new(GroupId(group), database.clone(), Arc::new(Failure::new()));
             // Neighbours whose keys must not show.
             for group in [1, 3] {
-                let mut neighbour = Overlay::new(state(group));
+                let mut neighbour = Overlay::new(state(group), Recent::default());
                 neighbour.put(vec![5], Bytes::from_static(b"other"));
                 state(group).write(neighbour.take().unwrap()).unwrap();
             }
-            let mut overlay = Overlay::new(state(2));
+            let mut overlay = Overlay::new(state(2), Recent::default());
             let mut memory = MemoryStore::default();
             for step in steps {
                 match step {

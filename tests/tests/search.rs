@@ -3,11 +3,23 @@
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used)]
 
-use tidings_sdk::{Change, Client, ErrorCode, HistoryQuery, MessageId, RequestError, Search};
+use std::time::UNIX_EPOCH;
+
+use tidings_sdk::{Change, Client, ErrorCode, HistoryQuery, MessageId, RequestError, Search, Sent};
 use tidings_tests::{DEADLINE, Node, within};
 
 async fn send(client: &Client, to: &str, text: &str) -> MessageId {
-    within(DEADLINE, "it is sent", async { client.send(to, text).await.unwrap().sent().await }).await.unwrap().id
+    let sending = async { client.send(to, text).await.unwrap().sent().await };
+    in_its_moment(within(DEADLINE, "it is sent", sending).await.unwrap()).await
+}
+
+/// What is sent next is newer: messages of the same millisecond have no order among conversations.
+async fn in_its_moment(sent: Sent) -> MessageId {
+    let now = || i64::try_from(UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    while now() <= sent.sent_at_ms {
+        tokio::task::yield_now().await;
+    }
+    sent.id
 }
 
 fn asked(text: &str) -> Search {
@@ -87,7 +99,7 @@ async fn groups_are_searched_from_where_one_joined_alone_or_with_everything_else
     let [alice, bob, eve] = clients.try_into().unwrap();
     let say = async |client: &Client, group: &str, text: &str| {
         let saying = async { client.send_to_group(group, text).await.unwrap().sent().await };
-        within(DEADLINE, "it is sent", saying).await.unwrap().id
+        in_its_moment(within(DEADLINE, "it is sent", saying).await.unwrap()).await
     };
     let in_group = |group: &str, text: &str| Search { group: group.to_owned(), ..asked(text) };
     control.group("team", &["alice"]).await;

@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::level::ClusterLevel;
 use crate::machine::ShardMachine;
 use crate::metrics::Metrics;
+use crate::reign::while_leading;
 
 /// Before what failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -47,23 +48,7 @@ pub struct Registrar {
 impl Registrar {
     /// Runs until the shard closes.
     pub async fn run(self, shutdown: Shutdown) {
-        let mut leadership = self.group.leadership();
-        loop {
-            tokio::select! {
-                () = shutdown.requested() => return,
-                led = leadership.wait_for(|leadership| leadership.is_leader) => {
-                    if led.is_err() {
-                        return;
-                    }
-                }
-            }
-            let reign = leadership.borrow_and_update().term;
-            tokio::select! {
-                () = shutdown.requested() => return,
-                _ = leadership.wait_for(|leadership| !leadership.is_leader || leadership.term != reign) => {}
-                () = self.follow() => {}
-            }
-        }
+        while_leading(&self.group, &shutdown, || self.follow()).await;
     }
 
     async fn follow(&self) {

@@ -8,7 +8,7 @@ mod presence;
 mod recording;
 mod upkeep;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,6 +44,9 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 const EXPIRED_AT_ONCE: u32 = 512;
 /// How long acknowledgements gather before their cursors are recorded.
 const GATHER_CURSORS: Duration = Duration::from_millis(10);
+/// How long after one cursor of a session was recorded the next one waits: what a busy device acknowledges costs so much a second,
+/// however much it is.
+const BETWEEN_CURSORS: Duration = Duration::from_millis(100);
 /// How long a page that could not be read waits before it is asked for again.
 const RETRY_PAGE: Duration = Duration::from_millis(200);
 
@@ -101,6 +104,8 @@ pub struct ShardActor {
     /// Sessions whose cursors are to be recorded, and when.
     gathered: Vec<SessionKey>,
     gather_until: Instant,
+    /// Sessions whose cursors were recorded a moment ago, and until when the next ones wait.
+    pausing: VecDeque<(Instant, SessionKey)>,
 }
 
 /// Whether members of groups have conversations with them.
@@ -114,7 +119,7 @@ enum Adoption {
 /// What ran beside the actor and is done.
 enum Done {
     Attached { request: Attaching, answer: Result<Reply, ProposeError> },
-    CursorMoved { key: SessionKey, answer: Result<Reply, ProposeError> },
+    CursorMoved { key: SessionKey, to: u64, answer: Result<Reply, ProposeError> },
     PageRead { key: SessionKey, page: Result<Page, Error> },
     RetryPage { key: SessionKey },
     LinkHasRoom { outbox: Arc<Outbox> },
@@ -175,6 +180,7 @@ impl ShardActor {
             lagging: 0,
             gathered: Vec::new(),
             gather_until: Instant::now(),
+            pausing: VecDeque::new(),
         }
     }
 
@@ -220,6 +226,7 @@ impl ShardActor {
             () = sleep_until(self.presence.next_due()) => self.tell_presence(),
             Some(done) = self.running.next(), if !self.running.is_empty() => self.done(done),
             () = tokio::time::sleep_until(self.gather_until), if !self.gathered.is_empty() => self.record_gathered(),
+            () = sleep_until(self.pausing.front().map(|(until, _)| *until)) => self.end_pauses(),
             _ = ticks.tick() => self.tick(),
         }
         true
@@ -237,6 +244,7 @@ impl ShardActor {
         self.reign = reign;
         self.presence = Presence::new(self.config.presence_limits(), Instant::now());
         self.watching_links.clear();
+        self.pausing.clear();
         self.count_voters();
         // Before anything is read: what is committed from now on is told, what was before is in the store.
         self.wanted.store(reign.is_some(), Ordering::SeqCst);
@@ -277,7 +285,7 @@ impl ShardActor {
     fn done(&mut self, done: Done) {
         match done {
             Done::Attached { request, answer } => self.attached(request, answer),
-            Done::CursorMoved { key, answer } => self.cursor_moved(key, answer),
+            Done::CursorMoved { key, to, answer } => self.cursor_moved(key, to, answer),
             Done::PageRead { key, page } => self.page_read(key, page),
             Done::RetryPage { key } => self.read_page(key),
             Done::LinkHasRoom { outbox } => {

@@ -19,6 +19,7 @@ use crate::core::{Core, CoreError, encode, keys, records};
 use crate::error::Error;
 use crate::machine::ShardMachine;
 use crate::metrics::Metrics;
+use crate::reign::while_leading;
 use crate::relay::Relay;
 
 /// Items in a page, and bytes of what groups say in it, exceeded by one item.
@@ -56,24 +57,8 @@ struct Trip {
 impl Courier {
     /// Runs until the shard closes.
     pub async fn run(self, shutdown: Shutdown) {
-        let mut leadership = self.group.leadership();
         let this = Arc::new(self);
-        loop {
-            tokio::select! {
-                () = shutdown.requested() => return,
-                led = leadership.wait_for(|leadership| leadership.is_leader) => {
-                    if led.is_err() {
-                        return;
-                    }
-                }
-            }
-            let reign = leadership.borrow_and_update().term;
-            tokio::select! {
-                () = shutdown.requested() => return,
-                _ = leadership.wait_for(|leadership| !leadership.is_leader || leadership.term != reign) => {}
-                () = this.deliver() => {}
-            }
-        }
+        while_leading(&this.group, &shutdown, || this.deliver()).await;
     }
 
     /// Delivers whatever there is, for as long as this replica leads.

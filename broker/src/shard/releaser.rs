@@ -16,6 +16,7 @@ use crate::core::{Core, CoreError, Scheduler, encode, keys, records};
 use crate::error::Error;
 use crate::group_feed::registry::GroupRegistry;
 use crate::machine::ShardMachine;
+use crate::reign::while_leading;
 use crate::release_terms::terms;
 
 /// How often it is looked for what was scheduled meanwhile.
@@ -49,21 +50,13 @@ struct Found {
 impl Releaser {
     /// Runs until the shard closes.
     pub async fn run(self, shutdown: Shutdown) {
-        let mut leadership = self.group.leadership();
+        while_leading(&self.group, &shutdown, || self.release()).await;
+    }
+
+    async fn release(&self) {
         loop {
-            tokio::select! {
-                () = shutdown.requested() => return,
-                led = leadership.wait_for(|leadership| leadership.is_leader) => {
-                    if led.is_err() {
-                        return;
-                    }
-                }
-            }
             let pause = self.look().await;
-            tokio::select! {
-                () = shutdown.requested() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
+            tokio::time::sleep(pause).await;
         }
     }
 

@@ -242,7 +242,7 @@ impl Session {
         self.acknowledged = self.acknowledged.max(cursor);
     }
 
-    /// Whether there is a new cursor to record in the mailbox, and none is on its way or about to be.
+    /// Whether there is a new cursor to record in the mailbox, and none is on its way, about to be, or was a moment ago.
     pub fn wants_recording(&mut self) -> bool {
         let wants = !self.is_recording && self.acknowledged > self.recorded;
         self.is_recording |= wants;
@@ -254,10 +254,14 @@ impl Session {
         (self.acknowledged > self.recorded).then_some(self.acknowledged)
     }
 
-    /// The mailbox has recorded the device's cursor.
+    /// The mailbox has recorded the device's cursor. The next one waits for [`Self::may_record_again`].
     pub fn recorded(&mut self, cursor: u64) {
-        self.is_recording = false;
         self.recorded = self.recorded.max(cursor);
+    }
+
+    /// The next cursor may be recorded.
+    pub fn may_record_again(&mut self) {
+        self.is_recording = false;
     }
 
     /// Entries pushed and not acknowledged.
@@ -379,9 +383,12 @@ mod tests {
         session.acknowledge(99);
         assert!(!session.wants_recording());
         session.recorded(1);
+        assert!(!session.wants_recording(), "a moment later");
+        session.may_record_again();
         assert!(session.wants_recording());
         assert_eq!(session.unrecorded(), Some(4));
         session.recorded(4);
+        session.may_record_again();
         session.acknowledge(2);
         assert!(!session.wants_recording());
     }

@@ -9,7 +9,7 @@ use tidings_proto::mailbox::v1::{MarkRead, MoveCursor, command::Command};
 use tidings_proto::message::v1::MessageId;
 use tokio::time::Instant;
 
-use super::{Done, GATHER_CURSORS, ShardActor};
+use super::{BETWEEN_CURSORS, Done, GATHER_CURSORS, ShardActor};
 use crate::core::{MailboxId, Reply, encode};
 use crate::error::code_of;
 use crate::link::outbox::Outbox;
@@ -48,7 +48,7 @@ impl ShardActor {
             let group = self.group.clone();
             self.running.push(Box::pin(async move {
                 let answer = group.propose_when_ready(command).await;
-                Done::CursorMoved { key, answer }
+                Done::CursorMoved { key, to: cursor, answer }
             }));
         }
     }
@@ -65,14 +65,19 @@ impl ShardActor {
         }));
     }
 
-    pub(super) fn cursor_moved(&mut self, key: SessionKey, answer: Result<Reply, ProposeError>) {
+    pub(super) fn cursor_moved(&mut self, key: SessionKey, to: u64, answer: Result<Reply, ProposeError>) {
         match answer {
             Ok(Reply::CursorMoved { cursor }) => {
                 self.metrics.cursor_moves.increment(1);
-                if let Some(session) = self.session(key) {
-                    session.recorded(cursor);
+                let Some(session) = self.session(key) else { return };
+                session.recorded(cursor);
+                if cursor < to {
+                    // One command did not go so far.
+                    session.may_record_again();
+                    self.record_cursor(key);
+                } else {
+                    self.pausing.push_back((Instant::now() + BETWEEN_CURSORS, key));
                 }
-                self.record_cursor(key);
             }
             Ok(Reply::Refused(ErrorCode::StreamSuperseded)) => {
                 self.end_session(key, ErrorCode::SessionSuperseded, 0);
@@ -84,6 +89,17 @@ impl ShardActor {
                 let code = if code == ErrorCode::OutcomeUnknown { ErrorCode::NotLeader } else { code };
                 self.end_session(key, code, leader);
             }
+        }
+    }
+
+    /// Cursors that were acknowledged meanwhile are recorded.
+    pub(super) fn end_pauses(&mut self) {
+        let now = Instant::now();
+        while let Some((_, key)) = self.pausing.pop_front_if(|(until, _)| *until <= now) {
+            if let Some(session) = self.session(key) {
+                session.may_record_again();
+            }
+            self.record_cursor(key);
         }
     }
 
