@@ -42,7 +42,7 @@ for (const dark of [false, true]) {
     expect(await seriousFaults(quirin.page)).toEqual([]);
     await quirin.page.keyboard.press('Escape');
 
-    for (const name of ['New conversation', 'New group', /^Settings/]) {
+    for (const name of ['New conversation', 'New group', 'New poll', /^Settings/]) {
       await quirin.page.getByRole('button', { name }).first().click();
       await quirin.page.getByRole('dialog').waitFor();
       expect(await seriousFaults(quirin.page)).toEqual([]);
