@@ -325,7 +325,7 @@ impl From<FilesError> for Failure {
             E::Busy => Self::new(ErrorCode::Overloaded, message).after(Duration::from_secs(1)),
             E::LinkForged => Self::new(ErrorCode::PermissionDenied, message),
             E::Full => Self::with_status(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::StorageFailed, message),
-            E::Store(_) | E::Damaged(_) | E::Config(_) => {
+            E::Store(_) | E::Unusable(_) | E::Overwrites | E::Slow | E::Damaged(_) | E::Config(_) => {
                 tracing::warn!(%error, "files");
                 Self::new(ErrorCode::StorageFailed, "the files cannot be reached").after(Duration::from_secs(1))
             }
