@@ -1,5 +1,6 @@
 //! The `[files]` section: where files are kept, and for how long what nobody sent.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,7 +23,9 @@ pub struct FilesConfig {
     /// The key to the bucket. Empty: as the machine is given one (environment, web identity, instance metadata).
     pub s3_access_key_id: String,
     /// Its secret.
-    pub s3_secret_access_key: String,
+    pub s3_secret_access_key: KeySecret,
+    /// A file of mode 0600 with the secret, in the place of it.
+    pub s3_secret_access_key_file: PathBuf,
     /// In front of all names in the bucket.
     pub s3_prefix: String,
     /// No file is larger, whatever policies say; 0: there are no files.
@@ -43,13 +46,37 @@ impl Default for FilesConfig {
             s3_endpoint: String::new(),
             s3_region: "us-east-1".to_owned(),
             s3_access_key_id: String::new(),
-            s3_secret_access_key: String::new(),
+            s3_secret_access_key: KeySecret::default(),
+            s3_secret_access_key_file: PathBuf::new(),
             s3_prefix: String::new(),
             max_file_bytes: MAX_FILE_BYTES,
             max_uploads: 64,
             upload_seconds: 24 * 3600,
             link_seconds: 3600,
         }
+    }
+}
+
+/// The secret of a key to a bucket; its debug output hides it.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct KeySecret(String);
+
+impl KeySecret {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for KeySecret {
+    fn from(secret: &str) -> Self {
+        Self(secret.to_owned())
+    }
+}
+
+impl fmt::Debug for KeySecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "none" } else { "KeySecret(…)" })
     }
 }
 
@@ -81,8 +108,11 @@ impl Section for FilesConfig {
         {
             return Err("s3_endpoint must begin with https:// or http://".to_owned());
         }
-        if self.s3_access_key_id.is_empty() != self.s3_secret_access_key.is_empty() {
-            return Err("s3_access_key_id and s3_secret_access_key go together".to_owned());
+        let has_file = !self.s3_secret_access_key_file.as_os_str().is_empty();
+        let secrets = usize::from(!self.s3_secret_access_key.0.is_empty()) + usize::from(has_file);
+        if secrets != usize::from(!self.s3_access_key_id.is_empty()) {
+            let message = "s3_access_key_id goes with s3_secret_access_key or s3_secret_access_key_file, one of them";
+            return Err(message.to_owned());
         }
         Ok(())
     }
@@ -121,10 +151,19 @@ mod tests {
             assert!(check(change, least) && check(change, most) && !check(change, most + 1));
             assert!(least == 0 || !check(change, least - 1));
         }
+        let with_key = FilesConfig {
+            s3_access_key_id: "key".to_owned(),
+            s3_secret_access_key: "hidden".into(),
+            ..FilesConfig::default()
+        };
+        assert_eq!(with_key.validate(), Ok(()));
+        assert!(!format!("{with_key:?}").contains("hidden"));
         let wrong = [
             FilesConfig { folder: "a".into(), s3_bucket: "b".to_owned(), ..FilesConfig::default() },
             FilesConfig { s3_endpoint: "minio:9000".to_owned(), ..FilesConfig::default() },
             FilesConfig { s3_access_key_id: "key".to_owned(), ..FilesConfig::default() },
+            FilesConfig { s3_secret_access_key_file: "file".into(), ..FilesConfig::default() },
+            FilesConfig { s3_secret_access_key_file: "file".into(), ..with_key.clone() },
         ];
         for config in wrong {
             assert!(config.validate().is_err(), "{config:?}");

@@ -1,5 +1,10 @@
 //! What can be wrong with a file.
 
+use std::sync::Arc;
+
+/// Characters of what a store says that are passed on.
+const MAX_TOLD: usize = 300;
+
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
@@ -62,8 +67,17 @@ pub enum FilesError {
     #[error("there is no room for the file")]
     Full,
     /// The store does not do what it should.
-    #[error("the files cannot be reached: {0}")]
+    #[error("{}", told(.0))]
     Store(object_store::Error),
+    /// Nothing was created, because the store is not known to do what it has to.
+    #[error("{0}")]
+    Unusable(Arc<str>),
+    /// It puts an object where there is one.
+    #[error("the bucket's server takes no notice of `If-None-Match: *`, and overwrites what is there")]
+    Overwrites,
+    /// It does not answer in time.
+    #[error("the store of files does not answer in time")]
+    Slow,
     /// The store holds something else than was put there.
     #[error("a stored record cannot be read: {0}")]
     Damaged(&'static str),
@@ -75,11 +89,40 @@ pub enum FilesError {
 impl From<object_store::Error> for FilesError {
     fn from(error: object_store::Error) -> Self {
         match error {
-            object_store::Error::NotFound { .. } => Self::NotFound,
+            object_store::Error::NotFound { .. } if !root(&error).contains("NoSuchBucket") => Self::NotFound,
             error if is_full(&error) => Self::Full,
             error => Self::Store(error),
         }
     }
+}
+
+/// What an operator can do something about, of what a store says: the same words for the same fault.
+fn told(error: &object_store::Error) -> String {
+    use object_store::Error as E;
+    let text = root(error);
+    let between = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        rest.split_once(&format!("</{name}>")).map(|(value, _)| value)
+    };
+    let said = match between("Code") {
+        Some(code) => format!("{code}: {}", between("Message").unwrap_or_default()),
+        None => text.clone(),
+    };
+    let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_TOLD).collect();
+    match error {
+        E::NotFound { .. } => format!("there is no such bucket ({said})"),
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } => format!("the store of files refuses ({said})"),
+        _ => format!("the store of files fails ({said})"),
+    }
+}
+
+/// The innermost cause: what is around it tells of addresses and durations.
+fn root(error: &object_store::Error) -> String {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }
 
 /// Whether a disk, a quota or the largest file of the system is at its end.
@@ -95,4 +138,27 @@ fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
         cause = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_told_in_a_line() {
+        let body = "403 Forbidden: <?xml version=\"1.0\"?>\n<Error><Code>InvalidAccessKeyId</Code>\n<Message>No such key.</Message></Error>";
+        let source = || Box::<dyn std::error::Error + Send + Sync>::from(body);
+        let refused = object_store::Error::PermissionDenied { path: "a".to_owned(), source: source() };
+        let said = "the store of files refuses (InvalidAccessKeyId: No such key.)";
+        assert_eq!(FilesError::from(refused).to_string(), said);
+        let missing = |body: &str| {
+            FilesError::from(object_store::Error::NotFound { path: "a".to_owned(), source: body.to_owned().into() })
+        };
+        assert!(matches!(missing("404 Not Found: <Code>NoSuchKey</Code>"), FilesError::NotFound));
+        let bucket = missing("404 Not Found: <Code>NoSuchBucket</Code><Message>none</Message>");
+        assert_eq!(bucket.to_string(), "there is no such bucket (NoSuchBucket: none)");
+        let long = object_store::Error::Generic { store: "S3", source: "x\n".repeat(MAX_TOLD).into() };
+        let told = FilesError::from(long).to_string();
+        assert!(told.len() < MAX_TOLD + 40 && !told.contains('\n'), "{told}");
+    }
 }

@@ -345,11 +345,8 @@ impl Files {
         range: std::ops::Range<u64>,
     ) -> BoxStream<'static, Result<Bytes, FilesError>> {
         let (store, place) = (self.store().clone(), place.clone());
-        let read = move |(part, range)| {
-            let (store, path) = (store.clone(), place.part(part));
-            async move { store.read(&path, range).await }
-        };
-        stream::iter(pieces(&file.parts, file.size, range.start, range.end)).then(read).try_flatten().boxed()
+        let read = move |(part, range)| store.read(&place.part(part), range);
+        stream::iter(pieces(&file.parts, file.size, range.start, range.end)).flat_map(read).boxed()
     }
 }
 

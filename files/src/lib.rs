@@ -4,7 +4,7 @@
 //!
 //! - [`files`]: what can be done with files; [`upload`]: bytes on their way in
 //! - [`config`]: the `[files]` section
-//! - `store`, `layout`: objects, and where each one is
+//! - `store`, `bucket`, `layout`: objects, and where each one is; `check`: whether the store does what it has to
 //! - `parts`: how far an upload is; [`media`]: what a file says that it is; [`link`]: who may read it; [`range`]: which bytes
 //! - `sweep`: what nobody sent goes
 
@@ -17,6 +17,8 @@ pub mod media;
 pub mod range;
 pub mod upload;
 
+mod bucket;
+mod check;
 mod layout;
 mod parts;
 mod store;

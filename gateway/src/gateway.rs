@@ -99,6 +99,7 @@ impl Gateway {
         let address =
             listener.local_addr().map_err(|source| GatewayError::Listen { address: config.listen, source })?;
         let component = health.component("gateway");
+        let store = files.clone().map(|files| (files, health.component("files")));
 
         let metrics = Arc::new(Metrics::new());
         let registry = Registry::new(config.max_connections_per_user as usize, metrics.clone());
@@ -147,6 +148,8 @@ impl Gateway {
                 tokio::spawn(presence::run(core.clone())),
             ];
             let sweeping = files.map(|files| tokio::spawn(files.keep_swept(shutdown.clone())));
+            let checking =
+                store.map(|(files, component)| tokio::spawn(files.keep_checked(component, shutdown.clone())));
             let accepting = tokio::spawn(listener::accept(listener, door));
             tokio::select! {
                 () = core.router.known() => component.ready(),
@@ -162,7 +165,7 @@ impl Gateway {
             let _ = tokio::time::timeout(FAREWELL, admissions.empty()).await;
             links.request();
             core.router.close();
-            parts.iter().chain(&sweeping).for_each(JoinHandle::abort);
+            parts.iter().chain(&sweeping).chain(&checking).for_each(JoinHandle::abort);
             end(component);
         });
         Ok(Self { address, running })

@@ -12,6 +12,8 @@ pub enum ComponentState {
     Starting,
     /// Serves.
     Ready,
+    /// Serves, but for a part of what it is for, for this reason.
+    Impaired(String),
     /// Alive, cannot serve for now, for this reason.
     NotReady(String),
     /// Will not serve again in this process, for this reason; the process should be replaced.
@@ -65,6 +67,7 @@ impl Health {
         let describe = |state: &ComponentState| match state {
             ComponentState::Starting => serde_json::json!({"state": "starting"}),
             ComponentState::Ready => serde_json::json!({"state": "ready"}),
+            ComponentState::Impaired(reason) => serde_json::json!({"state": "impaired", "reason": reason}),
             ComponentState::NotReady(reason) => serde_json::json!({"state": "not_ready", "reason": reason}),
             ComponentState::Failed(reason) => serde_json::json!({"state": "failed", "reason": reason}),
         };
@@ -76,7 +79,8 @@ impl Health {
 }
 
 fn all_ready(components: &Components) -> bool {
-    !components.is_empty() && components.values().all(|state| *state == ComponentState::Ready)
+    let serves = |state: &ComponentState| matches!(state, ComponentState::Ready | ComponentState::Impaired(_));
+    !components.is_empty() && components.values().all(serves)
 }
 
 /// One component's own entry. Cheap to clone. Dropping it leaves the last state: a part that is gone says so itself.
@@ -90,6 +94,11 @@ impl Component {
     /// Serves from now on.
     pub fn ready(&self) {
         self.set(ComponentState::Ready);
+    }
+
+    /// Serves, but for a part of it.
+    pub fn impaired(&self, reason: impl Into<String>) {
+        self.set(ComponentState::Impaired(reason.into()));
     }
 
     /// Cannot serve for now.
@@ -137,6 +146,9 @@ mod tests {
         network.not_ready("no leader");
         assert!(!health.is_ready() && health.is_live());
         assert_eq!(health.report()["components"]["network"]["reason"], "no leader");
+        network.impaired("one of two");
+        assert!(health.is_ready());
+        assert_eq!(health.report()["components"]["network"]["state"], "impaired");
         network.remove();
         assert!(health.is_ready());
     }

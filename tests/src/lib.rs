@@ -10,7 +10,7 @@
 //! - [`raw`]: a WebSocket without the SDK, to say what no SDK would
 //! - [`http`]: plain requests to the client port
 //! - [`proxy`]: connections that can be cut
-//! - [`redis`]: a Redis server
+//! - [`redis`]: a Redis server; [`s3`]: servers that speak S3
 //! - [`certificates`]: a certificate authority
 //! - [`traffic`], [`recorder`]: numbered messages, and the account of who was told what
 //!
@@ -33,6 +33,7 @@ pub mod proxy;
 pub mod raw;
 pub mod recorder;
 pub mod redis;
+pub mod s3;
 pub mod traffic;
 
 use std::future::Future;

@@ -3,5 +3,6 @@
 // The lint's exception for tests does not reach their helpers.
 #![allow(clippy::unwrap_used)]
 
+mod bucket;
 mod folder;
 mod suite;

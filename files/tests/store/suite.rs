@@ -1,5 +1,6 @@
 //! What holds for every kind of store.
 
+use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -12,6 +13,46 @@ pub const BOB: Owner<'static> = Owner { app: "app", user: "bob" };
 const ELSEWHERE: Owner<'static> = Owner { app: "other", user: "alice" };
 const DAY_MS: i64 = 24 * HOUR_MS;
 const HOUR_MS: i64 = 3_600_000;
+
+/// A store, and gateways that have nothing in common but it and the clock.
+pub trait World {
+    fn clock(&self) -> &Clock;
+    /// A gateway that knows the store.
+    fn gateway(&self) -> impl Future<Output = Files>;
+    /// The paths of all objects.
+    fn objects(&self) -> impl Future<Output = Vec<String>>;
+    /// Puts one there, and takes one away, whoever else does what.
+    fn put(&self, path: &str, bytes: &[u8]) -> impl Future<Output = ()>;
+    fn remove(&self, path: &str) -> impl Future<Output = ()>;
+}
+
+/// The tests of all that holds, for worlds that an expression makes.
+macro_rules! holds {
+    ($world:expr => $($case:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                $crate::suite::$case(&$world).await;
+            }
+        )*
+    };
+    ($world:expr) => {
+        $crate::suite::holds! { $world =>
+            an_upload_goes_on_at_another_gateway,
+            two_at_once_do_no_harm,
+            repeated_bytes_are_not_stored_twice,
+            others_find_nothing,
+            limits_hold,
+            only_what_is_named_stays,
+            a_name_and_the_sweep_agree,
+            given_up_is_gone,
+            a_gateway_that_ends_after_the_last_byte_leaves_a_file_to_be_made,
+            many_small_parts_are_one_file,
+            a_link_is_good_at_another_gateway_until_its_time,
+        }
+    };
+}
+pub(crate) use holds;
 
 pub fn limits() -> Limits {
     Limits { max_bytes: 100 << 20, types: Vec::new() }
@@ -57,8 +98,8 @@ pub async fn read(files: &Files, id: &FileId, range: std::ops::Range<u64>) -> Ve
 }
 
 /// One gateway begins, another one goes on, a third one gives it out; what one process knew does not matter.
-pub async fn goes_on_at_another_gateway(gateways: [&Files; 3]) {
-    let [one, two, three] = gateways;
+pub async fn an_upload_goes_on_at_another_gateway(world: &impl World) {
+    let (one, two, three) = (&world.gateway().await, &world.gateway().await, &world.gateway().await);
     // Three parts, the last ones cut where the connection was.
     let bytes = content((9 << 20) + 17);
     let (id, progress) = one.create(ALICE, new(bytes.len() as u64, ""), &limits()).await.unwrap();
@@ -91,7 +132,13 @@ pub async fn goes_on_at_another_gateway(gateways: [&Files; 3]) {
 }
 
 /// Two who write at the same place: one does, the other one is told where it goes on.
-pub async fn two_at_once_do_no_harm(gateways: [&Files; 2]) {
+pub async fn two_at_once_do_no_harm(world: &impl World) {
+    for _ in 0..10 {
+        two_at_once([&world.gateway().await, &world.gateway().await]).await;
+    }
+}
+
+async fn two_at_once(gateways: [&Files; 2]) {
     let (first, second) = (content(1 << 20), content(1 << 20));
     let (id, _) = gateways[0].create(ALICE, new(1 << 20, ""), &limits()).await.unwrap();
     let mut one = gateways[0].resume(ALICE, &id, 0).await.unwrap();
@@ -111,7 +158,8 @@ pub async fn two_at_once_do_no_harm(gateways: [&Files; 2]) {
 }
 
 /// A client that repeats what arrived, because the answer was lost, is told where it is.
-pub async fn repeated_bytes_are_not_stored_twice(files: &Files) {
+pub async fn repeated_bytes_are_not_stored_twice(world: &impl World) {
+    let files = &world.gateway().await;
     let bytes = content(100_000);
     let (id, _) = files.create(ALICE, new(200_000, ""), &limits()).await.unwrap();
     let (mut one, mut two) = (files.resume(ALICE, &id, 0).await.unwrap(), files.resume(ALICE, &id, 0).await.unwrap());
@@ -124,7 +172,8 @@ pub async fn repeated_bytes_are_not_stored_twice(files: &Files) {
 }
 
 /// An upload is its owner's, and a file its app's.
-pub async fn others_find_nothing(files: &Files) {
+pub async fn others_find_nothing(world: &impl World) {
+    let files = &world.gateway().await;
     let (id, _) = files.create(ALICE, new(10, ""), &limits()).await.unwrap();
     for stranger in [BOB, ELSEWHERE, Owner { app: "..", user: "alice" }] {
         assert!(matches!(files.progress(stranger, &id).await, Err(FilesError::NotFound)));
@@ -142,7 +191,8 @@ pub async fn others_find_nothing(files: &Files) {
 }
 
 /// Sizes and types hold at the edge and one beyond.
-pub async fn limits_hold(files: &Files) {
+pub async fn limits_hold(world: &impl World) {
+    let files = &world.gateway().await;
     let limits = Limits { max_bytes: 1000, types: vec!["image/*".to_owned()] };
     let png = |bytes: usize| [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec(), vec![0; bytes]].concat();
     assert!(files.create(ALICE, new(1000, "image/png"), &limits).await.is_ok());
@@ -180,7 +230,8 @@ pub async fn limits_hold(files: &Files) {
 }
 
 /// What nobody sent goes, what a message has named stays, and a message cannot name what goes.
-pub async fn only_what_is_named_stays(files: &Files, clock: &Clock) {
+pub async fn only_what_is_named_stays(world: &impl World) {
+    let (files, clock) = (&world.gateway().await, world.clock());
     let (sent, unsent) = (uploaded(files, content(10)).await, uploaded(files, content(10)).await);
     let (unfinished, _) = files.create(ALICE, new(100, ""), &limits()).await.unwrap();
     send(files, ALICE, &unfinished, 0, content(50)).await.unwrap();
@@ -200,10 +251,21 @@ pub async fn only_what_is_named_stays(files: &Files, clock: &Clock) {
         assert!(matches!(files.claim("app", gone).await, Err(FilesError::NotFound)));
         assert!(matches!(files.progress(ALICE, gone).await, Err(FilesError::NotFound)));
     }
+    // The last traces go a day later, but for the file that was named.
+    clock.advance_ms(26 * HOUR_MS);
+    files.sweep().await.unwrap();
+    let left = world.objects().await;
+    assert_eq!(left.len(), 4, "record, part, file and fate of one: {left:?}");
 }
 
 /// A message that names a file at the moment in which it is swept: either it is there and stays, or it is refused.
-pub async fn a_name_and_the_sweep_agree(gateways: [&Files; 2], clock: &Clock) {
+pub async fn a_name_and_the_sweep_agree(world: &impl World) {
+    for _ in 0..5 {
+        named_and_swept([&world.gateway().await, &world.gateway().await], world.clock()).await;
+    }
+}
+
+async fn named_and_swept(gateways: [&Files; 2], clock: &Clock) {
     let mut ids = Vec::new();
     for _ in 0..8 {
         ids.push(uploaded(gateways[0], content(10)).await);
@@ -225,7 +287,8 @@ pub async fn a_name_and_the_sweep_agree(gateways: [&Files; 2], clock: &Clock) {
 }
 
 /// Its owner gives an upload up.
-pub async fn given_up_is_gone(files: &Files) {
+pub async fn given_up_is_gone(world: &impl World) {
+    let files = &world.gateway().await;
     let (unfinished, _) = files.create(ALICE, new(100, ""), &limits()).await.unwrap();
     send(files, ALICE, &unfinished, 0, content(50)).await.unwrap();
     for id in [unfinished, uploaded(files, content(10)).await] {
@@ -233,4 +296,47 @@ pub async fn given_up_is_gone(files: &Files) {
         assert!(matches!(files.progress(ALICE, &id).await, Err(FilesError::NotFound)));
         assert!(matches!(files.claim("app", &id).await, Err(FilesError::NotFound)));
     }
+}
+
+/// As it is when a gateway ends before it has written the file's record.
+pub async fn a_gateway_that_ends_after_the_last_byte_leaves_a_file_to_be_made(world: &impl World) {
+    let files = world.gateway().await;
+    let id = uploaded(&files, content(50_000)).await;
+    let file = files.file("app", &id).await.unwrap();
+    world.remove(&format!("files/app/{id}/file")).await;
+    assert!(matches!(files.file("app", &id).await, Err(FilesError::NotFound)));
+    let made = world.gateway().await.complete(ALICE, &id).await.unwrap();
+    assert_eq!((made.sha256, made.parts), (file.sha256, file.parts));
+}
+
+/// More parts than a page of a bucket's listing has.
+pub async fn many_small_parts_are_one_file(world: &impl World) {
+    const PARTS: usize = 1010;
+    let files = world.gateway().await;
+    let bytes = content(PARTS);
+    let (id, _) = files.create(ALICE, new(PARTS as u64, ""), &limits()).await.unwrap();
+    // As requests of one byte each leave them.
+    let folder = format!("files/app/{id}");
+    for (at, byte) in bytes.iter().enumerate().take(PARTS - 3) {
+        world.put(&format!("{folder}/part-{at:016x}"), &[*byte]).await;
+    }
+    let rest = PARTS - 3;
+    assert_eq!(files.progress(ALICE, &id).await.unwrap().offset, rest as u64);
+    send(&files, ALICE, &id, rest as u64, bytes.slice(rest..)).await.unwrap();
+    assert!(read(&files, &id, 0..PARTS as u64).await == bytes);
+    files.delete(ALICE, &id).await.unwrap();
+    let left = world.objects().await;
+    assert_eq!(left.len(), 2, "its fate, and that it has to be swept: {left:?}");
+}
+
+/// Links are the cluster's, not a gateway's.
+pub async fn a_link_is_good_at_another_gateway_until_its_time(world: &impl World) {
+    let (one, two) = (world.gateway().await, world.gateway().await);
+    let id = uploaded(&one, content(10)).await;
+    let link = one.link("app", &id);
+    assert!(two.linked("app", &id, &link).await.is_ok());
+    assert!(matches!(two.linked("other", &id, &link).await, Err(FilesError::LinkForged)));
+    assert!(matches!(two.linked("app", &FileId::random(), &link).await, Err(FilesError::LinkForged)));
+    world.clock().advance_ms(3_600_000);
+    assert!(matches!(two.linked("app", &id, &link).await, Err(FilesError::LinkExpired)));
 }

@@ -32,6 +32,8 @@ const CREATED_PER_SECOND: u32 = 5;
 const CREATED_BURST: u32 = 60;
 /// Users whose uploads are counted.
 const COUNTED_USERS: usize = 10_000;
+/// How often it is looked whether whoever sends bytes still may, besides after each part.
+const LOOKED_EVERY: Duration = Duration::from_secs(1);
 /// What is still read of a request that is refused, so that its sender gets to read why.
 const DRAINED_BYTES: u64 = 8 << 20;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -204,29 +206,31 @@ impl Counter {
         taken.map_err(|wait| Failure::new(ErrorCode::RateLimited, "too many uploads are begun").after(wait))
     }
 
-    /// Takes a request's bytes. Those that came before it broke off are kept; so the client goes on from there.
+    /// Takes a request's bytes. Those that came before it broke off are kept; so the client goes on from there. Whoever may no
+    /// longer is told within about a second of the next bytes, and what was not stored by then is not.
     async fn take(&self, caller: &Caller, mut upload: Upload, body: &mut Incoming) -> Result<Progress, Failure> {
         let idle = self.core.config.write_timeout();
-        loop {
+        let mut looked = Instant::now();
+        let failure = loop {
             let frame = match tokio::time::timeout(idle, body.frame()).await {
-                Ok(None) => return Ok(upload.finish().await?),
+                Ok(None) => break None,
                 Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(_))) => {
-                    upload.finish().await?;
-                    return Err(Failure::new(ErrorCode::InvalidArgument, "the body broke off"));
-                }
+                Ok(Some(Err(_))) => break Some(Failure::new(ErrorCode::InvalidArgument, "the body broke off")),
                 Err(_) => {
-                    upload.finish().await?;
                     let status = StatusCode::REQUEST_TIMEOUT;
-                    return Err(Failure::with_status(status, ErrorCode::Unavailable, "no byte came for too long"));
+                    break Some(Failure::with_status(status, ErrorCode::Unavailable, "no byte came for too long"));
                 }
             };
             let bytes: Bytes = frame.into_data().unwrap_or_default();
             self.core.metrics.file_bytes_in.increment(bytes.len() as u64);
-            if upload.push(bytes).await? {
+            if upload.push(bytes).await? || looked.elapsed() >= LOOKED_EVERY {
                 self.still_may(caller).await?;
+                looked = Instant::now();
             }
-        }
+        };
+        self.still_may(caller).await?;
+        let progress = upload.finish().await?;
+        failure.map_or(Ok(progress), Err)
     }
 
     async fn link(&self, head: &Parts, id: &FileId) -> Result<Response<Body>, Failure> {
@@ -325,7 +329,7 @@ impl From<FilesError> for Failure {
             E::Busy => Self::new(ErrorCode::Overloaded, message).after(Duration::from_secs(1)),
             E::LinkForged => Self::new(ErrorCode::PermissionDenied, message),
             E::Full => Self::with_status(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::StorageFailed, message),
-            E::Store(_) | E::Damaged(_) | E::Config(_) => {
+            E::Store(_) | E::Unusable(_) | E::Overwrites | E::Slow | E::Damaged(_) | E::Config(_) => {
                 tracing::warn!(%error, "files");
                 Self::new(ErrorCode::StorageFailed, "the files cannot be reached").after(Duration::from_secs(1))
             }
