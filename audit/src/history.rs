@@ -92,6 +92,40 @@ pub enum Event {
         /// The number of the earlier message.
         of: u64,
     },
+    /// A message was given to the client that waits on the server until its time.
+    GivenScheduled {
+        /// Its number.
+        number: u64,
+        /// Its recipient.
+        to: User,
+        /// Its time, since the beginning of the run; none where the clocks of the servers are not this one.
+        due_ms: Option<u64>,
+    },
+    /// The same of a message to a group.
+    GivenGroupScheduled {
+        /// Its number.
+        number: u64,
+        /// The group.
+        group: Group,
+        /// Its time.
+        due_ms: Option<u64>,
+    },
+    /// The client was answered that a message which waited will not be sent, or that it does not wait any more.
+    Cancelled {
+        /// Its number.
+        number: u64,
+        /// Whether it was taken back.
+        in_time: bool,
+    },
+    /// The application was told what became of a message of its user that waited.
+    ScheduleEnded {
+        /// The name that it had when it was accepted: the stream.
+        stream: u64,
+        /// The number in it.
+        seq: u64,
+        /// What became of it.
+        end: End,
+    },
     /// The client was told to tell a group that its user types.
     GivenTyping {
         /// Counts what the client told so.
@@ -237,6 +271,26 @@ pub enum Event {
     },
 }
 
+/// What became of a message that waited for its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub enum End {
+    /// It was sent, under another name.
+    Sent {
+        /// The stream.
+        stream: u64,
+        /// The number in it.
+        seq: u64,
+    },
+    /// It was taken back.
+    Cancelled,
+    /// It was not taken when its time had come.
+    Failed {
+        /// The reason.
+        code: String,
+    },
+}
+
 /// The history of a run. Clones share it. Bounded by what the workload sends: a handful of records for each message.
 #[derive(Debug, Clone)]
 pub struct History(Arc<Shared>);
@@ -263,12 +317,17 @@ impl Default for History {
 impl History {
     /// Adds what a client saw.
     pub fn record(&self, client: Client, event: Event) {
-        let at_ms = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let at_ms = self.now_ms();
         let mut state = self.0.state.lock();
         state.accepted += u64::from(matches!(event, Event::Accepted { .. }));
         state.records.push(Record { at_ms, client, event });
         drop(state);
         self.0.changed.notify_waiters();
+    }
+
+    /// Since the beginning of the run.
+    pub fn now_ms(&self) -> u64 {
+        u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Everything so far.
@@ -362,7 +421,9 @@ mod tests {
     fn a_kept_history_reads_back() {
         let history = History::default();
         let events = [given(0), accepted(0), shown(0), Event::Opened, Event::Refused { number: 3, code: "X".into() }];
-        events.into_iter().for_each(|event| history.record(client(1), event));
+        let ended = Event::ScheduleEnded { stream: 9, seq: 4, end: End::Sent { stream: 8, seq: 1 } };
+        let events = events.into_iter().chain([Event::GivenScheduled { number: 4, to: 2, due_ms: None }, ended]);
+        events.for_each(|event| history.record(client(1), event));
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("history.jsonl");
         history.keep(&file).unwrap();

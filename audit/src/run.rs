@@ -106,7 +106,8 @@ impl Audit {
         let people = people::create_in(cluster, "audit", self.users).await?;
         let stores = tempfile::Builder::new().prefix("tidings-audit-devices-").tempdir()?;
         let (gateways, rate, seed) = (cluster.gateway_urls(), self.rate, self.seed);
-        let mut traffic = Workload { gateways, people, rate, stores: stores.path().to_owned(), seed }.start();
+        let (stores_at, one_clock) = (stores.path().to_owned(), class != Class::ClockStep);
+        let mut traffic = Workload { gateways, people, rate, stores: stores_at, seed, one_clock }.start();
         let history = traffic.history().clone();
         let schedule = schedule::plan(self.seed, class, self.length, &Shape::of(&self.plan));
         let faults = async {

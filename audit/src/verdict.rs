@@ -2,6 +2,7 @@
 //!
 //! - `messages`: what was given to clients, and how they were answered
 //! - `direct`: messages and changes between two users; `groups`: messages to groups, their changes and receipts
+//! - `scheduled`: messages that wait for their time
 //! - `typing`: who was told that somebody types in a group
 
 mod direct;
@@ -9,6 +10,9 @@ mod direct;
 mod group_tests;
 mod groups;
 mod messages;
+mod scheduled;
+#[cfg(test)]
+mod scheduled_tests;
 #[cfg(test)]
 mod tests;
 mod typing;
@@ -21,7 +25,8 @@ use serde::Serialize;
 use crate::history::{Client, Event, Record, User};
 use direct::Direct;
 use groups::Groups;
-use messages::{Answer, Message, Messages};
+use messages::{Answer, Message, Messages, Name};
+use scheduled::Counting;
 use typing::Typing;
 
 /// Examples that are kept of what is wrong.
@@ -34,6 +39,8 @@ pub struct Verdict {
     pub direct: Findings,
     /// Of messages to groups.
     pub groups: Findings,
+    /// Of messages to users and groups that waited for their time.
+    pub scheduled: Findings,
     /// What more was told of groups.
     pub told: Told,
 }
@@ -47,7 +54,7 @@ pub struct Told {
     pub typing: u64,
 }
 
-/// Counts of one kind of messages. All but the first four have to be 0.
+/// Counts of one kind of messages. All but the first five have to be 0.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Findings {
     /// Given to clients.
@@ -58,6 +65,8 @@ pub struct Findings {
     pub refused: u64,
     /// Shown to somebody for whom it was, each counted once.
     pub delivered: u64,
+    /// Taken back before it was sent.
+    pub cancelled: u64,
     /// Accepted and not shown on every device for which it was (promise 1).
     pub lost: u64,
     /// Shown again on one device (promise 2).
@@ -67,7 +76,9 @@ pub struct Findings {
     /// Shown after a later one of the same sender to the same recipient; in a group: not at the same place for all, or not in
     /// the order of places (promise 3).
     pub out_of_order: u64,
-    /// One client's words against another's: refused and shown; answered twice; a receipt for what was not shown; shown
+    /// Shown before its time (promise 4).
+    pub early: u64,
+    /// One client's words against another's: refused, or cancelled, and shown; answered twice; a receipt for what was not shown; shown
     /// and never given; shown to who was no member (promise 4).
     pub contradictions: u64,
     /// Without an answer at the end, or with the answer that nobody knows; and gaps in a mailbox (promise 4).
@@ -77,27 +88,32 @@ pub struct Findings {
 }
 
 impl Verdict {
-    /// Whether every promise was kept, and both kinds were tested at all.
+    /// Whether every promise was kept, and all kinds were tested at all.
     pub fn is_clean(&self) -> bool {
-        self.direct.is_clean() && self.groups.is_clean()
+        self.kinds().iter().all(|findings| findings.is_clean())
     }
 
     /// What more time may mend: messages without an answer, and accepted ones that were not shown to all.
     pub fn missing(&self) -> u64 {
-        [&self.direct, &self.groups].into_iter().map(|findings| findings.lost + findings.unknown).sum()
+        self.kinds().iter().map(|findings| findings.lost + findings.unknown).sum()
     }
 
     /// What is wrong, for people.
     pub fn examples(&self) -> impl Iterator<Item = &String> {
-        self.direct.examples.iter().chain(&self.groups.examples)
+        self.kinds().into_iter().flat_map(|findings| &findings.examples)
+    }
+
+    fn kinds(&self) -> [&Findings; 3] {
+        [&self.direct, &self.groups, &self.scheduled]
     }
 }
 
 impl Findings {
     /// Whether every promise was kept, and anything was tested at all.
     pub fn is_clean(&self) -> bool {
-        let wrong = [self.lost, self.doubled, self.returned, self.out_of_order, self.contradictions, self.unknown];
-        self.accepted > 0 && wrong.iter().all(|count| *count == 0)
+        let Self { lost, doubled, returned, out_of_order, early, contradictions, unknown, .. } = self;
+        let wrong = [lost, doubled, returned, out_of_order, early, contradictions, unknown];
+        self.accepted > 0 && wrong.into_iter().all(|count| *count == 0)
     }
 
     fn example(&mut self, text: impl FnOnce() -> String) {
@@ -154,6 +170,7 @@ pub fn judge(records: &[Record]) -> Verdict {
     let mut verdict = Verdict::default();
     let messages = Messages::of(records, &mut verdict);
     let clients = Clients::of(records);
+    let counting = Counting::new(records, &clients);
     let (mut direct, mut groups) = (Direct::new(&messages, &clients), Groups::new(&messages, &clients));
     let mut cursors = Cursors::default();
     let mut typing = Typing::of(records);
@@ -161,19 +178,22 @@ pub fn judge(records: &[Record]) -> Verdict {
         let client = record.client;
         match &record.event {
             Event::Shown { from, number, place } => {
-                cursors.check(client, *place, &mut verdict.direct);
-                direct.shown(position, client, (*from, *number), &mut verdict.direct);
+                let findings = line(&mut verdict, &messages, (*from, *number), record);
+                cursors.check(client, *place, findings);
+                direct.shown(position, client, (*from, *number), findings);
             }
             Event::Copied { number } => {
-                direct.shown(position, client, (client.user, *number), &mut verdict.direct);
+                let findings = line(&mut verdict, &messages, (client.user, *number), record);
+                direct.shown(position, client, (client.user, *number), findings);
             }
             Event::Changed { stream, seq } => direct.changed(position, client, (*stream, *seq), &mut verdict.direct),
             Event::Receipt { from, stream, up_to, .. } => {
                 direct.receipt(position, client.user, *from, (*stream, *up_to));
             }
             Event::ShownInGroup { group, at, from, number, place } => {
-                cursors.check(client, *place, &mut verdict.groups);
-                groups.shown(client, (*group, *at), (*from, *number), &mut verdict.groups);
+                let findings = line(&mut verdict, &messages, (*from, *number), record);
+                cursors.check(client, *place, findings);
+                groups.shown(client, (*group, *at), (*from, *number), findings);
             }
             Event::ChangedInGroup { group, at, of, stream, seq } => {
                 groups.message_changed(client, (*group, *at), *of, (*stream, *seq), &mut verdict.groups);
@@ -201,6 +221,10 @@ pub fn judge(records: &[Record]) -> Verdict {
             | Event::GivenToGroup { .. }
             | Event::GivenChange { .. }
             | Event::GivenGroupChange { .. }
+            | Event::GivenScheduled { .. }
+            | Event::GivenGroupScheduled { .. }
+            | Event::Cancelled { .. }
+            | Event::ScheduleEnded { .. }
             | Event::GivenTyping { .. }
             | Event::Accepted { .. }
             | Event::Refused { .. }
@@ -208,9 +232,21 @@ pub fn judge(records: &[Record]) -> Verdict {
             | Event::Failed { .. } => {}
         }
     }
-    direct.conclude(&mut verdict.direct);
-    groups.conclude(&mut verdict.groups);
+    direct.conclude(&counting, &mut verdict);
+    groups.conclude(&counting, &mut verdict);
     verdict
+}
+
+/// The line of the verdict in which it counts that a message was shown.
+fn line<'a>(verdict: &'a mut Verdict, messages: &Messages, name: Name, record: &Record) -> &'a mut Findings {
+    if let Some(schedule) = messages.get(name).and_then(|message| message.schedule.as_ref()) {
+        schedule.shown(record.at_ms, record.client, name, &mut verdict.scheduled);
+        return &mut verdict.scheduled;
+    }
+    match record.event {
+        Event::ShownInGroup { .. } => &mut verdict.groups,
+        _ => &mut verdict.direct,
+    }
 }
 
 /// The devices of each user.

@@ -3,6 +3,7 @@
 
 mod device;
 mod owner;
+mod scheduling;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct Workload {
     pub stores: PathBuf,
     /// Of the random pairs, times and spells.
     pub seed: u64,
+    /// Whether the servers' clocks are this machine's: then what comes before its time can be told.
+    pub one_clock: bool,
 }
 
 /// The groups that users make among themselves.

@@ -20,7 +20,7 @@ use super::exit::{Exit, Failure, Outcome};
 use super::output;
 
 /// Columns of the table.
-const HEADINGS: [&str; 12] = [
+const HEADINGS: [&str; 14] = [
     "class",
     "faults",
     "given",
@@ -30,8 +30,10 @@ const HEADINGS: [&str; 12] = [
     "doubled",
     "returned",
     "out of order",
+    "early",
     "contradictions",
     "refused",
+    "cancelled",
     "unknown",
 ];
 
@@ -185,7 +187,7 @@ impl AuditCommand {
                 )?;
             }
             (ClassOutcome::Ran(report), false) => {
-                rows.extend(two_rows(class.name(), report.faults, &report.verdict));
+                rows.extend(rows_of(class.name(), report.faults, &report.verdict));
             }
         }
         Ok(())
@@ -204,7 +206,9 @@ impl AuditCommand {
     async fn traffic(&self, people: Vec<Person>, seed: u64) -> Outcome {
         let stores = tempfile::Builder::new().prefix("tidings-audit-devices-").tempdir()?;
         let (gateways, rate) = (self.gateway.clone(), self.rate);
-        let workload = Workload { gateways, people, rate, stores: stores.path().to_owned(), seed };
+        let stores_at = stores.path().to_owned();
+        // Those servers have clocks of their own.
+        let workload = Workload { gateways, people, rate, stores: stores_at, seed, one_clock: false };
         let mut traffic = workload.start();
         let history = traffic.history().clone();
         let ended = tokio::select! {
@@ -224,7 +228,7 @@ impl AuditCommand {
         if self.control.json {
             output::json(&json!({ "verdict": verdict }))?;
         } else {
-            output::table(&HEADINGS, &two_rows("-", 0, &verdict))?;
+            output::table(&HEADINGS, &rows_of("-", 0, &verdict))?;
         }
         verdict.examples().for_each(|line| eprintln!("  {line}"));
         ended?;
@@ -242,9 +246,10 @@ async fn interrupted() -> Outcome {
     Ok(())
 }
 
-/// Messages between two users, and messages to groups.
-fn two_rows(class: &str, faults: usize, verdict: &Verdict) -> [Vec<String>; 2] {
-    [row(class, faults, &verdict.direct), row(&format!("{class}, groups"), faults, &verdict.groups)]
+/// Messages between two users, messages to groups, and those to both that waited for their time.
+fn rows_of(class: &str, faults: usize, verdict: &Verdict) -> [Vec<String>; 3] {
+    let kinds = [("", &verdict.direct), (", groups", &verdict.groups), (", scheduled", &verdict.scheduled)];
+    kinds.map(|(kind, findings)| row(&format!("{class}{kind}"), faults, findings))
 }
 
 fn row(class: &str, faults: usize, findings: &Findings) -> Vec<String> {
@@ -256,8 +261,10 @@ fn row(class: &str, faults: usize, findings: &Findings) -> Vec<String> {
         findings.doubled,
         findings.returned,
         findings.out_of_order,
+        findings.early,
         findings.contradictions,
         findings.refused,
+        findings.cancelled,
         findings.unknown,
     ];
     [class.to_owned(), faults.to_string()].into_iter().chain(counts.map(|count| count.to_string())).collect()

@@ -59,6 +59,7 @@ async fn a_running_node_is_audited_from_outside() {
     let verdict = &answer["verdict"];
     assert!(verdict["direct"]["delivered"].as_u64().unwrap() > 100, "{answer}");
     assert!(verdict["groups"]["delivered"].as_u64().unwrap() > 10, "{answer}");
+    assert!(verdict["scheduled"]["delivered"].as_u64().unwrap() > 5, "{answer}");
     let users = node.control().await.users.list_users(ListUsersRequest::default()).await.unwrap().into_inner().users;
     assert!(users.is_empty(), "{users:?}");
     let groups = node.control().await.groups.list_groups(ListGroupsRequest::default()).await.unwrap().into_inner();

@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::messages::{Address, Answer, Message, Messages, Name};
-use super::{Clients, Findings};
+use super::messages::{Address, Message, Messages, Name, findings_of};
+use super::scheduled::{Counting, Reached};
+use super::{Clients, Findings, Verdict};
 use crate::history::{Client, User};
 
 #[derive(Debug)]
@@ -37,14 +38,14 @@ impl<'a> Direct<'a> {
     fn find(&self, client: Client, (from, number): Name) -> Option<(&'a Message, User)> {
         let message = self.messages.get((from, number))?;
         match message.to {
-            Address::User(to) if client.user == to || is_copied_to(client, from) => Some((message, to)),
+            Address::User(to) if client.user == to || is_copied_to(client, from, message) => Some((message, to)),
             Address::User(_) | Address::Group(_) => None,
         }
     }
 
     pub(super) fn shown(&mut self, position: usize, client: Client, name: Name, findings: &mut Findings) {
         let (from, number) = name;
-        let Some((_, to)) = self.find(client, name) else {
+        let Some((message, to)) = self.find(client, name) else {
             return findings.contradiction(|| {
                 format!("{client} was shown {from}'s message {number}, which was never given, or not for it")
             });
@@ -55,6 +56,10 @@ impl<'a> Direct<'a> {
             return findings.example(|| format!("{client} was shown {from}'s message {number} again"));
         }
         devices.insert(client, position);
+        if message.schedule.is_some() {
+            // Its place is that of its time.
+            return;
+        }
         let highest = self.highest.entry((client, from, to)).or_insert(number);
         if number < *highest {
             findings.disorder(|| format!("{client} was shown {from}'s message {number} after {highest}"));
@@ -82,17 +87,22 @@ impl<'a> Direct<'a> {
         self.receipts.push(Receipt { position, to, from, stream, up_to });
     }
 
-    pub(super) fn conclude(mut self, findings: &mut Findings) {
-        self.check_receipts(findings);
+    pub(super) fn conclude(mut self, counting: &Counting<'_>, verdict: &mut Verdict) {
+        self.check_receipts(&mut verdict.direct);
         for (name, message) in self.messages.iter() {
             let Address::User(to) = message.to else { continue };
             let (from, number) = name;
             let shown = self.shown.get(&name);
             let is_on = |client: &Client| shown.is_some_and(|devices| devices.contains_key(client));
-            let copies = self.clients.of_user(from).filter(|client| is_copied_to(*client, from));
+            let copies = self.clients.of_user(from).filter(|client| is_copied_to(*client, from, message));
             let missing = self.clients.of_user(to).chain(copies).find(|client| !is_on(client));
             let is_shown = shown.is_some_and(|devices| devices.keys().any(|client| client.user == to));
-            findings.count(format_args!("{from}'s message {number} to {to}"), message, is_shown, missing);
+            let findings = findings_of(verdict, message);
+            if message.schedule.is_some() {
+                counting.count(name, message, &Reached { is_shown, missing }, findings);
+            } else {
+                findings.count(format_args!("{from}'s message {number} to {to}"), message, is_shown, missing);
+            }
         }
     }
 
@@ -101,7 +111,7 @@ impl<'a> Direct<'a> {
     fn check_receipts(&mut self, findings: &mut Findings) {
         let mut showings = Showings::default();
         for (name, message) in self.messages.iter() {
-            if let (Some(Answer::Accepted { stream, seq }), Address::User(to)) = (message.answer, message.to)
+            if let (Some((stream, seq)), Address::User(to)) = (message.receipt_id(), message.to)
                 && !message.failed
                 && message.of.is_none()
             {
@@ -127,9 +137,10 @@ impl<'a> Direct<'a> {
     }
 }
 
-/// Whether a device is given what its own user sends: all but the one that sends.
-fn is_copied_to(client: Client, from: User) -> bool {
-    client.user == from && client.device != 0
+/// Whether a device is given what its own user sends: all but the one that sends, which does not know when something is sent that
+/// waited.
+fn is_copied_to(client: Client, from: User, message: &Message) -> bool {
+    client.user == from && (client.device != 0 || message.schedule.is_some())
 }
 
 /// By sender, recipient and stream: the number of each accepted message, and when it was shown.

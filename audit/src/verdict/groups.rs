@@ -4,8 +4,9 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::messages::{Address, Messages, Name};
-use super::{Clients, Findings};
+use super::messages::{Address, Messages, Name, findings_of};
+use super::scheduled::{Counting, Reached};
+use super::{Clients, Findings, Verdict};
 use crate::history::{Client, Group, User};
 
 /// What stands at a place of a group's order.
@@ -154,9 +155,9 @@ impl<'a> Groups<'a> {
         }
     }
 
-    pub(super) fn conclude(mut self, findings: &mut Findings) {
+    pub(super) fn conclude(mut self, counting: &Counting<'_>, verdict: &mut Verdict) {
         for (group, order) in std::mem::take(&mut self.orders) {
-            self.check_order(group, &order, findings);
+            self.check_order(group, &order, &mut verdict.groups);
         }
         for (name, message) in self.messages.iter() {
             let Address::Group(group) = message.to else { continue };
@@ -164,7 +165,12 @@ impl<'a> Groups<'a> {
             let is_shown = self.places.contains_key(&name);
             let nobody = (!is_shown).then_some(Client { user: from, device: 0 });
             let missing = self.missing.get(&name).copied().or(nobody);
-            findings.count(format_args!("{from}'s message {number} to group {group}"), message, is_shown, missing);
+            let findings = findings_of(verdict, message);
+            if message.schedule.is_some() {
+                counting.count(name, message, &Reached { is_shown, missing }, findings);
+            } else {
+                findings.count(format_args!("{from}'s message {number} to group {group}"), message, is_shown, missing);
+            }
         }
     }
 
@@ -183,7 +189,9 @@ impl<'a> Groups<'a> {
                 if !members.contains_key(from) {
                     findings.contradiction(|| format!("{from} spoke at {at} of group {group} and is no member there"));
                 }
-                let last = highest.insert(*from, *number);
+                // One that waited has the place of its time.
+                let waited = self.messages.get((*from, *number)).is_some_and(|message| message.schedule.is_some());
+                let last = if waited { None } else { highest.insert(*from, *number) };
                 if last.is_some_and(|last| last > *number) {
                     findings.disorder(|| {
                         format!("{from}'s message {number} stands at {at} of group {group}, after {last:?}")

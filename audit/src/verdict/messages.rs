@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::scheduled::Schedule;
 use super::{Findings, Verdict};
 use crate::history::{Event, Group, Record, User};
 
@@ -30,6 +31,19 @@ pub(super) struct Message {
     pub(super) of: Option<u64>,
     pub(super) answer: Option<Answer>,
     pub(super) failed: bool,
+    /// Of one that waits for its time.
+    pub(super) schedule: Option<Schedule>,
+}
+
+impl Message {
+    /// The id that receipts speak of: the stream, and the number in it.
+    pub(super) fn receipt_id(&self) -> Option<(u64, u64)> {
+        match (&self.schedule, self.answer) {
+            (Some(schedule), _) => schedule.sent_as(),
+            (None, Some(Answer::Accepted { stream, seq })) => Some((stream, seq)),
+            (None, _) => None,
+        }
+    }
 }
 
 /// All of a history, as their senders know them.
@@ -45,16 +59,22 @@ impl Messages {
     pub(super) fn of(records: &[Record], verdict: &mut Verdict) -> Self {
         let mut messages = Self::default();
         for Record { client, event, .. } in records {
-            let (number, to, of) = match event {
-                Event::Given { number, to } => (*number, Address::User(*to), None),
-                Event::GivenToGroup { number, group } => (*number, Address::Group(*group), None),
-                Event::GivenChange { number, to, of } => (*number, Address::User(*to), Some(*of)),
-                Event::GivenGroupChange { number, group, of } => (*number, Address::Group(*group), Some(*of)),
+            let (number, to, of, schedule) = match event {
+                Event::Given { number, to } => (*number, Address::User(*to), None, None),
+                Event::GivenToGroup { number, group } => (*number, Address::Group(*group), None, None),
+                Event::GivenChange { number, to, of } => (*number, Address::User(*to), Some(*of), None),
+                Event::GivenGroupChange { number, group, of } => (*number, Address::Group(*group), Some(*of), None),
+                Event::GivenScheduled { number, to, due_ms } => {
+                    (*number, Address::User(*to), None, Some(Schedule::new(*due_ms)))
+                }
+                Event::GivenGroupScheduled { number, group, due_ms } => {
+                    (*number, Address::Group(*group), None, Some(Schedule::new(*due_ms)))
+                }
                 _ => continue,
             };
-            let message = Message { to, of, answer: None, failed: false };
+            let message = Message { to, of, answer: None, failed: false, schedule };
+            let findings = findings_of(verdict, &message);
             if messages.by_name.insert((client.user, number), message).is_some() {
-                let findings = findings_of(verdict, to);
                 findings.contradiction(|| format!("{}'s message {number} was given twice", client.user));
             }
         }
@@ -74,17 +94,44 @@ impl Messages {
                         verdict.direct.contradiction(text);
                     }
                 },
+                Event::Cancelled { number, in_time } => match messages.schedule((from, *number)) {
+                    Some(schedule) => schedule.cancelled(*in_time),
+                    None => {
+                        let text = || format!("{from} cancelled {number}, which does not wait");
+                        verdict.scheduled.contradiction(text);
+                    }
+                },
                 _ => {}
             }
         }
+        messages.ends(records, verdict);
         messages
+    }
+
+    /// What became of those that waited, as the devices of their senders were told.
+    fn ends(&mut self, records: &[Record], verdict: &mut Verdict) {
+        for Record { client, event, .. } in records {
+            let Event::ScheduleEnded { stream, seq, end } = event else { continue };
+            let name = self.accepted((*stream, *seq)).filter(|(from, _)| *from == client.user);
+            match name.and_then(|name| self.schedule(name)) {
+                Some(schedule) => schedule.ended(*client, end, &mut verdict.scheduled),
+                None => verdict.scheduled.contradiction(|| {
+                    format!("{client} was told that {stream}.{seq}, which it did not schedule, ended: {end:?}")
+                }),
+            }
+        }
+    }
+
+    fn schedule(&mut self, name: Name) -> Option<&mut Schedule> {
+        self.by_name.get_mut(&name)?.schedule.as_mut()
     }
 
     fn answered(&mut self, (from, number): Name, answer: Answer, verdict: &mut Verdict) {
         match self.by_name.get_mut(&(from, number)) {
             Some(message) if message.answer.is_none() => message.answer = Some(answer),
-            Some(message) => findings_of(verdict, message.to)
-                .contradiction(|| format!("{from}'s message {number} was answered twice")),
+            Some(message) => {
+                findings_of(verdict, message).contradiction(|| format!("{from}'s message {number} was answered twice"))
+            }
             None => verdict.direct.contradiction(|| format!("{from}'s message {number} was answered and never given")),
         }
     }
@@ -103,9 +150,11 @@ impl Messages {
     }
 }
 
-fn findings_of(verdict: &mut Verdict, to: Address) -> &mut Findings {
-    match to {
-        Address::User(_) => &mut verdict.direct,
-        Address::Group(_) => &mut verdict.groups,
+/// The line of the verdict that a message counts in.
+pub(super) fn findings_of<'a>(verdict: &'a mut Verdict, message: &Message) -> &'a mut Findings {
+    match (&message.schedule, message.to) {
+        (Some(_), _) => &mut verdict.scheduled,
+        (None, Address::User(_)) => &mut verdict.direct,
+        (None, Address::Group(_)) => &mut verdict.groups,
     }
 }

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::owner::{self, Owner};
+use super::scheduling::{Moment, Scheduling};
 use super::{Gathering, Phase, Workload};
 use crate::history::{self, Event, Group, History, User};
 use crate::people::Person;
@@ -46,6 +47,8 @@ struct Answer {
     id: Option<MessageId>,
     /// Whom it was for, where it is one that may be changed.
     changeable: Option<To>,
+    /// When it is cancelled, where it is one that waits.
+    cancel_at: Option<Instant>,
     result: Result<Sent, SendError>,
 }
 
@@ -59,7 +62,7 @@ struct Accepted {
 
 /// For whom a message is.
 #[derive(Debug, Clone, Copy)]
-enum To {
+pub(super) enum To {
     User(User),
     Group(Group),
 }
@@ -67,6 +70,7 @@ enum To {
 /// What is given to the client next.
 enum Next {
     Message(To),
+    Scheduled(To, Moment),
     Change(Accepted),
 }
 
@@ -88,6 +92,7 @@ pub(super) struct Device {
     /// The same of messages that a closed client left in its store: their answers come to the next one.
     left: HashMap<MessageId, u64>,
     last_accepted: Option<Accepted>,
+    scheduling: Scheduling,
     /// Groups that this user was ever in.
     groups: BTreeSet<Group>,
     /// None: this user owns no group, or not with this device.
@@ -120,6 +125,7 @@ impl Device {
             gateways: workload.gateways.clone(),
             store: keeps.then(|| workload.stores.join(format!("user-{user}-{device}"))),
             interval,
+            scheduling: Scheduling::new(this, history.clone(), workload.one_clock),
             history,
             rng: SmallRng::seed_from_u64(seed),
             given: 0,
@@ -186,7 +192,13 @@ impl Device {
             let sends = is_busy && self.this.device == 0;
             tokio::select! {
                 event = events.next() => self.saw(client, event.context("the client's events ended")?).await?,
-                Some(answer) = answers.join_next() => self.answered(answer?),
+                Some(answer) = answers.join_next() => {
+                    let answer: Answer = answer?;
+                    if let (Some(at), Ok(sent)) = (answer.cancel_at, &answer.result) {
+                        self.scheduling.cancel_at(client, answer.number, sent.id, at);
+                    }
+                    self.answered(answer);
+                }
                 () = sleep_until(self.next_send), if sends => self.send(client, &mut answers, phase).await,
                 () = owner::turn(&mut self.owner, client), if is_busy => {}
                 () = sleep_until(spell_at), if is_busy && self.store.is_some() => break Closing::Spell,
@@ -231,13 +243,13 @@ impl Device {
     async fn send(&mut self, client: &Client, answers: &mut JoinSet<Answer>, phase: &watch::Receiver<Phase>) {
         let Some((number, next)) = self.draw(phase) else { return };
         let given = match next {
-            Next::Message(To::User(to)) => {
-                client.try_send(Outgoing::new(&self.people[to as usize].id, number.to_string()))
+            Next::Message(to) => {
+                if let To::Group(group) = to {
+                    self.type_in(client, group).await;
+                }
+                client.try_send(self.message(to, number))
             }
-            Next::Message(To::Group(group)) => {
-                self.type_in(client, group).await;
-                client.try_send(Outgoing::to_group(owner::group_of(&self.people, group), number.to_string()))
-            }
+            Next::Scheduled(to, moment) => client.try_send(self.message(to, number).at(moment.deliver_at_ms)),
             Next::Change(Accepted { number: of, id, to }) => {
                 // A message is known by its number also after it was changed.
                 let change = Change::edit(format!("{of} {number}"));
@@ -248,9 +260,17 @@ impl Device {
             }
         };
         let changeable = if let Next::Message(to) = next { Some(to) } else { None };
+        let cancel_at = if let Next::Scheduled(_, moment) = next { moment.cancel_at } else { None };
         match given {
-            Ok(sending) => _ = answers.spawn(answer(sending, number, changeable)),
+            Ok(sending) => _ = answers.spawn(answer(sending, number, changeable, cancel_at)),
             Err(error) => self.record_answer(number, Err(error)),
+        }
+    }
+
+    fn message(&self, to: To, number: u64) -> Outgoing {
+        match to {
+            To::User(to) => Outgoing::new(&self.people[to as usize].id, number.to_string()),
+            To::Group(group) => Outgoing::to_group(owner::group_of(&self.people, group), number.to_string()),
         }
     }
 
@@ -274,7 +294,6 @@ impl Device {
         self.next_send += self.interval.mul_f64(2.0 * self.rng.random::<f64>());
         let number = self.given;
         self.given += 1;
-        let groups = self.groups.len() as u32;
         let (next, event) = if let Some(last) = self.last_accepted
             && self.rng.random_ratio(1, CHANGE_ONE_OF)
         {
@@ -284,21 +303,32 @@ impl Device {
                 To::Group(group) => Event::GivenGroupChange { number, group, of },
             };
             (Next::Change(last), event)
-        } else if groups > 0 && self.rng.random_ratio(1, TO_GROUP_ONE_OF) {
-            let any = self.rng.random_range(0..groups) as usize;
-            let group = self.groups.iter().nth(any).copied()?;
-            (Next::Message(To::Group(group)), Event::GivenToGroup { number, group })
         } else {
-            let others = self.people.len() as u32 - 1;
-            // Anybody but oneself.
-            let to = (self.this.user + 1 + self.rng.random_range(0..others)) % (others + 1);
-            (Next::Message(To::User(to)), Event::Given { number, to })
+            let to = self.draw_recipient();
+            match (self.scheduling.draw(&mut self.rng), to) {
+                (Some(moment), _) => (Next::Scheduled(to, moment), self.scheduling.give(number, to, moment)),
+                (None, To::User(user)) => (Next::Message(to), Event::Given { number, to: user }),
+                (None, To::Group(group)) => (Next::Message(to), Event::GivenToGroup { number, group }),
+            }
         };
         self.history.record(self.this, event);
         Some((number, next))
     }
 
-    fn answered(&mut self, Answer { number, id, changeable, result }: Answer) {
+    /// A group that this user was ever in, or anybody else.
+    fn draw_recipient(&mut self) -> To {
+        let groups = self.groups.len();
+        if groups > 0 && self.rng.random_ratio(1, TO_GROUP_ONE_OF) {
+            let any = self.rng.random_range(0..groups);
+            if let Some(group) = self.groups.iter().nth(any) {
+                return To::Group(*group);
+            }
+        }
+        let others = self.people.len() as u32 - 1;
+        To::User((self.this.user + 1 + self.rng.random_range(0..others)) % (others + 1))
+    }
+
+    fn answered(&mut self, Answer { number, id, changeable, result, .. }: Answer) {
         if let (Some(id), Err(SendError::Stopped(_))) = (id, &result) {
             self.left.insert(id, number);
             return;
@@ -312,7 +342,9 @@ impl Device {
     fn record_answer(&mut self, number: u64, result: Result<Sent, SendError>) {
         let event = match result {
             Ok(sent) => {
-                self.accepted.insert(sent.id, number);
+                if !self.scheduling.is_one(number) {
+                    self.accepted.insert(sent.id, number);
+                }
                 Event::Accepted { number, stream: sent.id.stream, seq: sent.id.seq }
             }
             Err(SendError::Refused { code, .. }) => Event::Refused { number, code: code.as_str_name().to_owned() },
@@ -349,12 +381,14 @@ impl Device {
             }
             Seen::GroupEvent(event) => self.happened(&event),
             Seen::Receipt(receipt) => self.receipt(&receipt),
-            Seen::Failure(failure) => {
-                // An id of no message of ours is a contradiction, and is told as one.
-                let number = failure.id.and_then(|id| self.accepted.get(&id).copied()).unwrap_or(u64::MAX);
-                let code = failure.reason().as_str_name().to_owned();
-                self.history.record(self.this, Event::Failed { number, code });
-            }
+            Seen::Failure(failure) => match failure.id.and_then(|id| self.accepted.get(&id)) {
+                Some(number) => {
+                    let code = failure.reason().as_str_name().to_owned();
+                    self.history.record(self.this, Event::Failed { number: *number, code });
+                }
+                None => self.scheduling.failed(&failure),
+            },
+            Seen::Schedule(update) => self.scheduling.updated(&update),
             Seen::UnknownRange { from, to } => self.history.record(self.this, Event::Gap { from, to }),
             Seen::Outcome { id, result, .. } => {
                 // One of this client's own is told through its `Sending`.
@@ -449,9 +483,9 @@ impl Device {
     }
 }
 
-async fn answer(sending: Sending, number: u64, changeable: Option<To>) -> Answer {
+async fn answer(sending: Sending, number: u64, changeable: Option<To>, cancel_at: Option<Instant>) -> Answer {
     let result = sending.sent().await;
-    Answer { number, id: sending.id(), changeable, result }
+    Answer { number, id: sending.id(), changeable, cancel_at, result }
 }
 
 /// A message's number, which its text begins with. What has none was never given: a contradiction.
