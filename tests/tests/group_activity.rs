@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use tidings_proto::client::v1::{Ping, Pong, client_frame, server_frame};
-use tidings_sdk::{Activity, Client, Event, Events, activity};
+use tidings_sdk::{Activity, Event, Events, activity};
 use tidings_tests::raw::Came;
 use tidings_tests::{DEADLINE, Node, RawClient, within};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidings_proto::client::v1::server_frame;
 use tidings_proto::message::v1::{Message, envelope};
-use tidings_sdk::{Client, Content, Event, Events, HistoryQuery, Outgoing, Status};
+use tidings_sdk::{Content, Event, Events, HistoryQuery, Outgoing, Status};
 use tidings_tests::raw::Came;
 use tidings_tests::{DEADLINE, Node, RawClient, within};
 
