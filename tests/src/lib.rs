@@ -5,6 +5,7 @@
 //! - [`node`]: a node that can be started, killed and measured
 //! - [`control`]: users and tokens over gRPC; [`nodes`]: what nodes are told
 //! - [`deletions`]: what is said and taken back, and what is left of it
+//! - [`group_kinds`]: a help desk and a radio
 //! - [`group_view`]: what a member sees of a group
 //! - [`company`]: people with several devices, who chat for a day
 //! - [`raw`]: a WebSocket without the SDK, to say what no SDK would
@@ -25,6 +26,7 @@ pub mod certificates;
 pub mod company;
 pub mod control;
 pub mod deletions;
+pub mod group_kinds;
 pub mod group_view;
 pub mod http;
 pub mod node;
@@ -58,10 +60,16 @@ pub async fn within<F: Future>(limit: Duration, what: &str, future: F) -> F::Out
 
 /// The next message that a client is shown, whatever else it is told before.
 pub async fn next_message(events: &mut Events) -> Message {
-    within(DEADLINE, "a message comes", async {
+    told(events, "a message comes", |event| if let Event::Message(message) = event { Some(message) } else { None })
+        .await
+}
+
+/// Waits until a client is told what is wanted.
+pub async fn told<T>(events: &mut Events, what: &str, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+    within(DEADLINE, what, async {
         loop {
-            if let Event::Message(message) = events.next().await.expect("the client goes on") {
-                return message;
+            if let Some(found) = wanted(events.next().await.expect("the client goes on")) {
+                return found;
             }
         }
     })

@@ -127,6 +127,21 @@ impl RawClient {
         }
     }
 
+    /// Sends so many to bob at once, numbered from `first`; answers how many were accepted. The others were refused for their rate.
+    pub async fn burst(&mut self, first: u64, count: u64) -> u64 {
+        for seq in first..first + count {
+            self.send(seq, 0, "bob", "hi").await;
+        }
+        let mut accepted = 0;
+        for _ in 0..count {
+            match self.answer().await.1 {
+                None => accepted += 1,
+                Some(code) => assert_eq!(code, tidings_proto::ErrorCode::RateLimited),
+            }
+        }
+        accepted
+    }
+
     /// The answer to a request.
     pub async fn response(&mut self, id: u64) -> Response {
         loop {

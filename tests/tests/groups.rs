@@ -7,6 +7,7 @@ use tidings_proto::control::v1::{CreateGroupRequest, CreateInviteRequest, Group,
 use tidings_proto::group::v1::{Kind as GroupKind, Role};
 use tidings_sdk::group_event::Kind;
 use tidings_sdk::{Client, ErrorCode, RequestError, SendError};
+use tidings_tests::group_kinds::DeskAndRadio;
 use tidings_tests::group_view::{GroupView, What};
 use tidings_tests::{Node, RawClient};
 
@@ -148,6 +149,21 @@ async fn the_kind_of_a_group_and_a_pause_say_who_may_send() {
         .until("it was paused", |place| place.seq as usize > before && matches!(place.what, What::Happened(..)))
         .await;
     assert_eq!(say(&bob, "news", "hello?").await, Err(ErrorCode::GroupPaused));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_desk_takes_turns_and_a_radio_has_listeners_before_and_after_a_crash() {
+    let mut node = Node::start().await;
+    let client = async |token: &str| {
+        let (client, events) = node.client(token, "phone").connect().unwrap();
+        client.online().await.unwrap();
+        (client, events)
+    };
+    let mut desk = DeskAndRadio::open(&node.control().await, client).await;
+    desk.calls_and_speaks().await;
+    node.restart_after_kill9().await;
+    desk.calls_and_speaks().await;
+    desk.who_may_not_send_is_refused().await;
 }
 
 #[tokio::test]

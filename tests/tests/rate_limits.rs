@@ -19,21 +19,6 @@ fn rate(count: u32, seconds: u32) -> Policy {
     Policy { id: "default".into(), message_rates: vec![RateLimit { count, seconds }], ..Policy::default() }
 }
 
-/// Sends so many at once, numbered from `first`; answers how many were accepted. The others were refused for their rate.
-async fn burst(client: &mut RawClient, first: u64, count: u64) -> u64 {
-    for seq in first..first + count {
-        client.send(seq, 0, "bob", "hi").await;
-    }
-    let mut accepted = 0;
-    for _ in 0..count {
-        match client.answer().await.1 {
-            None => accepted += 1,
-            Some(code) => assert_eq!(code, ErrorCode::RateLimited),
-        }
-    }
-    accepted
-}
-
 /// One control plane, one broker, two gateways that share a Redis server.
 struct TwoGateways {
     cluster: LocalCluster,
@@ -85,23 +70,23 @@ async fn two_gateways_share_one_limit_and_the_loss_of_redis_leaves_each_its_own(
 
     // A small limit is exact, however the messages meet.
     let [mut phone, mut laptop] = gateways.user("alice").await;
-    let (one, other) = tokio::join!(burst(&mut phone, 1, 30), burst(&mut laptop, 1, 30));
+    let (one, other) = tokio::join!(phone.burst(1, 30), laptop.burst(1, 30));
     assert_eq!(one + other, 30, "{one} and {other}");
-    assert_eq!(burst(&mut phone, 31, 5).await + burst(&mut laptop, 31, 5).await, 0);
+    assert_eq!(phone.burst(31, 5).await + laptop.burst(31, 5).await, 0);
 
     let [mut phone, mut laptop] = gateways.user("carol").await;
-    assert_eq!((burst(&mut phone, 1, 10).await, burst(&mut laptop, 1, 10).await), (10, 10));
+    assert_eq!((phone.burst(1, 10).await, laptop.burst(1, 10).await), (10, 10));
     redis.kill9();
     // No outage: each gateway goes on by what it has counted itself.
-    assert_eq!(burst(&mut phone, 11, 30).await, 20);
-    assert_eq!(burst(&mut laptop, 11, 30).await, 20);
+    assert_eq!(phone.burst(11, 30).await, 20);
+    assert_eq!(laptop.burst(11, 30).await, 20);
     gateways.until_shared(false).await;
     assert!(gateways.cluster.gateway(0).get("/readyz").await.unwrap().starts_with("HTTP/1.1 200"));
 
     redis.launch().await;
     gateways.until_shared(true).await;
     let [mut phone, mut laptop] = gateways.user("dave").await;
-    let (one, other) = tokio::join!(burst(&mut phone, 1, 30), burst(&mut laptop, 1, 30));
+    let (one, other) = tokio::join!(phone.burst(1, 30), laptop.burst(1, 30));
     assert_eq!(one + other, 30, "{one} and {other}");
 }
 
@@ -114,7 +99,7 @@ async fn a_large_limit_is_granted_in_parts_and_never_exceeded() {
     let mut accepted = 0;
     for round in 0..3 {
         let first = 1 + round * 200;
-        let (one, other) = tokio::join!(burst(&mut phone, first, 200), burst(&mut laptop, first, 200));
+        let (one, other) = tokio::join!(phone.burst(first, 200), laptop.burst(first, 200));
         accepted += one + other;
     }
     println!("{accepted} of 640 were accepted through two gateways");
@@ -142,16 +127,16 @@ async fn a_redis_that_hangs_holds_nobody_up() {
         .await;
     };
     until(1.0).await;
-    assert_eq!(burst(&mut alice, 1, 5).await, 5);
+    assert_eq!(alice.burst(1, 5).await, 5);
     redis.pause();
     let begun = Instant::now();
-    assert_eq!(burst(&mut alice, 6, 40).await, 40);
+    assert_eq!(alice.burst(6, 40).await, 40);
     // One of them waited for 200 ms; the rest is room for a busy machine.
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     until(0.0).await;
     redis.resume();
     until(1.0).await;
-    assert_eq!(burst(&mut alice, 46, 10).await, 5);
+    assert_eq!(alice.burst(46, 10).await, 5);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use tidings_sdk::{
     schedule_update,
 };
 use tidings_tests::deletions::files_with;
-use tidings_tests::{Control, DEADLINE, Node, next_message, within};
+use tidings_tests::{Control, DEADLINE, Node, next_message, told, within};
 
 const HOUR_MS: i64 = 3600 * 1000;
 
@@ -34,18 +34,6 @@ async fn send(client: &Client, outgoing: Outgoing) -> Result<Sending, SendError>
 async fn texts(client: &Client) -> Vec<String> {
     let scheduled = within(DEADLINE, "a page", client.scheduled(Vec::new(), 0)).await.unwrap();
     scheduled.messages.into_iter().map(|message| message.content.unwrap().text).collect()
-}
-
-/// Waits for an event.
-async fn until<T>(events: &mut Events, what: &str, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
-    within(DEADLINE, what, async {
-        loop {
-            if let Some(found) = wanted(events.next().await.unwrap()) {
-                return found;
-            }
-        }
-    })
-    .await
 }
 
 fn update(kind: schedule_update::Kind) -> impl FnMut(Event) -> Option<MessageId> {
@@ -80,7 +68,7 @@ async fn it_comes_at_its_time_once_although_the_node_was_killed_before() {
     let came = next_message(&mut bobs).await;
     assert_eq!((came.text(), came.from()), ("good morning", "alice"));
     assert!(came.sent_at_ms() >= at_ms, "{} is before {at_ms}", came.sent_at_ms());
-    let id = until(&mut alice_events, "alice is told", update(schedule_update::Kind::Sent)).await;
+    let id = told(&mut alice_events, "alice is told", update(schedule_update::Kind::Sent)).await;
     assert_eq!(Some(id), waits.id());
     bob.mark_read(&came).await.unwrap();
     within(DEADLINE, "its receipt reaches alice", waits.read()).await.unwrap();
@@ -113,14 +101,14 @@ async fn any_device_sees_and_cancels_it_and_its_text_leaves_the_files() {
     let (laptop, mut laptop_events) = online(&node, &alice, "laptop").await;
     let secret = "Zq8vT3mK1xR7nB5cW9eY2uL4jH6gF0dS";
     let waits = send(&phone, Outgoing::new("bob", secret).at(now_ms() + HOUR_MS)).await.unwrap();
-    let seen = until(&mut laptop_events, "the laptop is told", update(schedule_update::Kind::Scheduled)).await;
+    let seen = told(&mut laptop_events, "the laptop is told", update(schedule_update::Kind::Scheduled)).await;
     assert_eq!(Some(seen), waits.id());
     assert_eq!(texts(&laptop).await, [secret]);
     assert!(!files_with(&node.data(), secret).is_empty());
     for _ in 0..2 {
         laptop.cancel_scheduled(seen).await.unwrap();
     }
-    let told = until(&mut phone_events, "the phone is told", update(schedule_update::Kind::Cancelled)).await;
+    let told = told(&mut phone_events, "the phone is told", update(schedule_update::Kind::Cancelled)).await;
     assert_eq!((told, waits.status()), (seen, Status::Failed(SendError::Cancelled)));
     assert!(texts(&phone).await.is_empty());
     let never = MessageId { seq: 999, ..seen };
@@ -186,7 +174,7 @@ async fn becomes(to: Outgoing, happens: impl AsyncFnOnce(&Control, &Client)) -> 
     let (bob, _bobs) = online(&node, &bob, "phone").await;
     let waits = send(&alice, to.at(now_ms() + 2000)).await.unwrap();
     happens(&control, &bob).await;
-    let (id, reason) = until(&mut events, "alice is told", failure).await;
+    let (id, reason) = told(&mut events, "alice is told", failure).await;
     assert_eq!(Some(id), waits.id());
     assert_eq!(waits.status(), Status::Failed(SendError::Undelivered { code: reason }));
     reason
@@ -236,7 +224,7 @@ async fn to_a_group_it_comes_to_whoever_is_a_member_then() {
         Event::GroupEvent(event) if event.users == ["bob"] && event.group_seq > 1 => Some(()),
         _ => None,
     };
-    until(&mut bobs, "bob is removed", removed).await;
+    told(&mut bobs, "bob is removed", removed).await;
     let came = next_message(&mut carols).await;
     assert_eq!((came.text(), came.from(), came.group()), ("later", "alice", Some("team")));
     let echo = |text: &'static str| {
@@ -245,8 +233,8 @@ async fn to_a_group_it_comes_to_whoever_is_a_member_then() {
             _ => None,
         }
     };
-    let now = until(&mut alices, "the one that did not wait", echo("now")).await;
-    let later = until(&mut alices, "the one that waited", echo("later")).await;
+    let now = told(&mut alices, "the one that did not wait", echo("now")).await;
+    let later = told(&mut alices, "the one that waited", echo("later")).await;
     assert!(now < later && later == came.group_seq());
     assert_eq!(waits.status(), Status::Sent);
 }

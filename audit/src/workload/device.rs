@@ -95,6 +95,8 @@ pub(super) struct Device {
     scheduling: Scheduling,
     /// Groups that this user was ever in.
     groups: BTreeSet<Group>,
+    /// Those of which it is a regular member.
+    regular_in: BTreeSet<Group>,
     /// None: this user owns no group, or not with this device.
     owner: Option<Owner>,
     /// Until it is online for the first time.
@@ -134,6 +136,7 @@ impl Device {
             left: HashMap::new(),
             last_accepted: None,
             groups: BTreeSet::new(),
+            regular_in: BTreeSet::new(),
             gathering: Some(gathering),
             next_send: Instant::now(),
         }
@@ -305,7 +308,8 @@ impl Device {
             (Next::Change(last), event)
         } else {
             let to = self.draw_recipient();
-            match (self.scheduling.draw(&mut self.rng), to) {
+            let moment = if self.may_schedule(to) { self.scheduling.draw(&mut self.rng) } else { None };
+            match (moment, to) {
                 (Some(moment), _) => (Next::Scheduled(to, moment), self.scheduling.give(number, to, moment)),
                 (None, To::User(user)) => (Next::Message(to), Event::Given { number, to: user }),
                 (None, To::Group(group)) => (Next::Message(to), Event::GivenToGroup { number, group }),
@@ -326,6 +330,15 @@ impl Device {
         }
         let others = self.people.len() as u32 - 1;
         To::User((self.this.user + 1 + self.rng.random_range(0..others)) % (others + 1))
+    }
+
+    /// Where clocks jump, a group's home may wait for a sender who has left for as long as they did (decision 0041): there only
+    /// those who stay schedule.
+    fn may_schedule(&self, to: To) -> bool {
+        match to {
+            To::User(_) => true,
+            To::Group(group) => self.scheduling.one_clock() || self.regular_in.contains(&group),
+        }
     }
 
     fn answered(&mut self, Answer { number, id, changeable, result, .. }: Answer) {
@@ -463,6 +476,9 @@ impl Device {
         };
         if came.contains(&self.this.user) {
             self.groups.insert(group);
+            if event.kind() == Happened::Created {
+                self.regular_in.insert(group);
+            }
         }
         self.history.record(self.this, Event::Membership { group, at, came, went });
     }

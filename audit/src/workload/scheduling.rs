@@ -50,6 +50,11 @@ impl Scheduling {
         Self { this, history, clock: Clock::system(), one_clock, numbers: HashSet::new() }
     }
 
+    /// Whether the servers' clocks are this machine's.
+    pub(super) fn one_clock(&self) -> bool {
+        self.one_clock
+    }
+
     /// Whether the next message waits, and until when.
     pub(super) fn draw(&self, rng: &mut SmallRng) -> Option<Moment> {
         if !rng.random_ratio(1, SCHEDULE_ONE_OF) {

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use tidings_audit::{LocalCluster, Plan};
-use tidings_sdk::{Builder, Client, HistoryMessage, HistoryQuery};
+use tidings_audit::{LocalCluster, Member, Plan, Role};
+use tidings_proto::shard::shard_of;
+use tidings_sdk::{Builder, Client, Events, HistoryMessage, HistoryQuery};
 use tidings_tests::recorder::Recorder;
 use tidings_tests::{Control, DEADLINE, traffic, within};
 use tokio::task::JoinHandle;
@@ -57,6 +58,23 @@ pub fn node(status: &Value, id: u64) -> &Value {
     status["nodes"].as_array().unwrap().iter().find(|node| node["id"] == id).unwrap()
 }
 
+/// The broker that leads the shard of a user, or the home of a group.
+pub async fn leader_of(cluster: &LocalCluster, name: &str) -> Arc<Member> {
+    let status = status(cluster).await;
+    let shards = status["shards"].as_array().unwrap();
+    let of_name = u64::from(shard_of("default", name, u32::try_from(shards.len()).unwrap()));
+    let shard = shards.iter().find(|shard| shard["shard"] == of_name).unwrap();
+    let brokers = cluster.of(Role::Broker);
+    brokers.into_iter().find(|broker| shard["leader"] == broker.node()).unwrap()
+}
+
+/// The control plane's leader.
+pub async fn control_leader(cluster: &LocalCluster) -> Arc<Member> {
+    let status = until(cluster, "there is a leader", |status| status["leader"] != 0).await;
+    let nodes = cluster.of(Role::ControlPlane);
+    nodes.into_iter().find(|node| status["leader"] == node.node()).unwrap()
+}
+
 /// The operator, at one of the control plane's nodes.
 pub async fn control(cluster: &LocalCluster, index: usize) -> Control {
     Control::connect(&cluster.control_urls()[index], &cluster.operator_key().unwrap()).await
@@ -65,6 +83,14 @@ pub async fn control(cluster: &LocalCluster, index: usize) -> Control {
 /// A client of the SDK that comes back quickly, to any gateway.
 pub fn client(cluster: &LocalCluster, token: &str, device: &str) -> Builder {
     client_of(&cluster.gateway_urls(), token, device)
+}
+
+/// The same, at one of the gateways, online.
+pub async fn online(cluster: &LocalCluster, gateway: usize, token: &str, device: &str) -> (Client, Events) {
+    let urls = [cluster.gateway(gateway).gateway_url()];
+    let (client, events) = client_of(&urls, token, device).connect().unwrap();
+    within(DEADLINE, "it is online", client.online()).await.unwrap();
+    (client, events)
 }
 
 /// The same, to one of these gateways.

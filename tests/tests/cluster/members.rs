@@ -1,0 +1,165 @@
+//! Groups that users make and run themselves, through both gateways and any node of the control plane, while a broker and the control
+//! plane's leader die: every member sees one order, and who may not is refused with the reason. Who types is told across gateways.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidings_audit::LocalCluster;
+use tidings_proto::control::v1::{Group, UpdateGroupRequest};
+use tidings_sdk::group_event::Kind;
+use tidings_sdk::{Activity, Client, ErrorCode, Event, Events, RequestError, SendError, activity};
+use tidings_tests::group_kinds::DeskAndRadio;
+use tidings_tests::group_view::{GroupView, What};
+use tidings_tests::http::request;
+use tidings_tests::{DEADLINE, within};
+
+use super::support::{control, control_leader, leader_of, online, settled, start};
+
+async fn say(client: &Client, text: &str) -> Result<(), ErrorCode> {
+    let sending = client.send_to_group("club", text).await.unwrap();
+    match within(DEADLINE, "it is answered", sending.sent()).await {
+        Ok(_) => Ok(()),
+        Err(SendError::Refused { code, .. }) => Err(code),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn code<T: std::fmt::Debug>(answer: Result<T, RequestError>) -> ErrorCode {
+    match answer {
+        Err(RequestError::Refused { code, .. }) => code,
+        other => panic!("it was not refused: {other:?}"),
+    }
+}
+
+/// The invitations of the group over REST, at any of the control plane's nodes: asked for, or one more made.
+async fn invitations(cluster: &LocalCluster, node: usize, made: Option<Value>) -> Value {
+    let address = cluster.control_plane(node).control_url()["http://".len()..].parse().unwrap();
+    let key = format!("Bearer {}", cluster.operator_key().unwrap());
+    let (method, body) = made.map_or(("GET", String::new()), |invite| ("POST", invite.to_string()));
+    let headers = [("Authorization", key.as_str()), ("Content-Type", "application/json")];
+    let path = "/v1/apps/default/groups/club/invites";
+    let answer = request(address, method, path, &headers, body.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+fn happened(kind: Kind, user: &str) -> What {
+    What::Happened(kind, vec![user.to_owned()])
+}
+
+/// Says that alice types, to bob or in a group, until bob hears it: it is told at most once.
+async fn heard(bobs: &mut Events, group: &str, data: &str, tell: impl AsyncFn(String)) {
+    let wanted = Activity {
+        from: "alice".to_owned(),
+        to: if group.is_empty() { "bob".to_owned() } else { String::new() },
+        group: group.to_owned(),
+        kind: activity::Kind::Typing.into(),
+        data: data.as_bytes().to_vec().into(),
+    };
+    let hears = async |events: &mut Events| loop {
+        if matches!(events.next().await, Some(Event::Activity(activity)) if activity == wanted) {
+            return;
+        }
+    };
+    within(DEADLINE, "bob hears it", async {
+        loop {
+            tell(data.to_owned()).await;
+            if tokio::time::timeout(Duration::from_secs(1), hears(&mut *bobs)).await.is_ok() {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_run_a_group_themselves_while_nodes_of_both_kinds_die() {
+    let cluster = start().await;
+    let operators = [control(&cluster, 0).await, control(&cluster, 1).await, control(&cluster, 2).await];
+    let mut people = Vec::new();
+    for (number, name) in ["alice", "bob", "carol", "dave"].into_iter().enumerate() {
+        let token = operators[number % 3].user(name).await;
+        let (client, events) = online(&cluster, number % 2, &token, "phone").await;
+        people.push((client, GroupView::of(events)));
+    }
+    let [(alice, alice_sees), (bob, bob_sees), (carol, carol_sees), (dave, dave_sees)] = &people[..] else { panic!() };
+    let made = within(DEADLINE, "it is made", alice.create_group("club", "The club", [])).await.unwrap();
+    assert_eq!(made.group.unwrap().display_name, "The club");
+    invitations(&cluster, 1, Some(json!({ "code": "for-two", "maxUses": 2 }))).await;
+    within(DEADLINE, "bob joins", bob.join_group("for-two")).await.unwrap();
+    assert_eq!(say(bob, "hello").await, Ok(()));
+    assert_eq!(code(bob.add_to_group("club", ["carol".to_owned()]).await), ErrorCode::PermissionDenied);
+
+    // The home's broker and the control plane's leader die; their successors know who is in, and how often one came by the code.
+    let home = leader_of(&cluster, "club").await;
+    let registry = control_leader(&cluster).await;
+    home.kill9().unwrap();
+    registry.kill9().unwrap();
+    within(DEADLINE, "carol joins", carol.join_group("for-two")).await.unwrap();
+    assert_eq!(say(carol, "me too").await, Ok(()));
+    let spent = within(DEADLINE, "it is answered", dave.join_group("for-two")).await;
+    assert!(matches!(spent, Err(RequestError::Refused { .. })), "two came by it: {spent:?}");
+    assert_eq!(say(dave, "let me in").await, Err(ErrorCode::NotAMember));
+    within(DEADLINE, "dave is added", alice.add_to_group("club", ["dave".to_owned()])).await.unwrap();
+    assert_eq!(say(dave, "thanks").await, Ok(()));
+    within(DEADLINE, "bob leaves", bob.leave_group("club")).await.unwrap();
+    bob_sees.until("bob is told that he left", |place| place.what == happened(Kind::Left, "bob")).await;
+    assert_eq!(say(bob, "and another thing").await, Err(ErrorCode::NotAMember));
+    home.restart().await.unwrap();
+    registry.restart().await.unwrap();
+    settled(&cluster).await;
+
+    for node in 0..3 {
+        let known = invitations(&cluster, node, None).await;
+        assert_eq!(
+            (&known["invites"][0]["code"], &known["invites"][0]["uses"]),
+            (&json!("for-two"), &json!(2)),
+            "{known}"
+        );
+    }
+    let update_mask = Some(prost_types::FieldMask { paths: vec!["paused".to_owned()] });
+    let group = Some(Group { id: "club".to_owned(), paused: true, ..Group::default() });
+    operators[2].groups.clone().update_group(UpdateGroupRequest { group, update_mask }).await.unwrap();
+    let is_settings = |what: &What| matches!(what, What::Happened(Kind::Settings, _));
+    alice_sees.until("it is paused", |place| is_settings(&place.what)).await;
+    assert_eq!(say(carol, "hello?").await, Err(ErrorCode::GroupPaused));
+
+    alice_sees.assert_whole();
+    assert_eq!(alice_sees.texts(), ["hello", "me too", "thanks"]);
+    for (name, view) in [("bob", bob_sees), ("carol", carol_sees), ("dave", dave_sees)] {
+        let expected = alice_sees.seen_by(name);
+        let last = expected.last().unwrap().seq;
+        view.until(&format!("{name} has all of it"), |place| place.seq == last).await;
+        assert_eq!(view.places(), expected, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_desk_takes_turns_a_radio_has_listeners_and_who_types_is_heard_before_and_after_a_death() {
+    let cluster = start().await;
+    let control = control(&cluster, 0).await;
+    let mut gateway = 0;
+    let client = async |token: &str| {
+        gateway += 1;
+        online(&cluster, gateway % 2, token, "phone").await
+    };
+    let mut desk = DeskAndRadio::open(&control, client).await;
+    let (alice, bob) = (control.user("alice").await, control.user("bob").await);
+    control.group("pair", &["alice", "bob"]).await;
+    let (alice, _alices) = online(&cluster, 0, &alice, "phone").await;
+    let (_bob, mut bobs) = online(&cluster, 1, &bob, "phone").await;
+    let to_bob = async |data: String| alice.activity("bob", activity::Kind::Typing, data).await.unwrap();
+    let in_pair = async |data: String| alice.activity_in_group("pair", activity::Kind::Typing, data).await.unwrap();
+    for round in ["before", "after"] {
+        if round == "after" {
+            leader_of(&cluster, "desk").await.kill9().unwrap();
+        }
+        desk.calls_and_speaks().await;
+        heard(&mut bobs, "", round, &to_bob).await;
+        // The home knows the group when a message has come.
+        let sending = alice.send_to_group("pair", round).await.unwrap();
+        within(DEADLINE, "it is sent", sending.sent()).await.unwrap();
+        heard(&mut bobs, "pair", round, &in_pair).await;
+    }
+    desk.who_may_not_send_is_refused().await;
+}
