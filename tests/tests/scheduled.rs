@@ -7,7 +7,7 @@
 use tidings_node::Clock;
 use tidings_proto::policy::v1::Policy;
 use tidings_sdk::{
-    Client, ErrorCode, Event, Events, HistoryQuery, MessageId, Outgoing, RequestError, SendError, Sending, Status,
+    Client, ErrorCode, Event, HistoryQuery, MessageId, Outgoing, RequestError, SendError, Sending, Status,
     schedule_update,
 };
 use tidings_tests::deletions::files_with;
@@ -17,12 +17,6 @@ const HOUR_MS: i64 = 3600 * 1000;
 
 fn now_ms() -> i64 {
     Clock::system().now_ms()
-}
-
-async fn online(node: &Node, token: &str, device: &str) -> (Client, Events) {
-    let (client, events) = node.client(token, device).connect().unwrap();
-    within(DEADLINE, "it is online", client.online()).await.unwrap();
-    (client, events)
 }
 
 async fn send(client: &Client, outgoing: Outgoing) -> Result<Sending, SendError> {
@@ -55,15 +49,15 @@ async fn it_comes_at_its_time_once_although_the_node_was_killed_before() {
     let mut node = Node::start().await;
     let control = node.control().await;
     let (alice, bob) = (control.user("alice").await, control.user("bob").await);
-    let (alices, mut alice_events) = online(&node, &alice, "phone").await;
-    let at_ms = now_ms() + 4000;
+    let (alices, mut alice_events) = node.online(&alice, "phone").await;
+    let at_ms = now_ms() + 6000;
     let waits = send(&alices, Outgoing::new("bob", "good morning").at(at_ms)).await.unwrap();
     send(&alices, Outgoing::new("bob", "before it")).await.unwrap();
     assert_eq!(texts(&alices).await, ["good morning"]);
     node.restart_after_kill9().await;
     assert_eq!(texts(&alices).await, ["good morning"], "accepted is durable");
 
-    let (bob, mut bobs) = online(&node, &bob, "phone").await;
+    let (bob, mut bobs) = node.online(&bob, "phone").await;
     assert_eq!(next_message(&mut bobs).await.text(), "before it");
     let came = next_message(&mut bobs).await;
     assert_eq!((came.text(), came.from()), ("good morning", "alice"));
@@ -97,8 +91,8 @@ async fn any_device_sees_and_cancels_it_and_its_text_leaves_the_files() {
     let control = node.control().await;
     let alice = control.user("alice").await;
     control.user("bob").await;
-    let (phone, mut phone_events) = online(&node, &alice, "phone").await;
-    let (laptop, mut laptop_events) = online(&node, &alice, "laptop").await;
+    let (phone, mut phone_events) = node.online(&alice, "phone").await;
+    let (laptop, mut laptop_events) = node.online(&alice, "laptop").await;
     let secret = "Zq8vT3mK1xR7nB5cW9eY2uL4jH6gF0dS";
     let waits = send(&phone, Outgoing::new("bob", secret).at(now_ms() + HOUR_MS)).await.unwrap();
     let seen = told(&mut laptop_events, "the laptop is told", update(schedule_update::Kind::Scheduled)).await;
@@ -129,7 +123,7 @@ async fn a_hundred_may_wait_for_a_year_and_not_one_more_nor_longer() {
     let control = node.control().await;
     let alice = control.user("alice").await;
     control.user("bob").await;
-    let (alice, _events) = online(&node, &alice, "phone").await;
+    let (alice, _events) = node.online(&alice, "phone").await;
     let refused = |sent: Result<Sending, SendError>| match sent {
         Err(SendError::Refused { code, .. }) => code,
         other => panic!("{other:?}"),
@@ -170,8 +164,8 @@ async fn becomes(to: Outgoing, happens: impl AsyncFnOnce(&Control, &Client)) -> 
     let control = node.control().await;
     let (alice, bob) = (control.user("alice").await, control.user("bob").await);
     control.group("team", &["bob", "alice"]).await;
-    let (alice, mut events) = online(&node, &alice, "phone").await;
-    let (bob, _bobs) = online(&node, &bob, "phone").await;
+    let (alice, mut events) = node.online(&alice, "phone").await;
+    let (bob, _bobs) = node.online(&bob, "phone").await;
     let waits = send(&alice, to.at(now_ms() + 2000)).await.unwrap();
     happens(&control, &bob).await;
     let (id, reason) = told(&mut events, "alice is told", failure).await;
@@ -212,9 +206,9 @@ async fn to_a_group_it_comes_to_whoever_is_a_member_then() {
     let control = node.control().await;
     let (alice, bob, carol) = (control.user("alice").await, control.user("bob").await, control.user("carol").await);
     control.group("team", &["alice", "bob"]).await;
-    let (alice, mut alices) = online(&node, &alice, "phone").await;
-    let (_bob, mut bobs) = online(&node, &bob, "phone").await;
-    let (_carol, mut carols) = online(&node, &carol, "phone").await;
+    let (alice, mut alices) = node.online(&alice, "phone").await;
+    let (_bob, mut bobs) = node.online(&bob, "phone").await;
+    let (_carol, mut carols) = node.online(&carol, "phone").await;
     let waits = send(&alice, Outgoing::to_group("team", "later").at(now_ms() + 2500)).await.unwrap();
     send(&alice, Outgoing::to_group("team", "now")).await.unwrap();
     control.add("team", &["carol"]).await;
