@@ -213,6 +213,12 @@ impl Device {
         while let Some(answer) = answers.join_next().await {
             self.answered(answer?);
         }
+        // The last answers to what an earlier client was given; whatever else was not shown by now comes again.
+        while let Some(event) = events.next().await {
+            if matches!(event, Seen::Outcome { .. }) {
+                self.saw(client, event).await?;
+            }
+        }
         self.history.record(self.this, Event::Closed);
         Ok(closing)
     }

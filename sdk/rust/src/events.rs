@@ -60,7 +60,7 @@ pub enum Event {
     /// Everything that waited when the connection came up has been delivered.
     CaughtUp,
     /// The end of a message that has no [`crate::Sending`] because an earlier life of the process sent it, or whose fate
-    /// cannot be known any more ([`SendError::Unknown`]).
+    /// cannot be known any more ([`SendError::Unknown`]). It is told once: who closes the client reads its events to their end.
     Outcome {
         /// The message.
         id: MessageId,
