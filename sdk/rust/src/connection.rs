@@ -284,6 +284,8 @@ pub struct Connection<T> {
     persisted_cursor: u64,
     /// What the last `Closing` asked for.
     closing: Option<Closing>,
+    /// Until when an attempt that was given up before its `Welcome` may still come through, and push out a later one.
+    late_until: Duration,
 }
 
 #[derive(Debug)]
@@ -314,6 +316,7 @@ impl<T: Clone> Connection<T> {
             acked_at: Duration::ZERO,
             persisted_cursor: state.cursor,
             closing: None,
+            late_until: Duration::ZERO,
         }
     }
 

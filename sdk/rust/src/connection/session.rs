@@ -19,6 +19,8 @@ use crate::store::{Change, Identity};
 
 /// Where `Welcome` names no heartbeat.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(30);
+/// How long after an attempt was given up it may still come through.
+const LATE: Duration = Duration::from_secs(60);
 
 pub(super) fn ack_frame(cursor: u64) -> Bytes {
     encode_client(client_frame::Frame::Ack(v1::Ack { cursor }))
@@ -251,7 +253,9 @@ impl<T: Clone> Connection<T> {
         };
         let error_code = close_code.and_then(ErrorCode::of_close_code).or(closing.as_ref().map(|closing| closing.code));
         let reason = closing.as_ref().map_or(reason, |closing| closing.message.clone());
-        if !comes_back {
+        // By an earlier attempt of our own, perhaps: then nobody else has the device.
+        let by_ourselves = error_code == Some(ErrorCode::SessionSuperseded) && now < self.late_until;
+        if !comes_back && !by_ourselves {
             let reason = match (error_code, close_code) {
                 (Some(code), _) => StopReason::Refused { code, message: reason },
                 (None, close_code) => StopReason::CloseCode(close_code.unwrap_or_default()),
@@ -276,6 +280,9 @@ impl<T: Clone> Connection<T> {
             && online.since + self.config.stable_after <= now
         {
             self.backoff.reset();
+        }
+        if matches!(self.phase, Phase::Handshake { .. }) {
+            self.late_until = now + LATE;
         }
         let retry_in = match within {
             Some(within) => random_up_to(within, &mut self.rng),

@@ -26,6 +26,8 @@ const LARGEST_SEND_WINDOW = 256;
 /** Where `Welcome` names no heartbeat. */
 const DEFAULT_HEARTBEAT_MS = 30_000;
 const PROTOCOL_VERSION = 1;
+/** How long after an attempt was given up it may still come through. */
+const LATE_MS = 60_000;
 
 interface Online {
   is: 'online';
@@ -73,6 +75,8 @@ export class Connection {
   #persistedCursor: number;
   /** What the last `Closing` asked for. */
   #closing: Closing | undefined;
+  /** Until when an attempt that was given up before its `Welcome` may still come through, and push out a later one. */
+  #lateUntil = 0;
   /** A fresh token was asked for, and has not led to a `Welcome` yet. */
   #refreshed = false;
 
@@ -476,7 +480,9 @@ export class Connection {
         : !closing || closing.reconnectWithin !== undefined || nextOf(closing.code) !== 'stop';
     const error = (closeCode === undefined ? undefined : errorOf(closeCode)) ?? closing?.code;
     const message = closing?.message ?? reason;
-    if (comesBack) return this.#wait(now, closing?.reconnectWithin, error, message);
+    // By an earlier attempt of our own, perhaps: then nobody else has the device.
+    const byOurselves = error === ErrorCode.SESSION_SUPERSEDED && now < this.#lateUntil;
+    if (comesBack || byOurselves) return this.#wait(now, closing?.reconnectWithin, error, message);
     if (error === ErrorCode.TOKEN_EXPIRED && this.#config.refreshToken && !this.#refreshed) {
       this.#refreshed = true;
       this.#effects.push({ type: 'refreshToken' });
@@ -494,6 +500,7 @@ export class Connection {
   #wait(now: number, within: number | undefined, code: ErrorCode | undefined, reason: string): void {
     const { stableAfter, random } = this.#config;
     if (this.#phase.is === 'online' && this.#phase.since + stableAfter <= now) this.#backoff.reset();
+    if (this.#phase.is === 'handshake') this.#lateUntil = now + LATE_MS;
     const retryInMs = within === undefined ? this.#backoff.next(random) : randomUpTo(within, random);
     this.#outbox.disconnected();
     this.#reads.disconnected();
