@@ -191,7 +191,14 @@ impl Member {
 
     /// SIGSTOP: it does nothing any more, and does not know it.
     pub fn pause(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let (id, deadline) = (self.process_id()?, Instant::now() + DEADLINE);
+        // A thread that runs on another processor goes on for a moment.
+        while !is_stopped(id) {
+            ensure!(Instant::now() < deadline, "{} was not stopped within {DEADLINE:?}", self.name());
+            std::thread::yield_now();
+        }
+        Ok(())
     }
 
     /// SIGCONT.
@@ -307,4 +314,14 @@ pub(super) fn run(program: &str, arguments: &[&str]) -> Result<()> {
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{program} {}: {}", arguments.join(" "), complaint.trim());
     Ok(())
+}
+
+/// Whether no thread of a process runs.
+fn is_stopped(id: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        // Its name, in parentheses, may hold anything. One that is gone has no state.
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 't', 'Z', 'X']))
+    })
 }
