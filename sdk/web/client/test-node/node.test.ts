@@ -12,7 +12,7 @@ import {
 } from '../src/index.js';
 import { Browser } from '../test/support/browser.js';
 import { DEADLINE, next, reaches, within } from '../test/support/deadline.js';
-import { connect, Node, page } from './node.js';
+import { connect, Node, page, revoke, tokenOf } from './node.js';
 
 let node: Node;
 const open: Client[] = [];
@@ -20,7 +20,7 @@ const open: Client[] = [];
 beforeAll(async () => {
   node = await Node.start('gateway.send_window=8', 'gateway.write_timeout_ms=500', 'gateway.presence_interval_ms=50');
 });
-afterAll(() => node.end());
+afterAll(() => node.stop());
 afterEach(async () => {
   await Promise.all(open.splice(0).map((client) => client.close()));
 });
@@ -28,7 +28,7 @@ afterEach(async () => {
 /** A user of the test's own, connected. */
 async function person(name: string, at = page(new Browser())) {
   const user = `${name}-${Math.random().toString(36).slice(2, 10)}`;
-  const token = await node.token(user);
+  const token = await tokenOf(node, user);
   const client = connect(node, token.secret, at);
   open.push(client);
   const received = record(client);
@@ -168,7 +168,7 @@ test('a recipient that reloads is told each message once', async () => {
 test('a revoked token stops the client with its reason', async () => {
   const { user, client, token } = await person('alice');
   const stopped = reaches(client, 'stopped');
-  await node.revoke(user, token.id);
+  await revoke(node, user, token.id);
   expect(await stopped).toMatchObject({ reason: ErrorCode.TOKEN_REVOKED, user });
   client.connect();
   await next(client, 'stateChanged', ({ state, reason }) => state === 'stopped' && reason === ErrorCode.TOKEN_REVOKED);
@@ -217,8 +217,9 @@ test('a connection that takes nothing is closed, and goes on where it stood', as
   for (const socket of at.sockets) socket.pause();
   const text = 'x'.repeat(60_000);
   // Transients are not bounded by the delivery window: they fill the kernel's buffers.
-  const before = node.closed('SLOW_CONSUMER');
-  while ((await before) === (await node.closed('SLOW_CONSUMER'))) {
+  const closed = () => node.metric('tidings_gateway_closes_total{code="SLOW_CONSUMER"}');
+  const before = await closed();
+  while (before === (await closed())) {
     const batch = Array.from({ length: 8 }, () => alice.client.send({ to: bob.user, text, ttlMs: 0 }).sent);
     await within('they are handed on', Promise.allSettled(batch));
   }

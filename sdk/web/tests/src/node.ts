@@ -13,7 +13,10 @@ const run = promisify(execFile);
 
 function binary(): string {
   const path = process.env.TIDINGS_BIN;
-  if (!path) throw new Error('TIDINGS_BIN names the binary to test');
+  if (!path)
+    throw new Error(
+      'TIDINGS_BIN has to name the server: scripts/cargo build --bin tidings, then TIDINGS_BIN=…/debug/tidings',
+    );
   return path;
 }
 
@@ -51,6 +54,11 @@ export class Node {
     return `http://${this.addresses[0]}`;
   }
 
+  /** Where a client connects. */
+  get gateway(): string {
+    return `ws://${this.addresses[0]}`;
+  }
+
   get log(): string {
     return readFileSync(join(this.#folder, 'log'), 'utf8');
   }
@@ -75,8 +83,8 @@ export class Node {
       ))
     ) {
       if (started.exitCode !== null || started.signalCode !== null)
-        throw new Error(`the node ended while starting:\n${this.log.slice(-2000)}`);
-      if (Date.now() > deadline) throw new Error(`the node is not ready:\n${this.log.slice(-2000)}`);
+        throw new Error(`the node ended while starting:\n${this.log.slice(-4000)}`);
+      if (Date.now() > deadline) throw new Error(`the node is not ready:\n${this.log.slice(-4000)}`);
       await pause(50);
     }
   }
@@ -97,8 +105,8 @@ export class Node {
   }
 
   /** Where backends and clients find it. */
-  get environment(): Record<string, string> {
-    return { TIDINGS_URL: `http://${this.addresses[1]}`, TIDINGS_GATEWAY: `ws://${this.addresses[0]}` };
+  get environment(): { TIDINGS_URL: string; TIDINGS_GATEWAY: string } {
+    return { TIDINGS_URL: `http://${this.addresses[1]}`, TIDINGS_GATEWAY: this.gateway };
   }
 
   /** What the node counted under this name, all labels together. */
@@ -118,7 +126,7 @@ export class Node {
 
   /** The operator's command line against this node. */
   async cli(...words: string[]): Promise<string> {
-    const { TIDINGS_URL = '', TIDINGS_GATEWAY = '' } = this.environment;
+    const { TIDINGS_URL, TIDINGS_GATEWAY } = this.environment;
     const env = { TIDINGS_CONTROL: TIDINGS_URL, TIDINGS_API_KEY_FILE: this.#keyFile, TIDINGS_GATEWAY };
     const { stdout } = await run(binary(), words, { env: { ...process.env, ...env } });
     return stdout.trim();
