@@ -50,6 +50,19 @@ pub fn head(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &st
     head + "\r\n"
 }
 
+/// Begins a request whose body has this many bytes, and is to be written.
+pub async fn begin(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    length: usize,
+) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(head(address, method, path, headers, length).as_bytes()).await.unwrap();
+    stream
+}
+
 /// Reads an answer to its end.
 pub async fn answer(stream: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
@@ -62,8 +75,7 @@ pub async fn answer(stream: &mut TcpStream) -> Answer {
 
 /// Sends a request and reads its answer.
 pub async fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(head(address, method, path, headers, body.len()).as_bytes()).await.unwrap();
+    let mut stream = begin(address, method, path, headers, body.len()).await;
     // Whoever is refused may be told before all was sent.
     let _ = stream.write_all(body).await;
     answer(&mut stream).await

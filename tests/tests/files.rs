@@ -77,8 +77,14 @@ impl<'a> Tus<'a> {
 
     async fn patch(&self, path: &str, offset: usize, bytes: &[u8]) -> Answer {
         let offset = offset.to_string();
-        let said = [("Upload-Offset", offset.as_str()), ("Content-Type", "application/offset+octet-stream")];
+        let said = [("Upload-Offset", offset.as_str()), OFFSET_BYTES];
         self.ask("PATCH", path, &said, bytes).await
+    }
+
+    /// A connection on which so many bytes are to come, from the first one on.
+    async fn begin_patch(&self, path: &str, size: usize) -> TcpStream {
+        let said = self.headers(&[("Upload-Offset", "0"), OFFSET_BYTES]);
+        http::begin(self.node.gateway_address(), "PATCH", path, &said, size).await
     }
 
     async fn offset(&self, path: &str) -> Option<usize> {
@@ -86,6 +92,7 @@ impl<'a> Tus<'a> {
     }
 }
 
+const OFFSET_BYTES: (&str, &str) = ("Content-Type", "application/offset+octet-stream");
 const IMAGE_PNG: &str = "aW1hZ2UvcG5n";
 
 #[tokio::test]
@@ -221,16 +228,7 @@ async fn an_upload_goes_on_after_a_broken_connection_and_a_killed_node() {
     let path = Tus::new(&node, &alice).create(picture.len(), IMAGE_PNG).await.unwrap();
 
     // The connection breaks in the middle of a request: what came is kept.
-    let bearer = format!("Bearer {alice}");
-    let said = [
-        ("Authorization", bearer.as_str()),
-        ("Tus-Resumable", "1.0.0"),
-        ("Upload-Offset", "0"),
-        ("Content-Type", "application/offset+octet-stream"),
-    ];
-    let mut stream = TcpStream::connect(node.gateway_address()).await.unwrap();
-    let head = http::head(node.gateway_address(), "PATCH", &path, &said, picture.len());
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut stream = Tus::new(&node, &alice).begin_patch(&path, picture.len()).await;
     stream.write_all(&picture[..(5 << 20) + 3]).await.unwrap();
     stream.flush().await.unwrap();
     drop(stream);
@@ -285,10 +283,7 @@ async fn a_token_that_is_revoked_in_the_middle_ends_the_upload() {
     let tus = Tus::new(&node, &secret);
     let size = 12 << 20;
     let path = tus.create(size, "").await.unwrap();
-    let said = tus.headers(&[("Upload-Offset", "0"), ("Content-Type", "application/offset+octet-stream")]);
-    let mut stream = TcpStream::connect(node.gateway_address()).await.unwrap();
-    let head = http::head(node.gateway_address(), "PATCH", &path, &said, size);
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut stream = tus.begin_patch(&path, size).await;
     let bytes = vec![1; size];
     stream.write_all(&bytes[..1 << 20]).await.unwrap();
     control.revoke(&token).await;
@@ -316,10 +311,7 @@ async fn a_slow_upload_ends_with_its_token() {
     let tus = Tus::new(&node, &secret);
     let size = 1 << 20;
     let path = tus.create(size, "").await.unwrap();
-    let said = tus.headers(&[("Upload-Offset", "0"), ("Content-Type", "application/offset+octet-stream")]);
-    let mut stream = TcpStream::connect(node.gateway_address()).await.unwrap();
-    let head = http::head(node.gateway_address(), "PATCH", &path, &said, size);
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut stream = tus.begin_patch(&path, size).await;
     stream.write_all(&vec![1; size / 2]).await.unwrap();
     control.revoke(&token).await;
     // Byte by byte, and never a whole part.
@@ -388,11 +380,7 @@ async fn a_small_file_goes_with_its_creation() {
     let alice = node.control().await.user("alice").await;
     let tus = Tus::new(&node, &alice);
     let picture = picture(500);
-    let said = [
-        ("Upload-Length", "500"),
-        ("Upload-Metadata", "filetype aW1hZ2UvcG5n"),
-        ("Content-Type", "application/offset+octet-stream"),
-    ];
+    let said = [("Upload-Length", "500"), ("Upload-Metadata", "filetype aW1hZ2UvcG5n"), OFFSET_BYTES];
     let answer = tus.ask("POST", "/files/v1/uploads", &said, &picture).await;
     assert_eq!((answer.status, answer.header("upload-offset")), (201, Some("500")));
     let path = answer.header("location").unwrap();

@@ -11,7 +11,6 @@ use tidings_tests::http::{self, Answer, request};
 use tidings_tests::s3::{self, S3};
 use tidings_tests::{DEADLINE, Node, next_message, within};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 
 async fn node_with(settings: &[String]) -> Node {
     Node::start_with(&settings.iter().map(String::as_str).collect::<Vec<_>>()).await
@@ -82,9 +81,8 @@ async fn a_file_goes_up_resumed_and_down_by_link_and_range() {
 
     // The client's connection breaks in the middle, then the node is killed.
     let bearer = format!("Bearer {alice}");
-    let mut stream = TcpStream::connect(node.gateway_address()).await.unwrap();
-    let head = http::head(node.gateway_address(), "PATCH", &path, &brings(&bearer, "0"), content.len());
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let said = brings(&bearer, "0");
+    let mut stream = http::begin(node.gateway_address(), "PATCH", &path, &said, content.len()).await;
     stream.write_all(&content[..(5 << 20) + 3]).await.unwrap();
     drop(stream);
     let kept = within(DEADLINE, "what came is kept", async {
@@ -141,9 +139,8 @@ async fn a_server_killed_in_the_middle_costs_a_request() {
     let upload = alice.files().begin(content.len() as u64, &info()).await.unwrap();
     let path = format!("/files/v1/uploads/{}", upload.as_str());
 
-    let mut stream = TcpStream::connect(node.gateway_address()).await.unwrap();
-    let head = http::head(node.gateway_address(), "PATCH", &path, &brings(&bearer, "0"), content.len());
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let said = brings(&bearer, "0");
+    let mut stream = http::begin(node.gateway_address(), "PATCH", &path, &said, content.len()).await;
     stream.write_all(&content[..5 << 20]).await.unwrap();
     within(DEADLINE, "a part is stored", async {
         while offset(&node, &path, &bearer).await != Some(4 << 20) {
