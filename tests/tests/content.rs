@@ -5,7 +5,7 @@
 
 use tidings_sdk::content::{live_location, mentioning, poll, vote, votes};
 use tidings_sdk::{Change, Client, Content, Event, Events, HistoryQuery, MessageId, Priority, Sending, change};
-use tidings_tests::{DEADLINE, Node, next_message, within};
+use tidings_tests::{DEADLINE, Node, next_message, told, within};
 
 async fn sent(sending: Sending) -> MessageId {
     within(DEADLINE, "it is sent", sending.sent()).await.unwrap().id
@@ -17,13 +17,9 @@ async fn change(client: &Client, to: &str, of: MessageId, change: Change) {
 
 /// The content that the next edit brings.
 async fn edited(events: &mut Events) -> Content {
-    within(DEADLINE, "an edit comes", async {
-        loop {
-            match events.next().await.unwrap() {
-                Event::Changed(edit) if edit.kind() == change::Kind::Edit => return edit.content.unwrap(),
-                _ => {}
-            }
-        }
+    told(events, "an edit comes", |event| match event {
+        Event::Changed(edit) if edit.kind() == change::Kind::Edit => Some(edit.content.unwrap()),
+        _ => None,
     })
     .await
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use tidings_sdk::{Durability, ErrorCode, Event, Events, Outgoing, SendError};
-use tidings_tests::{DEADLINE, Node, within};
+use tidings_tests::{DEADLINE, Node, told, within};
 
 async fn next_text(events: &mut Events) -> String {
     within(DEADLINE, "a message comes", async {
@@ -34,12 +34,9 @@ async fn an_expired_message_is_not_delivered_and_its_sender_is_told() {
     let short = alice.send_message(with_ttl("short-lived", Duration::from_millis(300))).await.unwrap();
     let sent = short.sent().await.unwrap();
     alice.send_message(with_ttl("long-lived", Duration::from_secs(600))).await.unwrap().sent().await.unwrap();
-    let failure = within(DEADLINE, "a failure comes", async {
-        loop {
-            if let Event::Failure(failure) = events.next().await.expect("the client goes on") {
-                return failure;
-            }
-        }
+    let failure = told(&mut events, "a failure comes", |event| match event {
+        Event::Failure(failure) => Some(failure),
+        _ => None,
     })
     .await;
     assert_eq!((failure.id, failure.reason()), (Some(sent.id), ErrorCode::Expired));

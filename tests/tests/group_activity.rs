@@ -6,17 +6,11 @@
 use tidings_proto::client::v1::{Ping, Pong, client_frame, server_frame};
 use tidings_sdk::{Activity, Event, Events, activity};
 use tidings_tests::raw::Came;
-use tidings_tests::{DEADLINE, Node, RawClient, within};
+use tidings_tests::{DEADLINE, Node, RawClient, told, within};
 
-async fn told(events: &mut Events) -> Activity {
-    within(DEADLINE, "an activity comes", async {
-        loop {
-            if let Event::Activity(activity) = events.next().await.expect("the client goes on") {
-                return activity;
-            }
-        }
-    })
-    .await
+async fn heard(events: &mut Events) -> Activity {
+    told(events, "an activity comes", |event| if let Event::Activity(activity) = event { Some(activity) } else { None })
+        .await
 }
 
 #[tokio::test]
@@ -46,7 +40,7 @@ async fn members_who_are_online_hear_who_types_and_nobody_else_can_say_so() {
         ..Activity::default()
     };
     for events in [&mut bob_events, &mut carol_events] {
-        assert_eq!(told(events).await, expected);
+        assert_eq!(heard(events).await, expected);
     }
 }
 

@@ -7,7 +7,7 @@ use tidings_proto::policy::v1::Policy;
 use tidings_sdk::{
     Change, Client, Conversation, ErrorCode, Event, Events, Message, MessageId, RequestError, UpdateConversation,
 };
-use tidings_tests::{DEADLINE, Node, next_message, within};
+use tidings_tests::{DEADLINE, Node, next_message, told, within};
 
 async fn say(client: &Client, group: &str, text: &str) -> MessageId {
     let saying = async { client.send_to_group(group, text).await.unwrap().sent().await };
@@ -48,14 +48,10 @@ async fn comes_to(client: &Client, group: &str, unread: u64, last: Option<&str>)
     .await
 }
 
-async fn told(events: &mut Events, wanted: impl Fn(&Conversation) -> bool) -> Conversation {
-    within(DEADLINE, "a device is told", async {
-        loop {
-            match events.next().await.unwrap() {
-                Event::Conversation(conversation) if wanted(&conversation) => return conversation,
-                _ => {}
-            }
-        }
+async fn updated(events: &mut Events, wanted: impl Fn(&Conversation) -> bool) -> Conversation {
+    told(events, "a device is told", |event| match event {
+        Event::Conversation(conversation) if wanted(&conversation) => Some(conversation),
+        _ => None,
     })
     .await
 }
@@ -91,11 +87,11 @@ async fn groups_stand_among_the_conversations_with_what_is_unread_also_after_a_c
     // Read on the phone: the laptop is told, and what comes then is unread again.
     let first = message(&mut phones, "one").await;
     phone.mark_read(&first).await.unwrap();
-    let read = told(&mut laptops, |one| one.group == "team").await;
+    let read = updated(&mut laptops, |one| one.group == "team").await;
     assert_eq!((read.unread, read.read_place), (1, first.group_seq()));
     let second = message(&mut phones, "two").await;
     phone.mark_read(&second).await.unwrap();
-    assert_eq!(told(&mut laptops, |one| one.read_place == second.group_seq()).await.unread, 0);
+    assert_eq!(updated(&mut laptops, |one| one.read_place == second.group_seq()).await.unread, 0);
     let changed = alice.change_in_group("team", two, Change::edit("two, edited")).await.unwrap();
     within(DEADLINE, "it is changed", changed.sent()).await.unwrap();
     comes_to(&laptop, "team", 0, Some("two, edited")).await;
@@ -113,7 +109,7 @@ async fn groups_stand_among_the_conversations_with_what_is_unread_also_after_a_c
     };
     let set = laptop.update_conversation(settings).await.unwrap();
     assert!(set.archived && set.favourite && set.marked_unread && set.mute_until_ms == i64::MAX);
-    assert_eq!(told(&mut phones, |one| one.archived).await, set);
+    assert_eq!(updated(&mut phones, |one| one.archived).await, set);
     alice.send("bob", "hello").await.unwrap().sent().await.unwrap();
     assert_eq!(names(&listed(&phone).await), ["alice#", "#team", "#quiet"]);
     node.restart_after_kill9().await;
@@ -146,7 +142,7 @@ async fn what_a_policy_keeps_back_is_read_on_all_devices_and_not_told_to_others(
     say(&alice, "team", "a secret").await;
     let secret = message(&mut phones, "a secret").await;
     phone.mark_read(&secret).await.unwrap();
-    assert_eq!(told(&mut laptops, |one| one.group == "team").await.unread, 0);
+    assert_eq!(updated(&mut laptops, |one| one.group == "team").await.unread, 0);
     secret.ack();
     within(DEADLINE, "alice is told that it came", async {
         while alice.group_receipts("team", secret.group_seq()).await.unwrap().delivered == 0 {}

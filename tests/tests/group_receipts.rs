@@ -4,20 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use tidings_proto::policy::v1::Policy;
-use tidings_sdk::{Client, ErrorCode, Event, Events, GroupReceipt, GroupReceipts, HistoryQuery, Message, RequestError};
-use tidings_tests::{DEADLINE, Node, within};
-
-/// The next message; it counts as dealt with when the next event is asked for.
-async fn message(events: &mut Events) -> Message {
-    within(DEADLINE, "a message comes", async {
-        loop {
-            if let Event::Message(message) = events.next().await.expect("the client goes on") {
-                return message;
-            }
-        }
-    })
-    .await
-}
+use tidings_sdk::{Client, ErrorCode, Event, Events, GroupReceipt, GroupReceipts, HistoryQuery, RequestError};
+use tidings_tests::{DEADLINE, Node, next_message, told, within};
 
 /// Waits until the receipts of a message are so.
 async fn until(client: &Client, place: u64, what: &str, is_so: impl Fn(&GroupReceipts) -> bool) -> GroupReceipts {
@@ -53,10 +41,10 @@ async fn the_sender_sees_who_has_it_and_who_read_it_and_policies_keep_it_back() 
     let (bob, mut bob_events) = node.online(&tokens[1], "phone").await;
     let (shy, mut shy_events) = node.online(&tokens[3], "phone").await;
     alice.send_to_group("team", "hello").await.unwrap().sent().await.unwrap();
-    let place = message(&mut alice_events).await.group_seq();
+    let place = next_message(&mut alice_events).await.group_seq();
 
-    shy.mark_read(&message(&mut shy_events).await).await.unwrap();
-    let got = message(&mut bob_events).await;
+    shy.mark_read(&next_message(&mut shy_events).await).await.unwrap();
+    let got = next_message(&mut bob_events).await;
     let bobs = tokio::spawn(async move { while bob_events.next().await.is_some() {} });
     let shys = tokio::spawn(async move { while shy_events.next().await.is_some() {} });
     let delivered = until(&alice, place, "bob has it", |receipts| receipts.delivered == 1).await;
@@ -69,7 +57,7 @@ async fn the_sender_sees_who_has_it_and_who_read_it_and_policies_keep_it_back() 
     assert!(matches!(refused, Err(RequestError::Refused { code: ErrorCode::PermissionDenied, .. })), "{refused:?}");
     node.restart_after_kill9().await;
     let (_carol, mut carol_events) = node.online(&tokens[2], "phone").await;
-    message(&mut carol_events).await;
+    next_message(&mut carol_events).await;
     let carols = tokio::spawn(async move { while carol_events.next().await.is_some() {} });
     let both = until(&alice, place, "carol has it too", |receipts| receipts.delivered == 2).await;
     assert_eq!((both.delivered_to, both.read), (vec!["bob".to_owned(), "carol".to_owned()], 1));
@@ -82,15 +70,10 @@ async fn the_sender_sees_who_has_it_and_who_read_it_and_policies_keep_it_back() 
 }
 
 /// Waits until it is told of the group that it is so.
-async fn told(events: &mut Events, what: &str, is_so: impl Fn(&GroupReceipt) -> bool) -> GroupReceipt {
-    within(DEADLINE, what, async {
-        loop {
-            if let Event::GroupReceipt(receipt) = events.next().await.expect("the client goes on")
-                && is_so(&receipt)
-            {
-                return receipt;
-            }
-        }
+async fn receipt(events: &mut Events, what: &str, is_so: impl Fn(&GroupReceipt) -> bool) -> GroupReceipt {
+    told(events, what, |event| match event {
+        Event::GroupReceipt(receipt) if is_so(&receipt) => Some(receipt),
+        _ => None,
     })
     .await
 }
@@ -114,27 +97,27 @@ async fn a_sender_who_watches_is_told_as_it_changes_also_after_a_crash() {
     assert!(matches!(refused, Err(RequestError::Refused { code: ErrorCode::NotAMember, .. })), "{refused:?}");
     alice.watch_group_receipts("team").await.unwrap();
     alice.send_to_group("team", "hello").await.unwrap().sent().await.unwrap();
-    let place = message(&mut alice_events).await.group_seq();
+    let place = next_message(&mut alice_events).await.group_seq();
     let of = |receipt: &GroupReceipt| receipt.messages.iter().find(|one| one.group_seq == place).copied();
 
-    let got = message(&mut bob_events).await;
+    let got = next_message(&mut bob_events).await;
     let bobs = tokio::spawn(async move { while bob_events.next().await.is_some() {} });
     let has = |receipt: &GroupReceipt| of(receipt).is_some_and(|one| one.delivered == 1);
-    let delivered = told(&mut alice_events, "bob has it", has).await;
+    let delivered = receipt(&mut alice_events, "bob has it", has).await;
     assert_eq!(of(&delivered).map(|one| (one.members, one.read)), Some((2, 0)));
     assert!(delivered.delivered_to_all < place);
-    told(&mut tablet_events, "the tablet is told too", has).await;
+    receipt(&mut tablet_events, "the tablet is told too", has).await;
     bob.mark_read(&got).await.unwrap();
-    let read = told(&mut alice_events, "bob read it", |receipt| of(receipt).is_some_and(|one| one.read == 1)).await;
+    let read = receipt(&mut alice_events, "bob read it", |receipt| of(receipt).is_some_and(|one| one.read == 1)).await;
     let bobs_mark = read.members.iter().find(|member| member.user == "bob").unwrap();
     assert_eq!((bobs_mark.read, read.members.len()), (place, 2));
 
     node.restart_after_kill9().await;
     let (carol, mut carol_events) = node.online(&tokens[2], "phone").await;
-    let got = message(&mut carol_events).await;
+    let got = next_message(&mut carol_events).await;
     let carols = tokio::spawn(async move { while carol_events.next().await.is_some() {} });
     carol.mark_read(&got).await.unwrap();
-    let all = told(&mut alice_events, "all read it", |receipt| receipt.read_by_all >= place).await;
+    let all = receipt(&mut alice_events, "all read it", |receipt| receipt.read_by_all >= place).await;
     assert_eq!(of(&all), None, "there is nothing more to say of it");
 
     alice.unwatch_group_receipts("team").await.unwrap();

@@ -7,7 +7,7 @@ use tidings_sdk::{
     Block, Blocks, Change, ChangeEvent, Client, ErrorCode, Event, Events, HistoryQuery, MessageId, RequestError,
     SendError, UpdateConversation, change,
 };
-use tidings_tests::{Control, DEADLINE, Node, within};
+use tidings_tests::{Control, DEADLINE, Node, told, within};
 
 /// A device, and what it is told.
 struct Device {
@@ -23,16 +23,8 @@ impl Device {
     }
 
     /// Waits for an event of the kind that is wanted.
-    async fn told<T>(&mut self, what: &str, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
-        within(DEADLINE, what, async {
-            loop {
-                let event = self.events.next().await.expect("the client goes on");
-                if let Some(found) = wanted(event) {
-                    return found;
-                }
-            }
-        })
-        .await
+    async fn told<T>(&mut self, what: &str, wanted: impl FnMut(Event) -> Option<T>) -> T {
+        told(&mut self.events, what, wanted).await
     }
 
     async fn changed(&mut self) -> ChangeEvent {

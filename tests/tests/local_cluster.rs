@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use tidings_audit::{LocalCluster, Placement, Plan, isolation};
-use tidings_tests::{Control, DEADLINE, binary, within};
+use tidings_tests::{Control, DEADLINE, binary, next_message, within};
 
 fn plan() -> Plan {
     Plan { control_planes: 1, brokers: 1, gateways: 1, replication: 1, ..Plan::of(binary::tidings()) }
@@ -31,14 +31,7 @@ async fn processes_do_as_they_are_told() {
     let sending = sender.send("bob", "hello").await.unwrap();
     broker.restart().await.unwrap();
     within(DEADLINE, "the message is sent", sending.sent()).await.unwrap();
-    let came = async {
-        loop {
-            if let tidings_sdk::Event::Message(message) = events.next().await.unwrap() {
-                return message;
-            }
-        }
-    };
-    assert_eq!(within(DEADLINE, "the message comes", came).await.text(), "hello");
+    assert_eq!(next_message(&mut events).await.text(), "hello");
 
     let gateway = cluster.gateway(0);
     assert!(gateway.terminate().await.unwrap().success());

@@ -15,7 +15,7 @@ use tidings_proto::message::v1::envelope;
 use tidings_sdk::{Client, Event, Events, FileStore, receipt};
 use tidings_tests::binary::{last_release, tidings};
 use tidings_tests::recorder::Recorder;
-use tidings_tests::{DEADLINE, Node, Nodes, RawClient, traffic, within};
+use tidings_tests::{DEADLINE, Node, Nodes, RawClient, next_message, told, traffic, within};
 
 /// How many messages each recipient has waiting.
 const QUEUED: u64 = 100;
@@ -91,14 +91,7 @@ async fn nodes(node: &Node) -> Nodes {
 /// These messages come next, and no others.
 async fn expect(events: &mut Events, numbers: std::ops::Range<u64>) {
     for number in numbers {
-        let text = within(DEADLINE, "a message comes", async {
-            loop {
-                if let Event::Message(message) = events.next().await.expect("the client goes on") {
-                    return message.text().to_owned();
-                }
-            }
-        });
-        assert_eq!(text.await, number.to_string());
+        assert_eq!(next_message(events).await.text(), number.to_string());
     }
 }
 
@@ -130,15 +123,9 @@ async fn find(node: &Node, left: &Left) {
     assert_eq!(raw.answer().await, (1, None));
 
     let (alice, mut events) = stored(node, &left.alice, "alice");
-    within(DEADLINE, "the receipt that waited", async {
-        loop {
-            if let Event::Receipt(receipt) = events.next().await.expect("the client goes on")
-                && receipt.from == "bob"
-                && receipt.kind() == receipt::Kind::Delivered
-            {
-                break;
-            }
-        }
+    told(&mut events, "the receipt that waited", |event| match event {
+        Event::Receipt(one) if one.from == "bob" && one.kind() == receipt::Kind::Delivered => Some(()),
+        _ => None,
     })
     .await;
     for number in QUEUED + 1..2 * QUEUED {

@@ -6,10 +6,10 @@
 
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
-use tidings_sdk::{Client, Event, Events, FileStore};
+use tidings_sdk::{Client, Events, FileStore};
 use tidings_tests::proxy::Proxy;
 use tidings_tests::recorder::Recorder;
-use tidings_tests::{DEADLINE, Node, seed, traffic, within};
+use tidings_tests::{Node, next_message, seed, traffic};
 
 const MESSAGES: u64 = 10_000;
 const CUTS: u64 = 40;
@@ -97,12 +97,5 @@ async fn an_online_recipient_is_pushed_to() {
 }
 
 async fn next_text(events: &mut Events) -> String {
-    within(DEADLINE, "a message comes", async {
-        loop {
-            if let Event::Message(message) = events.next().await.expect("the client goes on") {
-                return message.text().to_owned();
-            }
-        }
-    })
-    .await
+    next_message(events).await.text().to_owned()
 }
