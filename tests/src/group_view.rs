@@ -42,10 +42,12 @@ impl GroupView {
         tokio::spawn(async move {
             while let Some(event) = events.next().await {
                 let place = match event {
-                    Event::Message(message) if message.group().is_some() => Place {
-                        seq: message.group_seq(),
-                        what: What::Said(message.from().to_owned(), message.text().to_owned()),
-                    },
+                    Event::Message(message) if message.group().is_some() => {
+                        // Before anybody sees it here: who then closes the client is not shown it again.
+                        message.ack();
+                        let what = What::Said(message.from().to_owned(), message.text().to_owned());
+                        Place { seq: message.group_seq(), what }
+                    }
                     Event::GroupEvent(event) => {
                         Place { seq: event.group_seq, what: What::Happened(event.kind(), event.users.clone()) }
                     }

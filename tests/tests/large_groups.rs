@@ -103,6 +103,7 @@ async fn members_who_are_away_catch_up_through_joins_leaves_deaths_and_the_thres
     }
     // Whoever has caught up hears the next at once, in a mailbox that has no more of the others.
     talk(&alice, "afterwards", 0..1).await;
+    whole.until_said("afterwards 0").await;
     for user in ["bob", "nap", "away", "gone", "late", "extra"] {
         let view = &views.iter().find(|(name, _)| *name == user).unwrap().1;
         view.until_said("afterwards 0").await;
