@@ -113,8 +113,8 @@ impl Broker {
         let service = BrokerServer::new(BrokerService::new(self.context.clone()))
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        let messages = MessagesService { shards: self.context.shards.clone(), node: self.context.node };
-        let messages = MessagesServer::new(messages).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let messages =
+            MessagesServer::new(MessagesService(self.context.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let members_only = MemberServer::new(self.membership.clone());
         routes
             .add_service(InterceptedService::new(service, members_only.clone()))

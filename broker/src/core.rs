@@ -6,6 +6,7 @@
 //! - [`cursor`]: acknowledgements, delivered receipts, and when entries go
 //! - [`read`]: read receipts
 //! - [`history`], [`change`], [`conversation`]: what is kept, what becomes of it, and how far the user is in it
+//! - [`blocks`]: whom a user keeps from what
 //! - [`search`]: by which words a message is found
 //! - [`disappear`]: messages that go after a time
 //! - [`schedule`]: messages that wait for their time; [`release`]: when it has come
@@ -18,6 +19,7 @@
 
 pub mod append;
 pub mod attach;
+pub mod blocks;
 pub mod change;
 pub mod channel;
 pub mod conversation;
@@ -125,6 +127,8 @@ pub enum Effect {
     Owed { target: u32 },
     /// Something in a group waits to be brought to members here.
     Expanding,
+    /// A user is not to be seen by these others from now on, and by all others.
+    HidesFrom { mailbox: MailboxId, users: Vec<String> },
     /// At home: members of a group have or read more of it than before, or are none any more.
     ReceiptsMoved { group: GroupName },
 }

@@ -28,6 +28,7 @@ pub async fn with_groups(
     asked: &Search,
     own: Found,
     groups: Vec<GroupName>,
+    ignored: Vec<String>,
 ) -> Result<Found, Error> {
     let mut by_home = BTreeMap::<u32, Vec<String>>::new();
     for group in groups {
@@ -39,6 +40,7 @@ pub async fn with_groups(
         user: mailbox.user().to_owned(),
         groups,
         search: Some(asked.clone()),
+        ignored: ignored.clone(),
     });
     let searching: Vec<_> = requests.map(|request| relay.search_groups(request)).collect();
     let searching = futures_util::stream::iter(searching).buffer_unordered(ASKED_AT_ONCE);
@@ -55,8 +57,8 @@ pub async fn answer(shards: &Shards, node: NodeId, asked: SearchGroupsRequest) -
         Err(leader_node) => return refused(ErrorCode::NotLeader, leader_node),
     };
     let groups: Vec<_> = asked.groups.iter().filter_map(|group| GroupName::new(&asked.app, group)).collect();
-    let (user, search) = (asked.user, asked.search.unwrap_or_default());
-    match handle.read(move |view| query::search_groups(view, &user, &groups, &search)).await {
+    let (user, search, ignored) = (asked.user, asked.search.unwrap_or_default(), asked.ignored);
+    match handle.read(move |view| query::search_groups(view, &user, &groups, &ignored, &search)).await {
         Ok(Ok(found)) => SearchGroupsResponse { found: Some(found), ..SearchGroupsResponse::default() },
         Ok(Err(error)) => {
             tracing::error!(shard = asked.shard, %error, "groups could not be searched");

@@ -21,8 +21,8 @@ use tidings_node::{Clock, Shutdown};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_server::Broker;
 use tidings_proto::broker::v1::{
-    BrokerBatch, GatewayBatch, GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse, SearchGroupsRequest,
-    SearchGroupsResponse,
+    BrokerBatch, GatewayBatch, GetIgnoredRequest, GetIgnoredResponse, GetMembersRequest, GetMembersResponse,
+    RelayRequest, RelayResponse, SearchGroupsRequest, SearchGroupsResponse,
 };
 use tidings_proto::cluster::v1::ShardMap;
 use tokio::sync::{Semaphore, watch};
@@ -127,6 +127,13 @@ impl Broker for BrokerService {
         }
         let page = request.deliver.ok_or_else(|| ErrorCode::InvalidArgument.status("nothing to deliver"))?;
         Ok(Response::new(relay::take(&self.0.shards, self.0.node, request.shard, page).await))
+    }
+
+    async fn get_ignored(&self, request: Request<GetIgnoredRequest>) -> Result<Response<GetIgnoredResponse>, Status> {
+        let Ok(_place) = self.0.searches.try_acquire() else {
+            return Err(ErrorCode::Overloaded.status("too many questions about members of groups"));
+        };
+        Ok(Response::new(relay::ignored(&self.0.shards, self.0.node, request.into_inner()).await))
     }
 
     async fn search_groups(

@@ -1,16 +1,20 @@
 //! The gRPC service `tidings.broker.v1.Messages`: what backends ask through the control plane, answered where the shard is led.
 //!
 //! - `scheduling`: messages that wait for their time
+//! - `asking`: what users can see, and whether they are online
 
+mod asking;
 mod scheduling;
+
+use std::sync::Arc;
 
 use tidings_consensus::{NodeId, StateView};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::messages_server::Messages;
 use tidings_proto::broker::v1::{
-    CancelScheduledRequest, CancelScheduledResponse, GetScheduledRequest, GetScheduledResponse, ListScheduledRequest,
-    ListScheduledResponse, LocateInGroupRequest, LocateInGroupResponse, LocateRequest, LocateResponse, PostRequest,
-    PostResponse, ScheduleRequest, ScheduleResponse,
+    AskRequest, AskResponse, CancelScheduledRequest, CancelScheduledResponse, GetPresenceRequest, GetPresenceResponse,
+    GetScheduledRequest, GetScheduledResponse, ListScheduledRequest, ListScheduledResponse, LocateInGroupRequest,
+    LocateInGroupResponse, LocateRequest, LocateResponse, PostRequest, PostResponse, ScheduleRequest, ScheduleResponse,
 };
 use tidings_proto::mailbox::v1::command::Command;
 use tidings_proto::shard::shard_of;
@@ -19,57 +23,66 @@ use tonic::{Request, Response, Status};
 use crate::core::locate::locate;
 use crate::core::{GroupName, MailboxId, Reply};
 use crate::error::{Error, code_of};
+use crate::link::LinkContext;
 use crate::query::{self, InGroup};
 use crate::shard::ShardHandle;
 use crate::shards::Shards;
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
-pub struct MessagesService {
-    pub shards: Shards,
-    pub node: NodeId,
-}
+pub struct MessagesService(pub Arc<LinkContext>);
 
 #[tonic::async_trait]
 impl Messages for MessagesService {
     async fn post(&self, request: Request<PostRequest>) -> Result<Response<PostResponse>, Status> {
-        Ok(Response::new(post(&self.shards, self.node, request.into_inner()).await))
+        Ok(Response::new(post(&self.0.shards, self.0.node, request.into_inner()).await))
     }
 
     async fn locate(&self, request: Request<LocateRequest>) -> Result<Response<LocateResponse>, Status> {
-        Ok(Response::new(whereabouts(&self.shards, self.node, request.into_inner()).await))
+        Ok(Response::new(whereabouts(&self.0.shards, self.0.node, request.into_inner()).await))
     }
 
     async fn locate_in_group(
         &self,
         request: Request<LocateInGroupRequest>,
     ) -> Result<Response<LocateInGroupResponse>, Status> {
-        Ok(Response::new(in_group(&self.shards, self.node, request.into_inner()).await))
+        Ok(Response::new(in_group(&self.0.shards, self.0.node, request.into_inner()).await))
     }
 
     async fn schedule(&self, request: Request<ScheduleRequest>) -> Result<Response<ScheduleResponse>, Status> {
-        Ok(Response::new(scheduling::schedule(&self.shards, self.node, request.into_inner()).await))
+        Ok(Response::new(scheduling::schedule(&self.0.shards, self.0.node, request.into_inner()).await))
     }
 
     async fn list_scheduled(
         &self,
         request: Request<ListScheduledRequest>,
     ) -> Result<Response<ListScheduledResponse>, Status> {
-        Ok(Response::new(scheduling::list(&self.shards, self.node, request.into_inner()).await))
+        Ok(Response::new(scheduling::list(&self.0.shards, self.0.node, request.into_inner()).await))
     }
 
     async fn get_scheduled(
         &self,
         request: Request<GetScheduledRequest>,
     ) -> Result<Response<GetScheduledResponse>, Status> {
-        Ok(Response::new(scheduling::get(&self.shards, self.node, request.into_inner()).await))
+        Ok(Response::new(scheduling::get(&self.0.shards, self.0.node, request.into_inner()).await))
     }
 
     async fn cancel_scheduled(
         &self,
         request: Request<CancelScheduledRequest>,
     ) -> Result<Response<CancelScheduledResponse>, Status> {
-        Ok(Response::new(scheduling::cancel(&self.shards, self.node, request.into_inner()).await))
+        Ok(Response::new(scheduling::cancel(&self.0.shards, self.0.node, request.into_inner()).await))
+    }
+
+    async fn ask(&self, request: Request<AskRequest>) -> Result<Response<AskResponse>, Status> {
+        Ok(Response::new(asking::ask(&self.0, request.into_inner()).await))
+    }
+
+    async fn get_presence(
+        &self,
+        request: Request<GetPresenceRequest>,
+    ) -> Result<Response<GetPresenceResponse>, Status> {
+        Ok(Response::new(asking::presence(&self.0.shards, self.0.node, request.into_inner()).await))
     }
 }
 

@@ -22,7 +22,7 @@ mod group_status;
 mod scheduled;
 mod search;
 
-pub use conversations::{conversations, group_names};
+pub use conversations::{conversations, group_names, ignored};
 pub use group_status::{InGroup, group_status};
 pub use scheduled::{Whereabouts, scheduled, whereabouts};
 pub use search::{is_valid as is_valid_search, merge, search, search_groups};
@@ -55,11 +55,13 @@ pub fn history(view: &StateView, mailbox: &MailboxId, asked: &GetHistory) -> Res
     })
 }
 
-/// A page of a group's messages, as far as a member may read them; the code when this user may not.
+/// A page of a group's messages, as far as a member may read them, without those of whom the member ignores; the code when this
+/// user may not.
 pub fn group_history(
     view: &StateView,
     group: &GroupName,
     user: &str,
+    ignored: &[String],
     asked: &GetHistory,
 ) -> Result<Result<HistoryPage, ErrorCode>, Error> {
     let (_, member) = match group_and_member(view, group, user)? {
@@ -70,7 +72,15 @@ pub fn group_history(
     let page = page(view, asked, member.joined_at, key, |key, _| {
         let place = keys::timeline_place(key).ok_or(CoreError::Contradiction("a message's key has no place"))?;
         let body = view.get(&keys::group_body(group, place))?;
-        Ok((place, body.map(|body| records::open_bytes("group body", body)).transpose()?))
+        let body = body.map(|body| records::open_bytes("group body", body)).transpose()?;
+        let is_ignored = match &body {
+            Some(body) if !ignored.is_empty() => match peek(body)? {
+                Peeked::Message(head) => ignored.iter().any(|other| other == head.from),
+                _ => false,
+            },
+            _ => false,
+        };
+        Ok((place, body.filter(|_| !is_ignored)))
     })?;
     Ok(Ok(page))
 }
@@ -99,10 +109,11 @@ pub fn search_group(
     view: &StateView,
     group: &GroupName,
     user: &str,
+    ignored: &[String],
     asked: &Search,
 ) -> Result<Result<Found, ErrorCode>, Error> {
     match group_and_member(view, group, user)? {
-        Ok(_) => Ok(Ok(search_groups(view, user, std::slice::from_ref(group), asked)?)),
+        Ok(_) => Ok(Ok(search_groups(view, user, std::slice::from_ref(group), ignored, asked)?)),
         Err(code) => Ok(Err(code)),
     }
 }
@@ -181,7 +192,7 @@ fn count_receipts(
 }
 
 /// A page of messages from `lowest` on. `key` names a place; `read` answers the place in a key, and the envelope there
-/// (`None`: it went meanwhile).
+/// (`None`: it is not shown, or went meanwhile).
 fn page(
     view: &StateView,
     asked: &GetHistory,

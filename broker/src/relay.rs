@@ -13,7 +13,8 @@ use tidings_node::{Dialer, dial};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_client::BrokerClient;
 use tidings_proto::broker::v1::{
-    GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse, SearchGroupsRequest, UserTransient,
+    GetIgnoredRequest, GetIgnoredResponse, GetMembersRequest, GetMembersResponse, RelayRequest, RelayResponse,
+    SearchGroupsRequest, UserTransient,
 };
 use tidings_proto::client::v1::Found;
 use tidings_proto::cluster::v1::ShardMap;
@@ -26,7 +27,7 @@ use crate::core::{MailboxId, Reply, encode};
 use crate::error::{Error, code_of};
 use crate::shard::Request;
 use crate::shards::Shards;
-use crate::{group_activity, group_live, group_search};
+use crate::{group_activity, group_live, group_search, query};
 
 /// Nodes asked for one answer, at most.
 const MAX_ASKED: usize = 8;
@@ -128,6 +129,26 @@ impl Relay {
             })
         })
         .await
+    }
+
+    /// Whom a user of a shard ignores in groups.
+    pub async fn ignored_by(&self, shard: u32, mailbox: &MailboxId) -> Result<Vec<String>, Error> {
+        let (app, user) = (mailbox.app().to_owned(), mailbox.user().to_owned());
+        let asked = GetIgnoredRequest { shard, app, user };
+        let answer = self
+            .ask_leader(shard, |node| {
+                let asked = asked.clone();
+                Box::pin(async move {
+                    let answer = if node == self.node {
+                        ignored(&self.shards, self.node, asked).await
+                    } else {
+                        answered(node, self.client(node)?.get_ignored(asked)).await?
+                    };
+                    Ok((answer.code, answer.leader_node, answer))
+                })
+            })
+            .await?;
+        Ok(answer.users)
     }
 
     /// The members of a shard, as its leader knows them for certain. A member that is to be excluded, because it has lost
@@ -251,6 +272,31 @@ pub async fn members(shards: &Shards, node: NodeId, shard: u32, exclude: Option<
         Err(error) => {
             let (code, leader_node) = code_of(&error);
             GetMembersResponse { code: code.into(), leader_node, ..GetMembersResponse::default() }
+        }
+    }
+}
+
+/// Whom a user of a shard of this node ignores in groups, if it leads it.
+pub async fn ignored(shards: &Shards, node: NodeId, asked: GetIgnoredRequest) -> GetIgnoredResponse {
+    let refused = |code: ErrorCode, leader_node| GetIgnoredResponse {
+        code: code.into(),
+        leader_node,
+        ..GetIgnoredResponse::default()
+    };
+    let handle = match shards.led(asked.shard, node) {
+        Ok(handle) => handle,
+        Err(leader_node) => return refused(ErrorCode::NotLeader, leader_node),
+    };
+    let Some(mailbox) = MailboxId::new(&asked.app, &asked.user) else { return refused(ErrorCode::InvalidArgument, 0) };
+    match handle.read(move |view| query::ignored(view, &mailbox)).await {
+        Ok(Ok(users)) => GetIgnoredResponse { users, ..GetIgnoredResponse::default() },
+        Ok(Err(error)) => {
+            tracing::error!(shard = asked.shard, %error, "whom a user ignores cannot be read");
+            refused(ErrorCode::StorageFailed, 0)
+        }
+        Err(error) => {
+            let (code, leader_node) = code_of(&error);
+            refused(code, leader_node)
         }
     }
 }

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use tidings_consensus::{Group, Leadership, NodeId, ProposeError, StateView};
 use tidings_proto::broker::v1::Attach;
 use tidings_proto::message::v1::MessageId;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::core::{Core, MailboxId, Reply};
 use crate::error::Error;
@@ -35,6 +35,7 @@ use crate::group_receipts::ReceiptWatches;
 use crate::level::ClusterLevel;
 use crate::link::outbox::Outbox;
 use crate::machine::ShardMachine;
+use presence::UserState;
 use session::SessionKey;
 
 /// What the memory of a shard is asked. Every request comes from a link, in the order of the link.
@@ -78,6 +79,12 @@ pub enum Request {
         outbox: Arc<Outbox>,
         users: Vec<WatchedMailbox>,
         lease: Duration,
+    },
+    /// Of users who live here, in their order; `None` of those of whom nothing can be said yet, and nothing at all when this
+    /// replica does not lead.
+    GetPresence {
+        users: Vec<MailboxId>,
+        answer: oneshot::Sender<Vec<Option<UserState>>>,
     },
     LinkEnded {
         link: u64,

@@ -47,7 +47,7 @@ where
             return Ok(answer);
         }
         if Instant::now() + PAUSE >= deadline {
-            let message = format!("the recipient's shard did not answer in time: {}", search.reason);
+            let message = format!("the shard did not answer in time: {}", search.reason);
             return Err(search.code.status_after(message, RETRY_AFTER));
         }
         tokio::time::sleep(PAUSE).await;

@@ -18,6 +18,7 @@ use tidings_proto::control::v1::api_keys_server::ApiKeysServer;
 use tidings_proto::control::v1::apps_server::AppsServer;
 use tidings_proto::control::v1::cluster_server::ClusterServer;
 use tidings_proto::control::v1::groups_server::GroupsServer;
+use tidings_proto::control::v1::mailboxes_server::MailboxesServer;
 use tidings_proto::control::v1::messages_server::MessagesServer;
 use tidings_proto::control::v1::policies_server::PoliciesServer;
 use tidings_proto::control::v1::tokens_server::TokensServer;
@@ -40,6 +41,7 @@ use crate::rest::Rest;
 use crate::services::auth::{API_KEY_PREFIX, hash_of};
 use crate::services::group_directory::GroupDirectoryService;
 use crate::services::groups::{self, GroupsService};
+use crate::services::mailboxes::MailboxesService;
 use crate::services::nodes::{MAX_HEARTBEAT_BYTES, NodesService};
 use crate::services::policies::PoliciesService;
 use crate::services::sending::{MAX_POST_BYTES, MessagesService};
@@ -204,6 +206,7 @@ impl ControlPlane {
             .with_service_name("tidings.control.v1.Groups")
             .with_service_name("tidings.control.v1.ApiKeys")
             .with_service_name("tidings.control.v1.Messages")
+            .with_service_name("tidings.control.v1.Mailboxes")
             .with_service_name("tidings.control.v1.Cluster")
             .with_service_name("grpc.health.v1.Health")
             .build_v1()
@@ -221,6 +224,7 @@ impl ControlPlane {
             .add_service(ApiKeysServer::new(ApiKeysService(replica.clone())).max_decoding_message_size(limit))
             .add_service(ClusterServer::new(ClusterService(self.controller.clone())).max_decoding_message_size(limit))
             .add_service(MessagesServer::new(messages).max_decoding_message_size(MAX_POST_BYTES))
+            .add_service(MailboxesServer::new(MailboxesService(replica.clone())).max_decoding_message_size(limit))
             .add_service(self.health_service())
             .add_service(reflection);
         Rest::beside(services).map_err(Error::Rest)

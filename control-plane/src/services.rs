@@ -1,7 +1,7 @@
 //! What backends and nodes call. A service checks who asks and what is asked, then hands on to the registry.
 //!
-//! - [`apps`], [`users`], [`tokens`], [`policies`], [`groups`], [`api_keys`], [`sending`]: `tidings.control.v1`, for
-//!   backends and operators
+//! - [`apps`], [`users`], [`tokens`], [`policies`], [`groups`], [`api_keys`], [`sending`], [`mailboxes`]:
+//!   `tidings.control.v1`, for backends and operators
 //! - [`cluster`]: the cluster itself, for operators
 //! - [`directory`], [`group_directory`], [`watch`], [`nodes`], [`registry`]: `tidings.cluster.v1`, for the other nodes of the cluster
 //! - [`auth`], [`door`], [`page`], [`messages`]: who asks, what may be asked, lists in pages, answers; [`group_lists`],
@@ -17,6 +17,7 @@ pub mod group_directory;
 pub mod group_lists;
 pub mod group_messages;
 pub mod groups;
+pub mod mailboxes;
 pub mod messages;
 pub mod nodes;
 pub mod page;

@@ -54,9 +54,9 @@ impl Presence {
         Arc::new(Self { watches, misled: Mutex::default(), work: Notify::new() })
     }
 
-    /// A session watches these users from now on, and no others; see [`Watches::watch`].
-    pub fn watch(&self, session: u64, targets: HashSet<Target>) -> Result<(), TooManyWatched> {
-        self.watches.lock().watch(session, targets, Instant::now())?;
+    /// A session of a user watches these from now on, and no others; see [`Watches::watch`].
+    pub fn watch(&self, session: u64, user: &str, targets: HashSet<Target>) -> Result<(), TooManyWatched> {
+        self.watches.lock().watch(session, user, targets, Instant::now())?;
         self.work.notify_one();
         Ok(())
     }
@@ -72,7 +72,9 @@ impl Presence {
                 user_presence::State::Unknown => continue,
             };
             let target = Target { shard: changed.shard, user: UserKey::new(&changed.app, &user.user) };
-            watches.changed(&target, state, now);
+            let hiding = changed.hiding.iter().find(|hiding| hiding.user == user.user);
+            let hides_from = hiding.map(|hiding| hiding.from.iter().cloned().collect()).unwrap_or_default();
+            watches.changed(&target, state, hides_from, now);
         }
         match ErrorCode::try_from(changed.code).unwrap_or(ErrorCode::Internal) {
             ErrorCode::Unspecified => {}

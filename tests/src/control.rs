@@ -4,6 +4,7 @@ use tidings_audit::operator::{self, Service};
 use tidings_proto::control::v1::api_keys_client::ApiKeysClient;
 use tidings_proto::control::v1::apps_client::AppsClient;
 use tidings_proto::control::v1::groups_client::GroupsClient;
+use tidings_proto::control::v1::mailboxes_client::MailboxesClient;
 use tidings_proto::control::v1::messages_client::MessagesClient;
 use tidings_proto::control::v1::policies_client::PoliciesClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
@@ -30,6 +31,8 @@ pub struct Control {
     pub keys: ApiKeysClient<Service>,
     /// Messages of backends.
     pub messages: MessagesClient<Service>,
+    /// What users see.
+    pub mailboxes: MailboxesClient<Service>,
     /// Calls about policies.
     pub policies: PoliciesClient<Service>,
 }
@@ -45,6 +48,7 @@ impl Control {
             tokens: TokensClient::new(service.clone()),
             keys: ApiKeysClient::new(service.clone()),
             messages: MessagesClient::new(service.clone()),
+            mailboxes: MailboxesClient::new(service.clone()),
             policies: PoliciesClient::new(service),
         }
     }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidings_proto::client::v1::user_presence::State;
 use tidings_proto::client::v1::{
-    PresenceUpdate, Request, Response, WatchPresence, client_frame, request, server_frame,
+    Blocks, PresenceUpdate, Request, Response, WatchPresence, client_frame, request, server_frame,
 };
-use tidings_proto::message::v1::{Activity, Envelope, activity, envelope};
+use tidings_proto::message::v1::{Activity, Block, Envelope, activity, envelope};
 use tidings_proto::policy::v1::{Audience, Policy};
-use tidings_sdk::{ErrorCode, Event, Events, UserPresence};
+use tidings_sdk::{ErrorCode, Event, Events, UpdateConversation, UserPresence};
 use tidings_tests::raw::Came;
 use tidings_tests::{DEADLINE, Node, RawClient, within};
 
@@ -52,6 +52,51 @@ async fn a_watcher_sees_users_come_go_and_type() {
     let offline = presence(&mut events).await;
     assert_eq!((offline.user.as_str(), offline.state()), ("bob", State::Offline));
     assert!(offline.last_seen_ms > 0);
+}
+
+#[tokio::test]
+async fn one_who_is_blocked_from_a_profile_knows_nothing_of_it_and_others_do() {
+    let mut node = Node::start_with(&QUICKLY).await;
+    let control = node.control().await;
+    let tokens = [control.user("bob").await, control.user("eve").await, control.user("carol").await];
+    let (bob, _bob_events) = node.online(&tokens[0], "phone").await;
+    let mut watchers = Vec::new();
+    for token in &tokens[1..] {
+        let (watcher, mut events) = node.online(token, "phone").await;
+        watcher.watch_presence(["bob"]).await.unwrap();
+        assert_eq!(presence(&mut events).await.state(), State::Online);
+        watchers.push((watcher, events));
+    }
+    let block = async |blocks: &[Block]| {
+        let blocks = Some(Blocks { blocks: blocks.iter().map(|block| (*block).into()).collect() });
+        let update = UpdateConversation { with: "eve".to_owned(), blocks, ..UpdateConversation::default() };
+        within(DEADLINE, "it is set", bob.update_conversation(update)).await.unwrap();
+    };
+    block(&[Block::Profile, Block::Messages]).await;
+    let (eve, carol) = {
+        let [(_, eve), (_, carol)] = &mut watchers[..] else { unreachable!() };
+        (eve, carol)
+    };
+    let hidden = within(AT_ONCE, "bob is hidden", presence(eve)).await;
+    assert_eq!((hidden.user.as_str(), hidden.state(), hidden.last_seen_ms), ("bob", State::Unknown, 0));
+
+    // It is remembered through a crash; that he comes back is told to carol at most.
+    node.restart_after_kill9().await;
+    within(DEADLINE, "bob is back", bob.online()).await.unwrap();
+    let (later, mut events) = node.online(&tokens[1], "laptop").await;
+    later.watch_presence(["bob"]).await.unwrap();
+    assert_eq!(presence(&mut events).await.state(), State::Unknown, "another device of hers");
+    block(&[Block::Messages]).await;
+    assert_eq!(within(AT_ONCE, "bob is seen again", presence(eve)).await.state(), State::Online);
+    assert_eq!(within(AT_ONCE, "bob is seen again", presence(&mut events)).await.state(), State::Online);
+    bob.close().await;
+    loop {
+        let told = presence(carol).await;
+        assert_ne!(told.state(), State::Unknown, "he never hid from carol");
+        if told.state() == State::Offline {
+            return;
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! How the conversations of a mailbox stand: read up to where, muted, archived, blocked. Shared by all devices of the user,
 //! which are told when one of them changes it.
 
+use bytes::Bytes;
 use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::UpdateConversation as Update;
 use tidings_proto::mailbox::v1::{ConversationRecord, HistoryRecord, MailboxRecord, UpdateConversation};
 use tidings_proto::message::v1::{Block, Conversation, ConversationUpdate, Envelope, envelope};
 
+use super::blocks::Listed;
 use super::entry::Entry;
 use super::keys::{self, MailboxId};
 use super::limits::CONVERSATIONS;
@@ -40,23 +42,7 @@ impl Applying<'_> {
             self.store.delete(&keys::conversation_order(mailbox, conversation.ordered_at_ms, with));
         }
         conversation.ordered_at_ms = at_ms;
-        self.store.put(keys::conversation_order(mailbox, at_ms, with), bytes::Bytes::new());
-    }
-
-    /// Whether the user of a mailbox has blocked something of another.
-    pub(super) fn blocks(
-        &self,
-        mailbox: &MailboxId,
-        record: &MailboxRecord,
-        other: &str,
-        what: Block,
-    ) -> Result<bool, CoreError> {
-        // Most users block nobody: nothing is read for them.
-        if record.blocks == 0 {
-            return Ok(false);
-        }
-        let conversation = self.conversation(mailbox, other)?;
-        Ok(conversation.is_some_and(|conversation| conversation.blocks.contains(&what.into())))
+        self.store.put(keys::conversation_order(mailbox, at_ms, with), Bytes::new());
     }
 
     pub(super) fn update_conversation(&mut self, asked: UpdateConversation) -> Result<Reply, CoreError> {
@@ -69,6 +55,10 @@ impl Applying<'_> {
         let blocks = update.blocks.as_ref().map(|blocks| blocks.blocks.clone());
         if !keys::is_id(&asked.with) || !blocks.iter().flatten().all(|block| is_known(*block)) {
             return refused(ErrorCode::InvalidArgument);
+        }
+        let listed = blocks.as_ref().map(|blocks| self.list_blocks(&mailbox, &asked.with, blocks)).transpose()?;
+        if listed.as_ref().is_some_and(Listed::is_full) {
+            return refused(ErrorCode::InboxFull);
         }
         let mut record = self.mailbox_or_new(&mailbox)?;
         let mut conversation = match self.conversation(&mailbox, &asked.with)? {
@@ -91,6 +81,9 @@ impl Applying<'_> {
             record.blocks += u32::from(!blocks.is_empty());
             record.blocks = record.blocks.saturating_sub(u32::from(!conversation.blocks.is_empty()));
             conversation.blocks = blocks;
+        }
+        if let Some(listed) = listed {
+            self.save_blocks(&mailbox, listed);
         }
         self.save_conversation(&mailbox, &asked.with, &conversation);
         let conversation = summary(&asked.with, &conversation);

@@ -31,6 +31,8 @@ mod conversations_tests;
 #[cfg(test)]
 mod disappear_tests;
 #[cfg(test)]
+mod ignored_tests;
+#[cfg(test)]
 mod large_tests;
 #[cfg(test)]
 mod properties;

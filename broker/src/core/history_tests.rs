@@ -61,7 +61,7 @@ impl Shard {
         stored.map(|stored| records::open("", stored).unwrap()).unwrap_or_default()
     }
 
-    fn update(&mut self, user: &str, with: &str, update: Update) -> Conversation {
+    pub fn update(&mut self, user: &str, with: &str, update: Update) -> Conversation {
         let (app, user, with) = (APP.to_owned(), user.to_owned(), with.to_owned());
         let asked = UpdateConversation { app, user, with, update: Some(update) };
         match self.apply(Command::UpdateConversation(asked)) {

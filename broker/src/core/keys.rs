@@ -45,6 +45,7 @@ const CONVERSATION_ORDER: u8 = 0x13;
 const HISTORY_DUE: u8 = 0x14;
 const UNREAD_DISAPPEARING: u8 = 0x15;
 const FOUND_WORD: u8 = 0x16;
+const BLOCKS: u8 = 0x17;
 const GROUP: u8 = 0x20;
 const GROUP_MEMBER: u8 = 0x21;
 const GROUP_TARGETS: u8 = 0x22;

@@ -44,6 +44,8 @@ pub const LAST_SLOT: u32 = 255;
 /// Conversations that a mailbox has at most; a message that would begin one more is delivered and not kept, a setting is
 /// refused.
 pub const CONVERSATIONS: u32 = 100_000;
+/// Users whom one keeps from what is said in groups, and from being seen, at most; one more is refused.
+pub const BLOCKED: usize = 1_000;
 /// Bytes of messages in a mailbox's history; beyond it messages are delivered and not kept.
 pub const HISTORY_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 /// Reactions of one user to one message; one more is refused.

@@ -10,6 +10,7 @@ use tidings_proto::client::v1::{
     WatchGroupReceipts, request, response,
 };
 use tidings_proto::mailbox::v1::{self as mailbox, command::Command};
+use tidings_proto::shard::shard_of;
 use tidings_proto::{ErrorCode, UserId};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -21,7 +22,7 @@ use crate::error::{Error, code_of};
 use crate::shard::ShardHandle;
 use crate::{group_receipts, group_search, query};
 
-/// From which level of brokers on groups can be searched.
+/// From which level of brokers on groups can be searched, and members block what others say in them.
 const GROUPS_SEARCHED: u32 = 3;
 
 /// Why a request was not answered with what it asked for.
@@ -69,7 +70,7 @@ impl Asked {
 }
 
 /// Asks a shard, for the user of a mailbox.
-async fn ask(
+pub async fn ask(
     context: &LinkContext,
     shard: &ShardHandle,
     mailbox: MailboxId,
@@ -81,9 +82,10 @@ async fn ask(
         }
         request::Request::GetHistory(asked) if !asked.group.is_empty() => {
             is_about_one(&asked)?;
-            let group = asked.group.clone();
-            let look =
-                move |view: &StateView, group: &GroupName, user: &str| query::group_history(view, group, user, &asked);
+            let (group, ignored) = (asked.group.clone(), ignored_by(context, shard, &mailbox).await?);
+            let look = move |view: &StateView, group: &GroupName, user: &str| {
+                query::group_history(view, group, user, &ignored, &asked)
+            };
             ask_home(context, shard, mailbox, &group, look).await.map(response::Response::History)
         }
         request::Request::GetHistory(asked) => {
@@ -153,26 +155,41 @@ async fn search(
     asked: Search,
 ) -> Result<Found, Refusal> {
     if !asked.group.is_empty() {
-        let group = asked.group.clone();
-        let look =
-            move |view: &StateView, group: &GroupName, user: &str| query::search_group(view, group, user, &asked);
+        let (group, ignored) = (asked.group.clone(), ignored_by(context, shard, &mailbox).await?);
+        let look = move |view: &StateView, group: &GroupName, user: &str| {
+            query::search_group(view, group, user, &ignored, &asked)
+        };
         return ask_home(context, shard, mailbox, &group, look).await;
     }
     let is_about_one = !asked.with.is_empty();
     let (of, search) = (mailbox.clone(), asked.clone());
     let look = move |view: &StateView| {
         let groups = if is_about_one { Vec::new() } else { query::group_names(view, &of)? };
-        Ok((query::search(view, &of, &search)?, groups))
+        Ok((query::search(view, &of, &search)?, groups, query::ignored(view, &of)?))
     };
-    let (own, groups) = read(shard, look).await?;
+    let (own, groups, ignored) = read(shard, look).await?;
     // Brokers of an earlier release cannot be asked.
     if groups.is_empty() || shard.level.now() < GROUPS_SEARCHED {
         return Ok(own);
     }
-    let found = group_search::with_groups(&context.relay, shard.core.shards, &mailbox, &asked, own, groups).await;
+    let found =
+        group_search::with_groups(&context.relay, shard.core.shards, &mailbox, &asked, own, groups, ignored).await;
     found.map_err(|error| {
         tracing::warn!(shard = shard.core.shard, %error, "not all groups could be searched");
         Refusal::from(ErrorCode::Unavailable)
+    })
+}
+
+/// Whom a user ignores in groups: the user's own shard knows, which may be another than the group's home.
+async fn ignored_by(context: &LinkContext, home: &ShardHandle, mailbox: &MailboxId) -> Result<Vec<String>, Refusal> {
+    // Brokers of an earlier release have no blocks.
+    if home.level.now() < GROUPS_SEARCHED {
+        return Ok(Vec::new());
+    }
+    let shard = shard_of(mailbox.app(), mailbox.user(), home.core.shards);
+    context.relay.ignored_by(shard, mailbox).await.map_err(|error| {
+        tracing::warn!(shard, %error, "whom a user ignores could not be found out");
+        ErrorCode::Unavailable.into()
     })
 }
 

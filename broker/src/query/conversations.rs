@@ -4,12 +4,13 @@
 use prost::Message as _;
 use tidings_consensus::StateView;
 use tidings_proto::client::v1::{Conversations, ListConversations};
-use tidings_proto::mailbox::v1::{ConversationRecord, HistoryRecord};
-use tidings_proto::message::v1::Conversation;
+use tidings_proto::mailbox::v1::{BlocksRecord, ConversationRecord, HistoryRecord, MailboxRecord};
+use tidings_proto::message::v1::{Block, Conversation};
 
 use super::{PAGE_BYTES, limit_of, message_of, scan};
+use crate::core::blocks::blocks;
 use crate::core::conversation::summary;
-use crate::core::group::conversations::{Standing, count_of_others};
+use crate::core::group::conversations::{Standing, count_unread};
 use crate::core::limits::UNREAD_COUNTED;
 use crate::core::records::load;
 use crate::core::{CoreError, GroupName, MailboxId, keys, records};
@@ -45,6 +46,9 @@ pub fn conversations(view: &StateView, mailbox: &MailboxId, asked: &ListConversa
     }
     ordered.sort_by(|(one, _), (other, _)| one.cmp(other));
 
+    let record: MailboxRecord = load(view, "mailbox", &keys::mailbox(mailbox))?.unwrap_or_default();
+    let ignores =
+        |from: &str| blocks(mailbox, &record, from, Block::GroupMessages, |key| Ok::<_, Error>(view.get(key)?));
     let mut page = Conversations::default();
     let (mut bytes, mut counted) = (0, 0);
     for (place, found) in ordered {
@@ -55,7 +59,7 @@ pub fn conversations(view: &StateView, mailbox: &MailboxId, asked: &ListConversa
         }
         let conversation = match found {
             Found::With(with) => with_user(view, mailbox, &with)?,
-            Found::In(standing) => in_group(view, mailbox.user(), &standing, &mut counted)?,
+            Found::In(standing) => in_group(view, mailbox.user(), &standing, &mut counted, ignores)?,
         };
         bytes += conversation.encoded_len();
         if bytes > PAGE_BYTES && !page.conversations.is_empty() {
@@ -92,7 +96,13 @@ fn with_user(view: &StateView, mailbox: &MailboxId, with: &str) -> Result<Conver
 }
 
 /// Adds to `counted` how many messages were counted.
-fn in_group(view: &StateView, user: &str, standing: &Standing, counted: &mut usize) -> Result<Conversation, Error> {
+fn in_group(
+    view: &StateView,
+    user: &str,
+    standing: &Standing,
+    counted: &mut usize,
+    ignores: impl Fn(&str) -> Result<bool, Error>,
+) -> Result<Conversation, Error> {
     let unread = match standing.unread() {
         Some((from, to)) => view.scan(&from, &to, usize::try_from(UNREAD_COUNTED).unwrap_or(usize::MAX))?,
         None => Vec::new(),
@@ -100,6 +110,17 @@ fn in_group(view: &StateView, user: &str, standing: &Standing, counted: &mut usi
     *counted += unread.len();
     let body = standing.last_body().map(|key| view.get(&key)).transpose()?.flatten();
     let body = body.map(|stored| records::open_bytes("group body", stored)).transpose()?;
-    let last_message = body.map(|body| message_of(&body)).transpose()?.flatten();
-    Ok(Conversation { last_message, ..standing.summary(count_of_others(&unread, user)?) })
+    let mut last_message = body.map(|body| message_of(&body)).transpose()?.flatten();
+    if let Some(message) = &last_message
+        && ignores(&message.from)?
+    {
+        last_message = None;
+    }
+    Ok(Conversation { last_message, ..standing.summary(count_unread(&unread, user, ignores)?) })
+}
+
+/// Whom a user ignores in groups.
+pub fn ignored(view: &StateView, mailbox: &MailboxId) -> Result<Vec<String>, Error> {
+    let blocks: Option<BlocksRecord> = load(view, "blocks", &keys::blocks(mailbox))?;
+    Ok(blocks.unwrap_or_default().group_messages)
 }

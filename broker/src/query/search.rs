@@ -107,23 +107,30 @@ impl Index {
 
 /// A page of the messages of a mailbox's history.
 pub fn search(view: &StateView, mailbox: &MailboxId, asked: &Search) -> Result<Found, Error> {
-    search_in(view, &[Index::Mailbox(mailbox.clone())], asked)
+    search_in(view, &[Index::Mailbox(mailbox.clone())], asked, &[])
 }
 
-/// A page of the messages of these groups that this user may see. One that the user is no member of has none.
-pub fn search_groups(view: &StateView, user: &str, groups: &[GroupName], asked: &Search) -> Result<Found, Error> {
+/// A page of the messages of these groups that this user may see, without those of whom the user ignores. One that the user is
+/// no member of has none.
+pub fn search_groups(
+    view: &StateView,
+    user: &str,
+    groups: &[GroupName],
+    ignored: &[String],
+    asked: &Search,
+) -> Result<Found, Error> {
     let mut indexes = Vec::new();
     for group in groups {
         if let Ok((_, member)) = group_and_member(view, group, user)? {
             indexes.push(Index::Group(group.clone(), member.joined_at));
         }
     }
-    search_in(view, &indexes, asked)
+    search_in(view, &indexes, asked, ignored)
 }
 
 /// A page of the messages that have all words. They are taken from the indexes by the longest word, and read to see whether they
 /// have the others.
-fn search_in(view: &StateView, indexes: &[Index], asked: &Search) -> Result<Found, Error> {
+fn search_in(view: &StateView, indexes: &[Index], asked: &Search, ignored: &[String]) -> Result<Found, Error> {
     let wanted = words([&asked.text], MAX_WORDS);
     let Some(longest) = wanted.iter().max_by_key(|word| word.chars().count()) else { return Ok(Found::default()) };
     let (candidates, is_end) = candidates(view, indexes, longest, &asked.page)?;
@@ -132,7 +139,7 @@ fn search_in(view: &StateView, indexes: &[Index], asked: &Search) -> Result<Foun
     let mut looked_at = Vec::new();
     for (among_all, Candidate { index, position }) in candidates {
         let found = indexes[index].message(view, &position, &asked.with)?;
-        if let Some(found) = found.filter(|found| has_all(found, &wanted)) {
+        if let Some(found) = found.filter(|found| has_all(found, &wanted) && !is_from(found, ignored)) {
             bytes += found.encoded_len();
             let is_full = page.messages.len() == limit_of(asked.limit) || bytes > PAGE_BYTES;
             if is_full && !page.messages.is_empty() {
@@ -153,6 +160,10 @@ fn has_all(found: &FoundMessage, wanted: &BTreeSet<String>) -> bool {
     let Some(message) = &found.message else { return false };
     let has = words_of(message);
     wanted.iter().all(|word| has.iter().any(|other| other.starts_with(word)))
+}
+
+fn is_from(found: &FoundMessage, ignored: &[String]) -> bool {
+    found.message.as_ref().is_some_and(|message| ignored.contains(&message.from))
 }
 
 /// A message with the longest word.
@@ -322,7 +333,7 @@ mod tests {
     /// A page for bob of all that he can find in these groups, each of a home of its own.
     fn page_of_all(shard: &Shard, asked: &Search) -> Found {
         let view = shard.store.view();
-        let homes = ["alice", "team"].map(|name| search_groups(&view, "bob", &[group(name)], asked).unwrap());
+        let homes = ["alice", "team"].map(|name| search_groups(&view, "bob", &[group(name)], &[], asked).unwrap());
         let own = search(&view, &mailbox_of("bob"), asked).unwrap();
         merge(homes.into_iter().chain([own]).collect(), asked.limit)
     }
@@ -370,7 +381,7 @@ mod tests {
             wanted.sort();
             assert_eq!(found, wanted, "{limit} at a time");
         }
-        let stranger = search_groups(&shard.store.view(), "eve", &[group("team")], &asked("noon")).unwrap();
+        let stranger = search_groups(&shard.store.view(), "eve", &[group("team")], &[], &asked("noon")).unwrap();
         assert!(stranger.messages.is_empty());
         assert_eq!(shard.replay().dump(), shard.store.dump());
     }

@@ -278,6 +278,7 @@ impl ShardActor {
                 members.iter().for_each(|mailbox| self.transient(mailbox, &envelope, conflates));
             }
             Request::Watch { outbox, users, lease } => self.watch(&outbox, users, lease),
+            Request::GetPresence { users, answer } => self.answer_presence(&users, answer),
             Request::LinkEnded { link } => self.link_ended(link),
         }
     }

@@ -6,8 +6,10 @@
 //! asked costs a note of when they left, and no frame.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tidings_proto::client::v1::{UserPresence, user_presence};
 use tokio::time::Instant;
 
 use crate::core::MailboxId;
@@ -42,6 +44,17 @@ pub enum UserState {
     },
 }
 
+impl UserState {
+    /// As others are told of a user.
+    pub fn told(self, user: &str) -> UserPresence {
+        let (state, last_seen_ms) = match self {
+            Self::Online => (user_presence::State::Online, 0),
+            Self::Offline { last_seen_ms } => (user_presence::State::Offline, last_seen_ms),
+        };
+        UserPresence { user: user.to_owned(), state: state.into(), last_seen_ms }
+    }
+}
+
 /// A gateway asks for a user, or asks on.
 #[derive(Debug, Clone)]
 pub struct Watch {
@@ -57,6 +70,8 @@ pub struct Watch {
     pub is_known: bool,
     /// Until when it wants to be told.
     pub until: Instant,
+    /// Others whom the user hides from.
+    pub hides_from: Vec<String>,
 }
 
 /// Something to tell a gateway.
@@ -68,6 +83,8 @@ pub struct Telling {
     pub mailbox: MailboxId,
     /// What.
     pub state: UserState,
+    /// Whom it is not for.
+    pub hides_from: Arc<[String]>,
 }
 
 /// There are as many watched users as the limit allows.
@@ -91,6 +108,7 @@ struct Watched {
     /// When the last session ended, if it was in this reign.
     left_at: Option<Instant>,
     last_seen_ms: i64,
+    hides_from: Arc<[String]>,
     /// One for each link.
     watchers: Vec<Watcher>,
     /// Until then no change is told.
@@ -113,7 +131,7 @@ impl Presence {
 
     /// Takes a watch up, or prolongs it.
     pub fn watch(&mut self, watch: Watch, now: Instant) -> Result<(), TooManyWatched> {
-        let Watch { link, mailbox, is_online, last_seen_ms, is_known, until } = watch;
+        let Watch { link, mailbox, is_online, last_seen_ms, is_known, until, hides_from } = watch;
         if !self.watched.contains_key(&mailbox) && self.watched.len() >= self.limits.watched {
             return Err(TooManyWatched);
         }
@@ -122,6 +140,7 @@ impl Presence {
             is_online,
             left_at: left.map(|left| left.at),
             last_seen_ms: left.map_or(0, |left| left.last_seen_ms),
+            hides_from: hides_from.into(),
             watchers: Vec::with_capacity(1),
             quiet_until: now,
             due_at: until,
@@ -138,6 +157,15 @@ impl Presence {
         }
         self.look_at(&mailbox, now);
         Ok(())
+    }
+
+    /// A user hides from these others from now on, and from nobody else: whoever watches is told before anything else.
+    pub fn hides(&mut self, mailbox: &MailboxId, hides_from: Vec<String>, now: Instant) {
+        if let Some(user) = self.watched.get_mut(mailbox) {
+            user.hides_from = hides_from.into();
+            user.watchers.iter_mut().for_each(|watcher| watcher.told = None);
+            self.look_at(mailbox, now);
+        }
     }
 
     /// A user's first device was attached.
@@ -198,6 +226,20 @@ impl Presence {
         tellings
     }
 
+    /// What may be said of a user now, watched or not. `None`: the reign is too young to say.
+    pub fn of(&self, mailbox: &MailboxId, is_online: bool, now: Instant) -> Option<UserState> {
+        let (left_at, last_seen_ms) = match (self.watched.get(mailbox), self.left.get(mailbox)) {
+            (Some(user), _) => (user.left_at, user.last_seen_ms),
+            (None, Some(left)) => (Some(left.at), left.last_seen_ms),
+            (None, None) => (None, 0),
+        };
+        match decide(is_online, left_at, last_seen_ms, self.since, self.limits.grace, now) {
+            Ok(state) => Some(state),
+            // Whoever watches takes the user for online still.
+            Err(_) => left_at.map(|_| UserState::Online),
+        }
+    }
+
     /// How many users are watched.
     pub fn watched(&self) -> usize {
         self.watched.len()
@@ -236,7 +278,8 @@ impl Presence {
                         continue;
                     }
                     changed |= watcher.told.replace(state).is_some();
-                    tellings.push(Telling { link: watcher.link, mailbox: mailbox.clone(), state });
+                    let hides_from = user.hides_from.clone();
+                    tellings.push(Telling { link: watcher.link, mailbox: mailbox.clone(), state, hides_from });
                 }
                 if changed {
                     user.quiet_until = now + self.limits.interval;
@@ -251,12 +294,23 @@ impl Presence {
 impl Watched {
     /// What may be said of the user now, or when it may be.
     fn state(&self, reign_since: Instant, grace: Duration, now: Instant) -> Result<UserState, Instant> {
-        let decided_at = self.left_at.unwrap_or(reign_since).max(reign_since) + grace;
-        match self.is_online {
-            true => Ok(UserState::Online),
-            false if now < decided_at => Err(decided_at),
-            false => Ok(UserState::Offline { last_seen_ms: self.last_seen_ms }),
-        }
+        decide(self.is_online, self.left_at, self.last_seen_ms, reign_since, grace, now)
+    }
+}
+
+fn decide(
+    is_online: bool,
+    left_at: Option<Instant>,
+    last_seen_ms: i64,
+    reign_since: Instant,
+    grace: Duration,
+    now: Instant,
+) -> Result<UserState, Instant> {
+    let decided_at = left_at.unwrap_or(reign_since).max(reign_since) + grace;
+    match is_online {
+        true => Ok(UserState::Online),
+        false if now < decided_at => Err(decided_at),
+        false => Ok(UserState::Offline { last_seen_ms }),
     }
 }
 

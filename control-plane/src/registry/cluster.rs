@@ -1,6 +1,7 @@
 //! The cluster itself: its settings, its nodes, and the map of its shards.
 
 use tidings_consensus::{ApplyContext, StateStore};
+use tidings_proto::ErrorCode;
 use tidings_proto::cluster::v1::{Node, NodePhase, NodeRole, ShardMap, ShardPlacement};
 use tidings_proto::registry::v1::{
     Bootstrap, CreateApp, PlaceShards, RegisterNode, RemoveNode, SetNodePhase, SettingsRecord,
@@ -18,6 +19,13 @@ pub const MAX_NODES: usize = 4096;
 /// The settings, once the cluster was made.
 pub fn settings<R: Read + ?Sized>(state: &R) -> Result<Option<SettingsRecord>, Refusal> {
     state.record(&keys::single(keys::SETTINGS))
+}
+
+/// Where a user or a group of an app is at home.
+pub fn shard_of<R: Read + ?Sized>(state: &R, app: &str, id: &str) -> Result<u32, Refusal> {
+    let founded = settings(state)?;
+    let founded = founded.ok_or_else(|| Refusal::new(ErrorCode::Unavailable, "the cluster is being founded"))?;
+    Ok(tidings_proto::shard::shard_of(app, id, founded.shards))
 }
 
 /// The shard map; empty before the cluster was made.

@@ -13,6 +13,8 @@ const DEFAULT_SIZE: u32 = 100;
 const MAX_SIZE: u32 = 1000;
 /// Records that one request looks at, at most: a filter that matches little gives short pages, not long requests.
 const MAX_SCANNED: usize = 10_000;
+/// Of a place in a list of a broker's.
+const MAX_TOKEN_BYTES: usize = 1024;
 /// Records read at once.
 const CHUNK: usize = 500;
 
@@ -68,7 +70,14 @@ impl PageRequest<'_> {
     }
 }
 
-fn token_of(from: &[u8]) -> String {
+fn behind(token: &str, prefix: &[u8]) -> Result<Vec<u8>, Refusal> {
+    // A token of another list, or of another app's, must not lead out of this one.
+    let ours = bytes_of(token).filter(|from| from.starts_with(prefix));
+    ours.ok_or_else(foreign)
+}
+
+/// A place in a list of a broker's, which checks it, as a token; and back.
+pub fn token_of(from: &[u8]) -> String {
     from.iter().fold(String::with_capacity(2 * from.len()), |mut token, byte| {
         // Writing to a string cannot fail.
         let _ = write!(token, "{byte:02x}");
@@ -76,15 +85,22 @@ fn token_of(from: &[u8]) -> String {
     })
 }
 
-fn behind(token: &str, prefix: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let bytes: Option<Vec<u8>> = token
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok())
-        .collect();
-    // A token of another list, or of another app's, must not lead out of this one.
-    let ours = bytes.filter(|from| from.starts_with(prefix));
-    ours.ok_or_else(|| Refusal::invalid("page_token", "is not one that this list gave"))
+/// The place that a token of [`token_of`] names.
+pub fn place_of(token: &str) -> Result<Vec<u8>, Refusal> {
+    bytes_of(token).filter(|_| token.len() <= MAX_TOKEN_BYTES).ok_or_else(foreign)
+}
+
+fn bytes_of(token: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| (byte as char).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = token.as_bytes().chunks(2).map(|pair| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+fn foreign() -> Refusal {
+    Refusal::invalid("page_token", "is not one that this list gave")
 }
 
 /// What stands before the first star of a pattern, which bounds the range that is read.
@@ -110,6 +126,17 @@ mod tests {
     use super::*;
     use tidings_consensus::{MemoryStore, StateStore};
     use tidings_proto::registry::v1::AppRecord;
+
+    #[test]
+    fn tokens_are_text_and_lead_back() {
+        assert_eq!(token_of(&[0, 255, 16]), "00ff10");
+        assert_eq!(place_of("00ff10").unwrap(), [0, 255, 16]);
+        assert_eq!(place_of("").unwrap(), []);
+        assert!(place_of(&"0".repeat(MAX_TOKEN_BYTES)).is_ok());
+        for nonsense in ["0", "xy", "é", "+1", &"0".repeat(MAX_TOKEN_BYTES + 2)] {
+            assert!(place_of(nonsense).is_err(), "{nonsense}");
+        }
+    }
 
     #[test]
     fn patterns() {

@@ -16,7 +16,7 @@ use tidings_proto::message::v1::{MessageId, ReceiptRequest, ScheduleState, Sched
 use tonic::Status;
 
 use super::sending::{MessagesService, sender};
-use super::{door, messages};
+use super::{door, messages, page};
 use crate::brokers::{self, Said};
 use crate::registry::refusal::Refusal;
 
@@ -72,7 +72,7 @@ impl MessagesService {
         if page_size > PAGE {
             return Err(Refusal::invalid("page_size", format!("must be at most {PAGE}")).into());
         }
-        let page = decode_hex(&page_token).ok_or_else(|| Refusal::invalid("page_token", "is none of ours"))?;
+        let page = page::place_of(&page_token)?;
         let user = sender(from);
         let shard = self.shard(&app, &user)?;
         let list = Some(ListScheduled { page, limit: page_size });
@@ -87,7 +87,7 @@ impl MessagesService {
         let listed = listed.await?.scheduled.unwrap_or_default();
         Ok(ListScheduledMessagesResponse {
             messages: listed.messages.into_iter().map(waiting).collect(),
-            next_page_token: encode_hex(&listed.next_page),
+            next_page_token: page::token_of(&listed.next_page),
         })
     }
 
@@ -221,34 +221,5 @@ fn ended(id: String, end: ScheduleEnd) -> ScheduledMessageStatus {
         reason: end.reason,
         ended_at: messages::at(end.at_ms),
         ..ScheduledMessageStatus::default()
-    }
-}
-
-/// A page of the broker's, as text.
-fn encode_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if text.len() > 128 || !text.len().is_multiple_of(2) || !is_hex {
-        return None;
-    }
-    let pairs = (0..text.len()).step_by(2);
-    pairs.map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages_are_text_on_their_way() {
-        assert_eq!(encode_hex(&[0, 255, 16]), "00ff10");
-        assert_eq!(decode_hex("00ff10"), Some(vec![0, 255, 16]));
-        assert_eq!(decode_hex(""), Some(Vec::new()));
-        for nonsense in ["0", "xy", "é", "+1", &"0".repeat(130)] {
-            assert_eq!(decode_hex(nonsense), None, "{nonsense}");
-        }
     }
 }

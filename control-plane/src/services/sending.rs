@@ -17,7 +17,6 @@ use tidings_proto::mailbox::v1::{AppendMessage, PostMessage};
 use tidings_proto::message::v1::MessageId;
 use tidings_proto::policy::v1::Audience;
 use tidings_proto::registry::v1::GroupRecord;
-use tidings_proto::shard::shard_of;
 use tidings_proto::{EffectivePolicy, ErrorCode};
 use tonic::{Request, Response, Status};
 
@@ -82,9 +81,7 @@ impl MessagesService {
 
     /// Where a user or a group is at home.
     pub(super) fn shard(&self, app: &str, id: &str) -> Result<u32, Status> {
-        let settings = cluster::settings(&self.replica.view())?;
-        let settings = settings.ok_or_else(|| ErrorCode::Unavailable.status("the cluster is being founded"))?;
-        Ok(shard_of(app, id, settings.shards))
+        Ok(cluster::shard_of(&self.replica.view(), app, id)?)
     }
 
     /// A group's home may have yet to hear what the registry has: then it is asked again.

@@ -43,7 +43,8 @@ impl<S: Transport> Connection<S> {
         let Some(targets) = watch.users.iter().map(target).collect::<Option<HashSet<_>>>() else {
             return self.respond(refusal(ErrorCode::Unavailable, "no shard map is known", Some(RETRY_AFTER_MS)));
         };
-        if self.core.presence.watch(self.session().id, targets).is_err() {
+        let user = self.session().token.user.user();
+        if self.core.presence.watch(self.session().id, user, targets).is_err() {
             return self.respond(refusal(ErrorCode::Overloaded, "too many users are watched here", Some(5_000)));
         }
         let lease_ms = self.core.config.presence_lease_ms;

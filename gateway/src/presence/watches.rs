@@ -101,6 +101,8 @@ struct Shard {
 #[derive(Debug, Default)]
 struct Watched {
     state: Option<UserState>,
+    /// Users to whom nothing is told of this one.
+    hides_from: HashSet<String>,
     view: Option<View>,
     is_asked: bool,
     watchers: HashSet<u64>,
@@ -108,6 +110,7 @@ struct Watched {
 
 #[derive(Debug)]
 struct Watcher {
+    user: String,
     targets: HashSet<Target>,
     until: Instant,
     /// Of whom it does not know the latest.
@@ -123,15 +126,22 @@ impl Watches {
         Self { limits, shards, users: 0, sessions, timers, to_look_up: HashSet::new() }
     }
 
-    /// A session watches these users from now on, instead of others; the same ones again prolong it. Either all of them are
+    /// A session of a user watches these from now on, instead of others; the same ones again prolong it. Either all of them are
     /// watched or nothing has changed.
-    pub fn watch(&mut self, session: u64, targets: HashSet<Target>, now: Instant) -> Result<(), TooManyWatched> {
+    pub fn watch(
+        &mut self,
+        session: u64,
+        user: &str,
+        targets: HashSet<Target>,
+        now: Instant,
+    ) -> Result<(), TooManyWatched> {
         let is_new = |target: &&Target| self.watched(target).is_none();
         if self.users + targets.iter().filter(is_new).count() > self.limits.users {
             return Err(TooManyWatched);
         }
         let until = now + self.limits.lease;
         let mut watcher = self.take(session).unwrap_or_else(|| Watcher {
+            user: user.to_owned(),
             targets: HashSet::new(),
             until,
             untold: HashSet::new(),
@@ -157,16 +167,17 @@ impl Watches {
         Ok(())
     }
 
-    /// A shard says how a user is.
-    pub fn changed(&mut self, target: &Target, state: UserState, now: Instant) {
+    /// A shard says how a user is, and who is not to know.
+    pub fn changed(&mut self, target: &Target, state: UserState, hides_from: HashSet<String>, now: Instant) {
         let Some(watched) = self.watched_mut(target) else { return };
-        if watched.state == Some(state) {
-            return;
-        }
-        watched.state = Some(state);
+        let is_news = watched.state.replace(state) != Some(state);
+        let hid_from = std::mem::replace(&mut watched.hides_from, hides_from.clone());
         // That something is told at all would be told of a user who hides.
         if watched.view.is_some_and(|view| view.is_visible) {
-            self.tell_watchers(target, now);
+            self.tell_watchers(target, now, |user| {
+                let is_hidden = hides_from.contains(user);
+                (is_news && !is_hidden) || is_hidden != hid_from.contains(user)
+            });
         }
     }
 
@@ -174,7 +185,7 @@ impl Watches {
     pub fn viewed(&mut self, target: &Target, view: View, now: Instant) {
         let Some(watched) = self.watched_mut(target) else { return };
         if watched.view.replace(view) != Some(view) {
-            self.tell_watchers(target, now);
+            self.tell_watchers(target, now, |_| true);
         }
     }
 
@@ -265,10 +276,13 @@ impl Watches {
         watched.state.is_some() || watched.view.is_some_and(|view| !view.is_visible)
     }
 
-    fn tell_watchers(&mut self, target: &Target, now: Instant) {
+    /// Tells the sessions that watch somebody, of those users to whom it is something new.
+    fn tell_watchers(&mut self, target: &Target, now: Instant, is_new_to: impl Fn(&str) -> bool) {
         let watchers = self.watched(target).map(|watched| watched.watchers.iter().copied().collect::<Vec<_>>());
         for session in watchers.unwrap_or_default() {
-            self.note_untold(session, [target.clone()], now);
+            if self.sessions.get(&session).is_some_and(|watcher| is_new_to(&watcher.user)) {
+                self.note_untold(session, [target.clone()], now);
+            }
         }
     }
 
@@ -306,7 +320,7 @@ impl Watches {
             return;
         }
         let untold = std::mem::take(&mut watcher.untold);
-        let mut users: Vec<_> = untold.iter().filter_map(|target| self.presence_of(target)).collect();
+        let mut users: Vec<_> = untold.iter().filter_map(|target| self.presence_of(target, &watcher.user)).collect();
         users.sort_by(|one, other| one.user.cmp(&other.user));
         if !users.is_empty() {
             watcher.quiet_until = now + self.limits.interval;
@@ -315,11 +329,13 @@ impl Watches {
         self.put(session, watcher, now);
     }
 
-    fn presence_of(&self, target: &Target) -> Option<UserPresence> {
-        let Watched { state, view, .. } = self.watched(target)?;
+    /// What a user is told of another.
+    fn presence_of(&self, target: &Target, to: &str) -> Option<UserPresence> {
+        let Watched { state, view, hides_from, .. } = self.watched(target)?;
         let (state, last_seen_ms) = match (view.as_ref()?, state) {
             (View { is_visible: false, .. }, _) => (user_presence::State::Unknown, 0),
             (_, None) => return None,
+            _ if hides_from.contains(to) => (user_presence::State::Unknown, 0),
             (_, Some(UserState::Online)) => (user_presence::State::Online, 0),
             (View { round_ms, .. }, Some(UserState::Offline { last_seen_ms })) => {
                 (user_presence::State::Offline, last_seen_ms - last_seen_ms.rem_euclid((*round_ms).max(1)))

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod backend_messages;
+mod blocks;
 mod company;
 mod control_plane;
 mod damage;
@@ -16,6 +17,7 @@ mod group_conversations;
 mod group_live;
 mod groups;
 mod history;
+mod mailboxes;
 mod members;
 mod mixed_versions;
 mod policies;

@@ -89,14 +89,18 @@ impl Standing {
     }
 }
 
-/// How many of these messages are not this user's own.
-pub fn count_of_others(counted: &[(Bytes, Bytes)], user: &str) -> Result<u64, CoreError> {
-    let mut others = 0;
+/// How many of these messages count as unread for a user: not the user's own, nor those of others whom the user ignores in groups.
+pub fn count_unread<E: From<CoreError>>(
+    counted: &[(Bytes, Bytes)],
+    user: &str,
+    ignores: impl Fn(&str) -> Result<bool, E>,
+) -> Result<u64, E> {
+    let mut unread = 0;
     for (_, stored) in counted {
-        let counted: CountedRecord = records::open("counted message", stored.clone())?;
-        others += u64::from(counted.from != user);
+        let CountedRecord { from, .. } = records::open("counted message", stored.clone())?;
+        unread += u64::from(from != user && !ignores(&from)?);
     }
-    Ok(others)
+    Ok(unread)
 }
 
 impl Applying<'_> {
@@ -241,8 +245,9 @@ impl Applying<'_> {
         self.store.put(key, records::seal(&standing.conversation));
         let unread =
             standing.unread().map_or(Vec::new(), |(from, to)| self.store.scan(&from, &to, UNREAD_COUNTED as usize));
-        let conversation = standing.summary(count_of_others(&unread, user)?);
         let mut record = self.mailbox_or_new(&mailbox)?;
+        let unread = count_unread(&unread, user, |from| self.ignores(&mailbox, &record, Some(from)))?;
+        let conversation = standing.summary(unread);
         self.tell_devices(&mailbox, &mut record, &conversation);
         self.save_mailbox(&mailbox, &record);
         Ok(conversation)

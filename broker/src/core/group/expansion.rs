@@ -4,12 +4,12 @@
 //! large group only those are given it who follow ([`large`](super::large)).
 
 use bytes::Bytes;
-use tidings_proto::mailbox::v1::{GroupItem, GroupMemberRecord, GroupPointer, LocalGroupRecord};
-use tidings_proto::message::v1::disappearance::Start;
+use tidings_proto::mailbox::v1::{GroupItem, GroupMemberRecord, GroupPointer, LocalGroupRecord, MailboxRecord};
+use tidings_proto::message::v1::{Block, disappearance::Start, envelope};
 
 use super::bodies::Body;
 use super::large::is_for;
-use super::record_of;
+use super::{conversations, record_of};
 use crate::core::entry::{self, Entry};
 use crate::core::envelope::{Peeked, peek};
 use crate::core::keys::{self, GroupName, MailboxId};
@@ -22,6 +22,8 @@ const GROUPS: usize = 64;
 /// What members get: an entry that points to the body.
 pub(super) struct Gift<'a> {
     pub group: &'a GroupName,
+    /// Who said it, or changed what was said; `None`: nobody in particular.
+    pub from: Option<String>,
     pub entry: Entry,
     pub at_ms: i64,
     pub expires_at_ms: i64,
@@ -34,6 +36,8 @@ impl<'a> Gift<'a> {
         let envelope = envelope.ok_or(CoreError::Contradiction("an edit has lost its message"))?;
         let peeked = peek(&envelope)?;
         let (at_ms, expires_at_ms) = (peeked.at_ms(), peeked.expires_at_ms());
+        // Brokers of an earlier release give it to everybody.
+        let from = if item.level < conversations::LEVEL { None } else { sayer(&peeked, &envelope)? };
         let pointer = GroupPointer {
             group: group.group().to_owned(),
             group_seq: item.group_seq,
@@ -43,8 +47,19 @@ impl<'a> Gift<'a> {
             wants_receipts: item.wants_receipts,
             awaits_delivery: awaits_delivery(&peeked),
         };
-        Ok(Self { group, entry: Entry::of_group(&pointer, envelope), at_ms, expires_at_ms })
+        Ok(Self { group, from, entry: Entry::of_group(&pointer, envelope), at_ms, expires_at_ms })
     }
+}
+
+fn sayer(peeked: &Peeked<'_>, envelope: &Bytes) -> Result<Option<String>, CoreError> {
+    Ok(match peeked {
+        Peeked::Message(head) => Some(head.from.to_owned()),
+        Peeked::Change { .. } => match entry::decode(envelope)? {
+            envelope::Event::Change(change) => Some(change.from),
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 fn awaits_delivery(peeked: &Peeked<'_>) -> bool {
@@ -208,7 +223,7 @@ impl Applying<'_> {
                 let member = self.load("group member", &keys::local_member(gift.group, user))?.unwrap_or_default();
                 self.give_or_rest(local, user, member, item, (gift, body))?
             } else {
-                self.give(user, gift)?
+                self.give(user, gift, true)?
             };
             given += usize::from(is_given);
         }
@@ -250,7 +265,7 @@ impl Applying<'_> {
                     && if item.is_large {
                         self.give_or_rest(local, user, member, item, (gift, body))?
                     } else {
-                        self.give(user, gift)?
+                        self.give(user, gift, false)?
                     };
                 given += usize::from(is_given);
             }
@@ -262,10 +277,28 @@ impl Applying<'_> {
         Ok((given, is_end))
     }
 
-    /// Gives one member a pointer to a body; `false` when the mailbox has no room, which is recorded in it.
-    fn give(&mut self, user: &str, gift: &Gift<'_>) -> Result<bool, CoreError> {
+    /// Whether a member has blocked what this user says in groups.
+    pub(super) fn ignores(
+        &self,
+        mailbox: &MailboxId,
+        record: &MailboxRecord,
+        from: Option<&str>,
+    ) -> Result<bool, CoreError> {
+        match from {
+            Some(from) if from != mailbox.user() => self.blocks(mailbox, record, from, Block::GroupMessages),
+            _ => Ok(false),
+        }
+    }
+
+    /// Gives one member a pointer to a body; `false` when the member ignores its sender, or the mailbox has no room, which is
+    /// recorded in it.
+    fn give(&mut self, user: &str, gift: &Gift<'_>, is_chosen: bool) -> Result<bool, CoreError> {
         let mailbox = MailboxId::new(gift.group.app(), user).ok_or(CoreError::Contradiction("a member has no id"))?;
         let mut record = self.mailbox_or_new(&mailbox)?;
+        // What is for a few alone is for nobody else: it is not withheld from them.
+        if !is_chosen && self.ignores(&mailbox, &record, gift.from.as_deref())? {
+            return Ok(false);
+        }
         let has_room = self.push_bounded(&mailbox, &mut record, gift.entry.clone(), gift.expires_at_ms);
         self.save_mailbox(&mailbox, &record);
         Ok(has_room)

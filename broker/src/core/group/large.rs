@@ -91,7 +91,9 @@ impl Applying<'_> {
         let mailbox = member_mailbox(gift.group, user)?;
         let mut record = self.mailbox_or_new(&mailbox)?;
         let follows = self.follows(&record);
-        let given = follows && self.push_bounded(&mailbox, &mut record, gift.entry.clone(), gift.expires_at_ms);
+        let ignores = !item.for_some && self.ignores(&mailbox, &record, gift.from.as_deref())?;
+        let given =
+            follows && !ignores && self.push_bounded(&mailbox, &mut record, gift.entry.clone(), gift.expires_at_ms);
         if !follows {
             self.rest(gift.group, local, &mailbox, &mut record, member, item, body)?;
         }
@@ -195,7 +197,8 @@ impl Applying<'_> {
         record.resting =
             record.resting.checked_sub(1).ok_or(CoreError::Contradiction("a mailbox rests in too few groups"))?;
         subtract(&mut local.resting, 1)?;
-        if is_large && resting.member.is_some() {
+        // Whoever left before, and joins with the place that is being given now, is to be given it too.
+        if is_large && self.store.get(&keys::local_member(group, user)).is_some() {
             self.store.put(keys::follower(group, user), Bytes::new());
         }
         self.drop_read(group, &mut local)?;
@@ -220,7 +223,8 @@ impl Applying<'_> {
             let body = self.stored_body(group, item)?;
             let gift = Gift::new(group, item, &body)?;
             let is_late = gift.expires_at_ms != 0 && gift.expires_at_ms < self.context.now_ms;
-            if !is_late && self.push_bounded(mailbox, record, gift.entry, gift.expires_at_ms) {
+            let ignores = !item.for_some && self.ignores(mailbox, record, gift.from.as_deref())?;
+            if !is_late && !ignores && self.push_bounded(mailbox, record, gift.entry, gift.expires_at_ms) {
                 self.use_body(group, seq, &body, 1)?;
             }
         }

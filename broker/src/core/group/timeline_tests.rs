@@ -23,7 +23,7 @@ fn change(group: &str, from: &AttachedDevice, user: &str, seq: u64, of: MessageI
 
 impl Shard {
     fn page_of_group(&self, name: &str, user: &str, asked: GetHistory) -> Result<HistoryPage, ErrorCode> {
-        query::group_history(&self.store.view(), &group(name), user, &asked).unwrap()
+        query::group_history(&self.store.view(), &group(name), user, &[], &asked).unwrap()
     }
 
     /// The texts that a member reads, and a dash where there is none any more.

@@ -1,8 +1,8 @@
 //! Keys of what a mailbox keeps of its conversations.
 
 use super::{
-    CONVERSATION, CONVERSATION_ORDER, HISTORY, HISTORY_DUE, HISTORY_PLACE, MailboxId, UNREAD_DISAPPEARING, is_id, key,
-    time,
+    BLOCKS, CONVERSATION, CONVERSATION_ORDER, HISTORY, HISTORY_DUE, HISTORY_PLACE, MailboxId, UNREAD_DISAPPEARING,
+    is_id, key, time,
 };
 
 /// A message of a conversation.
@@ -25,6 +25,11 @@ pub fn place_of(mailbox: &MailboxId, stream: u64, seq: u64) -> Vec<u8> {
 /// A conversation of a mailbox.
 pub fn conversation(mailbox: &MailboxId, conversation: &str) -> Vec<u8> {
     key(CONVERSATION, &[&mailbox.0, conversation.as_bytes(), &[0]])
+}
+
+/// Whom the user of a mailbox has blocked.
+pub fn blocks(mailbox: &MailboxId) -> Vec<u8> {
+    key(BLOCKS, &[&mailbox.0])
 }
 
 /// A conversation's place in the order of a mailbox's: the newest first.

@@ -5,6 +5,7 @@ use tidings_consensus::StateView;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{Transient, broker_frame};
 use tidings_proto::mailbox::v1::MailboxRecord;
+use tokio::time::Instant;
 
 use super::{Done, Page, RETRY_PAGE, ShardActor};
 use crate::core::entry::{self, Stored};
@@ -39,6 +40,7 @@ impl ShardActor {
                     }
                 }
                 Effect::Lost { mailbox } => lost.push(mailbox),
+                Effect::HidesFrom { mailbox, users } => self.presence.hides(&mailbox, users, Instant::now()),
                 Effect::Expanding => waits_to_expand = true,
                 Effect::Owed { .. } | Effect::ReceiptsMoved { .. } => {}
             }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_proto::ErrorCode;
-use tidings_proto::broker::v1::{PresenceChanged, broker_frame};
-use tidings_proto::client::v1::{UserPresence, user_presence};
+use tidings_proto::broker::v1::{HidingUser, PresenceChanged, broker_frame};
+use tidings_proto::mailbox::v1::BlocksRecord;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::ShardActor;
-use crate::core::MailboxId;
+use crate::core::records::load;
+use crate::core::{MailboxId, keys};
 use crate::link::outbox::Outbox;
 use crate::shard::WatchedMailbox;
 use crate::shard::presence::{Telling, UserState, Watch};
@@ -33,13 +35,34 @@ impl ShardActor {
         let mut is_full = false;
         for WatchedMailbox { mailbox, is_known, last_seen_ms } in users {
             let is_online = self.mailboxes.contains_key(&mailbox);
-            let watch = Watch { link: outbox.id, mailbox, is_online, last_seen_ms, is_known, until };
+            let hides_from = self.hides_from(&mailbox);
+            let watch = Watch { link: outbox.id, mailbox, is_online, last_seen_ms, is_known, until, hides_from };
             is_full |= self.presence.watch(watch, now).is_err();
         }
         self.watching_links.insert(outbox.id, outbox.clone());
         if is_full {
             outbox.push(not_watched(self.core.shard, ErrorCode::Overloaded, 0));
         }
+    }
+
+    /// One short read for each user whom a gateway begins to watch. What changes afterwards is told as it is applied.
+    fn hides_from(&self, mailbox: &MailboxId) -> Vec<String> {
+        let blocks = load::<BlocksRecord>(&self.group.view(), "blocks", &keys::blocks(mailbox));
+        blocks.map(|blocks| blocks.unwrap_or_default().profile).unwrap_or_else(|error| {
+            tracing::error!(shard = self.core.shard, %error, "whom a user hides from cannot be read");
+            Vec::new()
+        })
+    }
+
+    /// Dropping the question says that this replica does not lead.
+    pub(super) fn answer_presence(&mut self, users: &[MailboxId], answer: oneshot::Sender<Vec<Option<UserState>>>) {
+        if !self.follows_its_reign() || !self.still_leads() {
+            return;
+        }
+        let now = Instant::now();
+        let of = |user: &MailboxId| self.presence.of(user, self.mailboxes.contains_key(user), now);
+        // Whoever asked may have gone.
+        let _ = answer.send(users.iter().map(of).collect());
     }
 
     /// Whether this replica leads; the request may have overtaken the news.
@@ -79,10 +102,15 @@ impl ShardActor {
         for ((link, app), tellings) in by_link {
             // Of a link that ended meanwhile.
             let Some(outbox) = self.watching_links.get(&link) else { continue };
-            for tellings in tellings.chunks(USERS_PER_FRAME) {
-                let users = tellings.iter().map(|telling| presence_of(telling)).collect();
+            // Who hides from many goes alone: a list may be long.
+            let is_plain = |telling: &&Telling| telling.hides_from.is_empty();
+            let runs = tellings.chunk_by(|one, next| is_plain(one) && is_plain(next));
+            for tellings in runs.flat_map(|run| run.chunks(USERS_PER_FRAME)) {
+                let users = tellings.iter().map(|telling| telling.state.told(telling.mailbox.user())).collect();
+                let hiding =
+                    tellings.iter().filter(|telling| !is_plain(telling)).map(|telling| hiding(telling)).collect();
                 let (shard, app) = (self.core.shard, app.to_owned());
-                let changed = PresenceChanged { shard, app, users, ..PresenceChanged::default() };
+                let changed = PresenceChanged { shard, app, users, hiding, ..PresenceChanged::default() };
                 if outbox.try_deliver(broker_frame::Frame::Presence(changed)) {
                     self.metrics.presence_told.increment(tellings.len() as u64);
                 } else {
@@ -93,12 +121,8 @@ impl ShardActor {
     }
 }
 
-fn presence_of(telling: &Telling) -> UserPresence {
-    let (state, last_seen_ms) = match telling.state {
-        UserState::Online => (user_presence::State::Online, 0),
-        UserState::Offline { last_seen_ms } => (user_presence::State::Offline, last_seen_ms),
-    };
-    UserPresence { user: telling.mailbox.user().to_owned(), state: state.into(), last_seen_ms }
+fn hiding(telling: &Telling) -> HidingUser {
+    HidingUser { user: telling.mailbox.user().to_owned(), from: telling.hides_from.to_vec() }
 }
 
 /// The answer to a gateway that is told nothing.

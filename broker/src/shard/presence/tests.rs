@@ -13,7 +13,8 @@ fn user(name: &str) -> MailboxId {
 }
 
 fn watch(link: u64, name: &str, now: Instant) -> Watch {
-    Watch { link, mailbox: user(name), is_online: false, last_seen_ms: 0, is_known: false, until: now + LEASE }
+    let (mailbox, until) = (user(name), now + LEASE);
+    Watch { link, mailbox, is_online: false, last_seen_ms: 0, is_known: false, until, hides_from: Vec::new() }
 }
 
 fn states(tellings: Vec<Telling>) -> Vec<(u64, UserState)> {
@@ -35,6 +36,44 @@ fn about_whom_nobody_asked_nothing_is_told_and_when_they_left_is_known_afterward
     assert_eq!(states(presence.take_due(later + INTERVAL, MANY)), [], "asking on is no question");
     presence.watch(watch(1, "bob", later), later + INTERVAL).unwrap();
     assert_eq!(states(presence.take_due(later + INTERVAL, MANY)), [(1, offline)]);
+}
+
+#[test]
+fn who_asks_once_is_told_what_watchers_are() {
+    let start = Instant::now();
+    let mut presence = Presence::new(LIMITS, start);
+    let (later, second) = (start + GRACE * 2, Duration::from_secs(1));
+    let of = |presence: &Presence, is_online, now| presence.of(&user("bob"), is_online, now);
+    assert_eq!(of(&presence, false, start + second), None, "bob may come back to the new leader");
+    assert_eq!(of(&presence, true, start + second), Some(UserState::Online));
+    assert_eq!(of(&presence, false, later), Some(UserState::Offline { last_seen_ms: 0 }));
+    for is_watched in [false, true] {
+        if is_watched {
+            presence.watch(Watch { is_online: true, ..watch(1, "bob", later) }, later).unwrap();
+        }
+        presence.left(&user("bob"), later, 1_000);
+        assert_eq!(of(&presence, false, later + second), Some(UserState::Online), "within the time of grace");
+        assert_eq!(of(&presence, false, later + GRACE), Some(UserState::Offline { last_seen_ms: 1_000 }));
+    }
+}
+
+#[test]
+fn whom_a_user_hides_from_is_told_with_the_state_and_at_once_when_it_changes() {
+    let start = Instant::now();
+    let mut presence = Presence::new(LIMITS, start);
+    let hiding = |tellings: Vec<Telling>| -> Vec<(u64, Vec<String>)> {
+        tellings.into_iter().map(|telling| (telling.link, telling.hides_from.to_vec())).collect()
+    };
+    let eve = vec!["eve".to_owned()];
+    presence.hides(&user("bob"), eve.clone(), start);
+    assert_eq!(presence.next_due(), None, "nobody watches");
+    for link in [1, 2] {
+        let watch = Watch { is_online: true, hides_from: eve.clone(), ..watch(link, "bob", start) };
+        presence.watch(watch, start).unwrap();
+    }
+    assert_eq!(hiding(presence.take_due(start, MANY)), [(1, eve.clone()), (2, eve)]);
+    presence.hides(&user("bob"), Vec::new(), start);
+    assert_eq!(hiding(presence.take_due(start, MANY)), [(1, vec![]), (2, vec![])], "without a pause");
 }
 
 #[test]

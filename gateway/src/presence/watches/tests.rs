@@ -43,18 +43,18 @@ fn told(work: &Work) -> Vec<(u64, String, bool)> {
 fn however_many_watch_a_user_the_shard_is_asked_once_and_each_is_told_once() {
     let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
     for session in 1..=100 {
-        watches.watch(session, targets([0]), now).unwrap();
+        watches.watch(session, "me", targets([0]), now).unwrap();
     }
     let work = due(&mut watches, now);
     assert_eq!((asked(&work), told(&work)), (vec![(0, 1)], vec![]));
     for _ in 0..3 {
-        watches.changed(&target(0), UserState::Online, now);
+        watches.changed(&target(0), UserState::Online, HashSet::new(), now);
     }
     let work = due(&mut watches, now + GATHER);
     assert_eq!(work.tells.len(), 100);
     assert!(due(&mut watches, now + INTERVAL).tells.is_empty());
     // Another one learns what is known, without a question.
-    watches.watch(101, targets([0]), now).unwrap();
+    watches.watch(101, "me", targets([0]), now).unwrap();
     let work = due(&mut watches, now + GATHER);
     assert_eq!((asked(&work), told(&work)), (vec![], vec![(101, "user-0".to_owned(), true)]));
 }
@@ -62,13 +62,13 @@ fn however_many_watch_a_user_the_shard_is_asked_once_and_each_is_told_once() {
 #[test]
 fn a_storm_costs_a_client_one_frame_in_an_interval() {
     let (mut watches, start) = (Watches::new(limits(200)), Instant::now());
-    watches.watch(1, targets(0..200), start).unwrap();
+    watches.watch(1, "me", targets(0..200), start).unwrap();
     due(&mut watches, start);
     let (mut frames, mut now) = (0, start);
     while now < start + INTERVAL * 10 {
         for number in 0..200 {
             let state = if frames % 2 == 0 { UserState::Online } else { UserState::Offline { last_seen_ms: 0 } };
-            watches.changed(&target(number), state, now);
+            watches.changed(&target(number), state, HashSet::new(), now);
         }
         frames += due(&mut watches, now).tells.len();
         now += Duration::from_millis(10);
@@ -79,10 +79,10 @@ fn a_storm_costs_a_client_one_frame_in_an_interval() {
 #[test]
 fn the_time_of_leaving_is_rounded_down_and_not_invented() {
     let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
-    watches.watch(1, targets([0, 2]), now).unwrap();
+    watches.watch(1, "me", targets([0, 2]), now).unwrap();
     due(&mut watches, now);
-    watches.changed(&target(0), UserState::Offline { last_seen_ms: 3 * MINUTE_MS - 1 }, now);
-    watches.changed(&target(2), UserState::Offline { last_seen_ms: 0 }, now);
+    watches.changed(&target(0), UserState::Offline { last_seen_ms: 3 * MINUTE_MS - 1 }, HashSet::new(), now);
+    watches.changed(&target(2), UserState::Offline { last_seen_ms: 0 }, HashSet::new(), now);
     let work = due(&mut watches, now + GATHER);
     let times: Vec<_> = work.tells[0].1.iter().map(|user| user.last_seen_ms).collect();
     assert_eq!(times, [2 * MINUTE_MS, 0]);
@@ -91,22 +91,22 @@ fn the_time_of_leaving_is_rounded_down_and_not_invented() {
 #[test]
 fn at_the_limit_a_watch_with_a_further_user_is_refused_as_a_whole() {
     let (mut watches, now) = (Watches::new(limits(3)), Instant::now());
-    watches.watch(1, targets([0, 1]), now).unwrap();
-    watches.watch(2, targets([0, 2]), now).unwrap();
-    assert_eq!(watches.watch(3, targets([0, 3]), now), Err(TooManyWatched));
+    watches.watch(1, "me", targets([0, 1]), now).unwrap();
+    watches.watch(2, "me", targets([0, 2]), now).unwrap();
+    assert_eq!(watches.watch(3, "me", targets([0, 3]), now), Err(TooManyWatched));
     assert_eq!(watches.len(), (3, 2));
     due(&mut watches, now);
-    watches.changed(&target(0), UserState::Online, now);
+    watches.changed(&target(0), UserState::Online, HashSet::new(), now);
     assert_eq!(told(&due(&mut watches, now + GATHER)).len(), 2);
 }
 
 #[test]
 fn users_whom_nobody_watches_any_more_are_not_asked_for_again() {
     let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
-    watches.watch(1, targets([0, 2]), now).unwrap();
-    watches.watch(2, targets([4]), now).unwrap();
+    watches.watch(1, "me", targets([0, 2]), now).unwrap();
+    watches.watch(2, "me", targets([4]), now).unwrap();
     assert_eq!(asked(&due(&mut watches, now)), [(0, 3)]);
-    watches.watch(1, targets([2]), now).unwrap();
+    watches.watch(1, "me", targets([2]), now).unwrap();
     let work = watches.due(now + RENEWAL, |session| session != 2);
     assert_eq!(work.asks[0].1.iter().map(|asked| asked.user.user()).collect::<Vec<_>>(), ["user-2"]);
     let work = due(&mut watches, now + LEASE);
@@ -117,9 +117,9 @@ fn users_whom_nobody_watches_any_more_are_not_asked_for_again() {
 #[test]
 fn another_leader_is_asked_for_all_and_what_is_known_already_is_not_told_again() {
     let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
-    watches.watch(1, targets([0, 2, 3]), now).unwrap();
+    watches.watch(1, "me", targets([0, 2, 3]), now).unwrap();
     due(&mut watches, now);
-    watches.changed(&target(0), UserState::Online, now);
+    watches.changed(&target(0), UserState::Online, HashSet::new(), now);
     due(&mut watches, now + GATHER);
     watches.ask_again(0, now + INTERVAL);
     assert!(due(&mut watches, now + GATHER).asks.is_empty());
@@ -127,24 +127,24 @@ fn another_leader_is_asked_for_all_and_what_is_known_already_is_not_told_again()
     assert_eq!(asked(&work), [(0, 2)]);
     let known: Vec<_> = work.asks[0].1.iter().filter_map(|asked| asked.known).collect();
     assert_eq!(known, [UserState::Online]);
-    watches.changed(&target(0), UserState::Online, now + INTERVAL);
+    watches.changed(&target(0), UserState::Online, HashSet::new(), now + INTERVAL);
     assert!(due(&mut watches, now + INTERVAL * 2).tells.is_empty());
 }
 
 #[test]
 fn of_a_user_who_hides_one_word_is_told_however_they_come_and_go() {
     let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
-    watches.watch(1, targets([0]), now).unwrap();
+    watches.watch(1, "me", targets([0]), now).unwrap();
     let work = watches.due(now, |_| true);
     assert_eq!((work.look_up.len(), work.asks.len()), (1, 1));
-    watches.changed(&target(0), UserState::Online, now);
+    watches.changed(&target(0), UserState::Online, HashSet::new(), now);
     assert!(watches.due(now + GATHER, |_| true).tells.is_empty(), "the policy is not known yet");
     watches.viewed(&target(0), HIDDEN, now + GATHER);
     let work = watches.due(now + GATHER * 2, |_| true);
     assert_eq!(work.tells[0].1[0].state(), user_presence::State::Unknown);
-    watches.changed(&target(0), UserState::Offline { last_seen_ms: 1 }, now + INTERVAL);
+    watches.changed(&target(0), UserState::Offline { last_seen_ms: 1 }, HashSet::new(), now + INTERVAL);
     assert!(watches.due(now + INTERVAL * 2, |_| true).tells.is_empty());
-    watches.watch(2, targets([0]), now + INTERVAL * 2).unwrap();
+    watches.watch(2, "me", targets([0]), now + INTERVAL * 2).unwrap();
     let work = watches.due(now + INTERVAL * 2 + GATHER, |_| true);
     assert_eq!((work.tells[0].0, work.tells[0].1[0].state()), (2, user_presence::State::Unknown));
 
@@ -201,7 +201,7 @@ impl Model {
         match step {
             Step::Watch(session, users) => {
                 let id = session + 4 * self.lives[session as usize];
-                self.watches.watch(id, targets(users.iter().copied()), self.now).unwrap();
+                self.watches.watch(id, "me", targets(users.iter().copied()), self.now).unwrap();
                 let client = self.clients.entry(id).or_default();
                 client.watched = users.into_iter().collect();
                 client.known.retain(|user, _| client.watched.contains(user));
@@ -211,7 +211,7 @@ impl Model {
             Step::Change(user, online) => {
                 self.truth[user as usize] = online;
                 // The shard tells whoever asked; what it was not asked for is passed over.
-                self.watches.changed(&target(user), state_of(online), self.now);
+                self.watches.changed(&target(user), state_of(online), HashSet::new(), self.now);
             }
             Step::Gone(session) => {
                 self.clients.remove(&(session + 4 * self.lives[session as usize]));
@@ -233,7 +233,7 @@ impl Model {
             }
             for asked in work.asks.iter().flat_map(|(_, asked)| asked) {
                 let user: u32 = asked.user.user()["user-".len()..].parse().unwrap();
-                self.watches.changed(&target(user), state_of(self.truth[user as usize]), self.now);
+                self.watches.changed(&target(user), state_of(self.truth[user as usize]), HashSet::new(), self.now);
             }
             for (session, users) in work.tells {
                 self.tell(session, &users);
@@ -287,4 +287,32 @@ proptest! {
         model.pass(LEASE + RENEWAL);
         assert_eq!((model.watches.len(), model.watches.next_due()), ((0, 0), None));
     }
+}
+
+#[test]
+fn one_who_hides_is_unknown_to_those_users_and_what_changes_is_not_told_them() {
+    let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
+    let hides_from = |names: &[&str]| -> HashSet<String> { names.iter().map(ToString::to_string).collect() };
+    for (session, user) in [(1, "bob"), (2, "eve"), (3, "eve")] {
+        watches.watch(session, user, targets([0]), now).unwrap();
+    }
+    due(&mut watches, now);
+    let states = |work: &Work| -> Vec<(u64, user_presence::State)> {
+        let mut told: Vec<_> = work.tells.iter().map(|(session, users)| (*session, users[0].state())).collect();
+        told.sort_by_key(|(session, _)| *session);
+        told
+    };
+    use user_presence::State::{Offline, Online, Unknown};
+    let mut at = now + INTERVAL;
+    let mut told = |watches: &mut Watches, state: UserState, hidden: &[&str]| {
+        watches.changed(&target(0), state, hides_from(hidden), at);
+        at += INTERVAL;
+        states(&due(watches, at))
+    };
+    let offline = UserState::Offline { last_seen_ms: 0 };
+    assert_eq!(told(&mut watches, UserState::Online, &["eve"]), [(1, Online), (2, Unknown), (3, Unknown)]);
+    assert_eq!(told(&mut watches, offline, &["eve"]), [(1, Offline)]);
+    assert_eq!(told(&mut watches, offline, &["bob", "eve"]), [(1, Unknown)]);
+    assert_eq!(told(&mut watches, UserState::Online, &["bob"]), [(2, Online), (3, Online)]);
+    assert_eq!(told(&mut watches, UserState::Online, &[]), [(1, Online)]);
 }

@@ -13,10 +13,10 @@ use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::broker_server::{Broker, BrokerServer};
 use tidings_proto::broker::v1::{
-    Attach, Attached, BrokerBatch, BrokerFrame, Deliver, Detached, GatewayBatch, GatewayFrame, GetMembersRequest,
-    GetMembersResponse, LinkWelcome, Presence, PresenceChanged, ReadRecorded, RelayRequest, RelayResponse,
-    Request as UserRequest, Response as UserResponse, SearchGroupsRequest, SearchGroupsResponse, Submit, Submitted,
-    Transient, broker_frame, gateway_frame, presence,
+    Attach, Attached, BrokerBatch, BrokerFrame, Deliver, Detached, GatewayBatch, GatewayFrame, GetIgnoredRequest,
+    GetIgnoredResponse, GetMembersRequest, GetMembersResponse, LinkWelcome, Presence, PresenceChanged, ReadRecorded,
+    RelayRequest, RelayResponse, Request as UserRequest, Response as UserResponse, SearchGroupsRequest,
+    SearchGroupsResponse, Submit, Submitted, Transient, broker_frame, gateway_frame, presence,
 };
 use tidings_proto::client::v1::{self as client, Durability, user_presence};
 use tidings_proto::message::v1::{Content, Envelope, Message, MessageId, envelope};
@@ -446,6 +446,10 @@ impl Broker for Service {
     }
 
     async fn search_groups(&self, _: Request<SearchGroupsRequest>) -> Result<Response<SearchGroupsResponse>, Status> {
+        Err(Status::unimplemented("no gateway asks this"))
+    }
+
+    async fn get_ignored(&self, _: Request<GetIgnoredRequest>) -> Result<Response<GetIgnoredResponse>, Status> {
         Err(Status::unimplemented("no gateway asks this"))
     }
 
