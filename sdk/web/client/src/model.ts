@@ -25,6 +25,7 @@ export {
   type Conversation,
   type Disappearance,
   Disappearance_Start as DisappearanceStart,
+  type FieldValue,
   type GroupEvent,
   GroupEvent_Kind as GroupEventKind,
   type GroupMemberReceipt,
