@@ -65,7 +65,8 @@ pub use token::TokenSource;
 pub use tidings_proto::ErrorCode;
 pub use tidings_proto::client::v1::{
     Blocks, Conversations, Device, Devices, Durability, Found, FoundMessage, GroupReceipts, GroupState, HistoryMessage,
-    HistoryPage, Members, MyGroups, ScheduledMessages, Search, UpdateConversation, UserPresence, user_presence,
+    HistoryPage, Members, MyGroups, ReceiptTimes, ScheduledMessages, Search, UpdateConversation, UserPresence,
+    user_presence,
 };
 pub use tidings_proto::group::v1 as group;
 pub use tidings_proto::message::v1::{

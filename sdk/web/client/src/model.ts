@@ -9,6 +9,7 @@ export {
   type GroupState,
   type HistoryMessage,
   type HistoryPage,
+  type ReceiptTimes,
   type UserPresence,
   UserPresence_State as PresenceState,
 } from './gen/tidings/client/v1/client_pb.js';
