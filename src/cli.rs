@@ -13,6 +13,7 @@ mod control;
 mod conversations;
 mod duration;
 mod exit;
+mod field;
 mod files;
 mod gateway;
 mod group;

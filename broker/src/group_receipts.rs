@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::core::envelope::{Peeked, peek};
+use crate::core::group::steps::times;
 use crate::core::limits::GROUP_RECEIPT_MEMBERS;
 use crate::core::records::load;
 use crate::core::{Core, CoreError, GroupName, keys, records};
@@ -273,7 +274,8 @@ fn receipt_for(
 
 fn of_member((user, member): &(String, GroupMemberRecord)) -> GroupMemberReceipt {
     let GroupMemberRecord { joined_at, delivered, read, .. } = *member;
-    GroupMemberReceipt { user: user.clone(), joined_at, delivered, read }
+    let (delivered_at_ms, read_at_ms) = (times(member, delivered).0, times(member, read).1);
+    GroupMemberReceipt { user: user.clone(), joined_at, delivered, read, delivered_at_ms, read_at_ms }
 }
 
 #[cfg(test)]
@@ -302,7 +304,7 @@ mod tests {
     }
 
     fn tell(shard: &mut Shard, user: &str, delivered: u64, read: u64) {
-        let receipt = Told { user: user.to_owned(), delivered, read };
+        let receipt = Told { user: user.to_owned(), delivered, read, ..Told::default() };
         shard.take_receipts(TEAM, vec![receipt]);
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tidings_consensus::StateView;
 use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::{
-    Device, Devices, Found, GetHistory, GroupReceipts, HistoryMessage, HistoryPage, Search,
+    Device, Devices, Found, GetHistory, GroupReceipts, HistoryMessage, HistoryPage, ReceiptTimes, Search,
 };
 use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{DevicesRecord, GroupMemberRecord, GroupRecord, HistoryRecord, MailboxRecord};
@@ -12,6 +12,7 @@ use tidings_proto::message::v1::{Message, envelope};
 
 use crate::core::envelope::{Peeked, peek};
 use crate::core::group::permissions;
+use crate::core::group::steps::times;
 use crate::core::limits::GROUP_RECEIPT_MEMBERS;
 use crate::core::records::load;
 use crate::core::{CoreError, GroupName, MailboxId, entry, keys, records};
@@ -177,6 +178,8 @@ fn count_receipts(
         }
         receipts.members += 1;
         if member.delivered >= place {
+            let (delivered_at_ms, read_at_ms) = times(&member, place);
+            receipts.times.push(ReceiptTimes { user: name.clone(), delivered_at_ms, read_at_ms });
             receipts.delivered_to.push(name.clone());
         }
         if member.read >= place {
@@ -186,7 +189,7 @@ fn count_receipts(
     receipts.delivered = u32::try_from(receipts.delivered_to.len()).unwrap_or(u32::MAX);
     receipts.read = u32::try_from(receipts.read_by.len()).unwrap_or(u32::MAX);
     if receipts.members > NAMED_RECEIPTS {
-        (receipts.delivered_to, receipts.read_by) = (Vec::new(), Vec::new());
+        (receipts.delivered_to, receipts.read_by, receipts.times) = Default::default();
     }
     Ok(receipts)
 }

@@ -5,6 +5,7 @@ use tidings_proto::attachments::check as check_attachments;
 use tidings_proto::client::v1::Send;
 use tidings_proto::message::v1::{Change, Content, change};
 use tidings_proto::policy::v1::Audience;
+use tidings_proto::values::check as check_values;
 use tidings_proto::{EffectivePolicy, ErrorCode};
 
 /// The longest time after which a message disappears: ten years.
@@ -33,6 +34,7 @@ pub(crate) fn to_send(policy: &EffectivePolicy, send: &Send, max_content_bytes: 
     }
     if let Some(content) = content_of(send) {
         attachments(policy, content)?;
+        check_values(content).map_err(|message| Forbidden { code: ErrorCode::InvalidArgument, message })?;
     }
     let size = match (&send.content, &send.change) {
         (Some(content), None) => content.encoded_len(),
@@ -158,6 +160,19 @@ mod tests {
         }
         let content = Some(Content { attachments: vec![Attachment::default()], ..Content::default() });
         assert_eq!(refusal(&all, &Send { content, ..Send::default() }), Some(ErrorCode::InvalidArgument));
+    }
+
+    #[test]
+    fn typed_fields_have_their_form_in_messages_and_in_edits() {
+        let all = EffectivePolicy::default();
+        for (number, outcome) in [(0.5, None), (f64::NAN, Some(ErrorCode::InvalidArgument))] {
+            let values = [("n".to_owned(), number.into())].into();
+            let content = Some(Content { values, ..Content::default() });
+            let edit = Some(Change { content: content.clone(), ..Change::default() });
+            for send in [Send { content, ..Send::default() }, Send { change: edit, ..Send::default() }] {
+                assert_eq!(refusal(&all, &send), outcome);
+            }
+        }
     }
 
     #[test]

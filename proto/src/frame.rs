@@ -127,7 +127,9 @@ mod tests {
         Accepted, Ack, Closing, Deliver, Hello, Ping, Pong, Read, ReadRecorded, Refused, Resume, Send, Transient,
         UnknownRange, Welcome,
     };
-    use crate::message::v1::{Content, Envelope, Failure, GroupEvent, Message, MessageId, Receipt, envelope};
+    use crate::message::v1::{
+        Content, Envelope, Failure, FieldValue, GroupEvent, Message, MessageId, Receipt, envelope,
+    };
 
     fn message_id() -> impl Strategy<Value = MessageId> {
         any::<(u64, u64)>().prop_map(|(stream, seq)| MessageId { stream, seq })
@@ -138,9 +140,20 @@ mod tests {
             kind in any::<u32>(), text in ".{0,40}", data in proptest::collection::vec(any::<u8>(), 0..40),
             fields in proptest::collection::btree_map("[a-z]{1,5}", ".{0,9}", 0..4),
             reply_to in proptest::option::of(message_id()), forwarded in any::<bool>(),
+            values in proptest::collection::btree_map("[A-Z]{1,5}", field_value(), 0..4),
         ) -> Content {
-            Content { r#type: kind, text, data: data.into(), fields, reply_to, forwarded, ..Content::default() }
+            Content { r#type: kind, text, data: data.into(), fields, reply_to, forwarded, values, ..Content::default() }
         }
+    }
+
+    fn field_value() -> impl Strategy<Value = FieldValue> {
+        prop_oneof![
+            any::<i64>().prop_map(FieldValue::from),
+            proptest::num::f64::NORMAL.prop_map(FieldValue::from),
+            any::<bool>().prop_map(FieldValue::from),
+            proptest::collection::vec(any::<u8>(), 0..9).prop_map(FieldValue::from),
+            any::<i64>().prop_map(FieldValue::time_ms),
+        ]
     }
 
     fn envelope() -> impl Strategy<Value = Envelope> {

@@ -6,6 +6,7 @@
 //! - [`shard`]: which shard a user's mailbox lives in
 //! - [`frame`]: client frames to and from bytes and JSON text, within limits
 //! - [`attachments`]: the form of files that go with messages
+//! - [`values`]: typed fields of messages, and their form
 //! - [`effective_policy`]: a policy with its defaults filled in, and the bounds of its fields
 //! - [`permissions`]: what a member of a group may do
 //! - [`error`]: what each error code means to gRPC, to a WebSocket, and for what to do next
@@ -18,6 +19,7 @@ pub mod ids;
 pub mod message_id;
 pub mod permissions;
 pub mod shard;
+pub mod values;
 
 pub use effective_policy::EffectivePolicy;
 pub use errors::v1::ErrorCode;

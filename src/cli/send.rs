@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use tidings_sdk::{
-    Client, ConnectionState, Content, Disappearance, Durability, Outgoing, Sending, Sent, disappearance,
+    Client, ConnectionState, Content, Disappearance, Durability, FieldValue, Outgoing, Sending, Sent, disappearance,
 };
 
 use super::exit::{EXIT_CODES, Exit, Failure, Outcome};
 use super::gateway::GatewayOptions;
 use super::moment::{self, Moment};
-use super::{duration, files, output};
+use super::{duration, field, files, output};
 
 /// `tidings send`.
 #[derive(Debug, Args)]
@@ -26,11 +26,17 @@ pub struct SendCommand {
     #[arg(long, conflicts_with = "to")]
     group: Option<String>,
     /// What to say; `-` reads it from stdin
-    #[arg(default_value = "", required_unless_present = "files")]
+    #[arg(default_value = "", required_unless_present_any = ["files", "fields", "values"])]
     text: String,
     /// A file to send with it; may be given up to ten times
     #[arg(long = "file", value_name = "PATH")]
     files: Vec<PathBuf>,
+    /// A field of the application's own, text; may be given again
+    #[arg(long = "field", value_name = "NAME=TEXT", value_parser = field::parse_text)]
+    fields: Vec<(String, String)>,
+    /// A typed one: integer, number, boolean, data (base64) or time (as in --at); may be given again
+    #[arg(long = "value", value_name = "NAME=TYPE:VALUE", value_parser = field::parse_value)]
+    values: Vec<(String, FieldValue)>,
     /// A title above the text
     #[arg(long, default_value = "")]
     title: String,
@@ -98,7 +104,14 @@ impl SendCommand {
             [] => Vec::new(),
             paths => files::upload(&self.gateway.sender()?.files()?, paths).await?,
         };
-        let content = Content { text, title: self.title.clone(), attachments, ..Content::default() };
+        let content = Content {
+            text,
+            title: self.title.clone(),
+            fields: self.fields.iter().cloned().collect(),
+            values: self.values.iter().cloned().collect(),
+            attachments,
+            ..Content::default()
+        };
         let deliver_at_ms = self.at.map_or(0, Moment::at_ms);
         let outgoing = Outgoing { ttl: self.ttl, group, disappears, deliver_at_ms, ..Outgoing::new(to, content) };
         let deadline = tokio::time::Instant::now() + self.timeout;

@@ -4,6 +4,8 @@ use tidings_proto::message::v1::{
     Attachment, Change, Content, GroupEvent, GroupMessageReceipt, GroupReceipt, Message, change, group_event,
 };
 
+use super::field;
+
 /// Named before the number of the others is told instead.
 const NAMED: usize = 5;
 
@@ -15,15 +17,15 @@ pub fn sender(message: &Message) -> String {
     }
 }
 
-/// What a message says, and the files that it brings.
+/// What a message says, its fields, and the files that it brings.
 pub fn said(content: &Content) -> String {
-    let mut said = content.text.clone();
-    for Attachment { file, url, name, size, .. } in &content.attachments {
-        let gap = if said.is_empty() { "" } else { " " };
+    let files = content.attachments.iter().map(|Attachment { file, url, name, size, .. }| {
         let place = if file.is_empty() { url } else { file };
-        said.push_str(&format!("{gap}[{name}, {size} bytes: {place}]"));
-    }
-    said
+        format!("[{name}, {size} bytes: {place}]")
+    });
+    let parts = [content.text.clone(), field::said(content)].into_iter().chain(files);
+    let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
 }
 
 /// What changed in a group.

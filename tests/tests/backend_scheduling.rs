@@ -275,6 +275,11 @@ async fn how_far_a_message_to_a_group_has_come() {
             let status = in_team(&control, "", "notice", "alice").await.unwrap();
             if (status.delivered, status.read) == (2, 1) {
                 assert_eq!((status.read_by, status.id), (vec!["bob".to_owned()], posted.clone()));
+                let [bobs, carols] = &status.times[..] else { panic!("{:?}", status.times) };
+                assert_eq!((bobs.user.as_str(), carols.user.as_str()), ("bob", "carol"));
+                let at = |time: Option<prost_types::Timestamp>| time.map(|time| (time.seconds, time.nanos));
+                assert!(at(bobs.delivered_at).is_some() && at(bobs.delivered_at) <= at(bobs.read_at), "{bobs:?}");
+                assert!(carols.delivered_at.is_some() && carols.read_at.is_none(), "{carols:?}");
                 break;
             }
             tokio::task::yield_now().await;

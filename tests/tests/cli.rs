@@ -79,6 +79,18 @@ async fn the_first_chat_of_the_readme() {
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((value["from"].as_str(), value["text"].as_str()), (Some("alice"), Some("from stdin\n")));
 
+    // Fields of the application's own.
+    let fields = ["--field", "lang=en", "--value", "seats=integer:5", "--value", "price=number:0.5", "--value"];
+    let send = [&["send", "--token", alice, "--to", "bob"][..], &fields, &["at=time:2027-01-01T08:00:00Z"]].concat();
+    shell.ok(&send).await;
+    let printed = shell.ok(&["listen", "--token", bob, "--count", "1", "--no-ack"]).await;
+    assert_eq!(printed, "alice: {lang: en, at: 2027-01-01T08:00:00Z, price: 0.5, seats: 5}\n");
+    let json = shell.ok(&["listen", "--token", bob, "--count", "1", "--json"]).await;
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["content"]["values"]["seats"]["integer"], "5");
+    let nonsense = shell.run(&["send", "--token", alice, "--to", "bob", "--value", "seats=integer:many"]).await;
+    assert_eq!(nonsense.0, 2, "{}", nonsense.1);
+
     // What was not acknowledged comes again.
     shell.ok(&["send", "--token", alice, "--to", "bob", "third"]).await;
     for _ in 0..2 {

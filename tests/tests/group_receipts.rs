@@ -40,7 +40,7 @@ async fn the_sender_sees_who_has_it_and_who_read_it_and_policies_keep_it_back() 
     let (alice, mut alice_events) = node.online(&tokens[0], "phone").await;
     let (bob, mut bob_events) = node.online(&tokens[1], "phone").await;
     let (shy, mut shy_events) = node.online(&tokens[3], "phone").await;
-    alice.send_to_group("team", "hello").await.unwrap().sent().await.unwrap();
+    let sent = alice.send_to_group("team", "hello").await.unwrap().sent().await.unwrap();
     let place = next_message(&mut alice_events).await.group_seq();
 
     shy.mark_read(&next_message(&mut shy_events).await).await.unwrap();
@@ -52,6 +52,12 @@ async fn the_sender_sees_who_has_it_and_who_read_it_and_policies_keep_it_back() 
     bob.mark_read(&got).await.unwrap();
     let read = until(&alice, place, "bob read it", |receipts| receipts.read == 1).await;
     assert_eq!((read.delivered_to, read.read_by), (vec!["bob".to_owned()], vec!["bob".to_owned()]));
+    // By the server's clock: after it was sent, and before what is sent now.
+    let later = within(DEADLINE, "it is sent", alice.send("bob", "later").await.unwrap().sent()).await.unwrap();
+    let bobs_times = read.times[0].clone();
+    assert_eq!((read.times.len(), bobs_times.user.as_str()), (1, "bob"));
+    let order = [sent.sent_at_ms, bobs_times.delivered_at_ms, bobs_times.read_at_ms, later.sent_at_ms];
+    assert!(order.is_sorted() && order[0] > 0, "{order:?}");
 
     let refused = bob.group_receipts("team", place).await;
     assert!(matches!(refused, Err(RequestError::Refused { code: ErrorCode::PermissionDenied, .. })), "{refused:?}");
@@ -61,6 +67,8 @@ async fn the_sender_sees_who_has_it_and_who_read_it_and_policies_keep_it_back() 
     let carols = tokio::spawn(async move { while carol_events.next().await.is_some() {} });
     let both = until(&alice, place, "carol has it too", |receipts| receipts.delivered == 2).await;
     assert_eq!((both.delivered_to, both.read), (vec!["bob".to_owned(), "carol".to_owned()], 1));
+    assert_eq!(both.times[0], bobs_times, "as before the crash");
+    assert!(both.times[1].delivered_at_ms >= later.sent_at_ms && both.times[1].read_at_ms == 0, "{:?}", both.times);
     // What was kept back stays so: the history shows it to shy all the same.
     let page = shy.group_history("team", HistoryQuery::default()).await.unwrap();
     assert_eq!(page.messages[0].place, place);
@@ -96,7 +104,7 @@ async fn a_sender_who_watches_is_told_as_it_changes_also_after_a_crash() {
     let refused = eve.watch_group_receipts("team").await;
     assert!(matches!(refused, Err(RequestError::Refused { code: ErrorCode::NotAMember, .. })), "{refused:?}");
     alice.watch_group_receipts("team").await.unwrap();
-    alice.send_to_group("team", "hello").await.unwrap().sent().await.unwrap();
+    let sent = alice.send_to_group("team", "hello").await.unwrap().sent().await.unwrap();
     let place = next_message(&mut alice_events).await.group_seq();
     let of = |receipt: &GroupReceipt| receipt.messages.iter().find(|one| one.group_seq == place).copied();
 
@@ -111,6 +119,8 @@ async fn a_sender_who_watches_is_told_as_it_changes_also_after_a_crash() {
     let read = receipt(&mut alice_events, "bob read it", |receipt| of(receipt).is_some_and(|one| one.read == 1)).await;
     let bobs_mark = read.members.iter().find(|member| member.user == "bob").unwrap();
     assert_eq!((bobs_mark.read, read.members.len()), (place, 2));
+    let order = [sent.sent_at_ms, bobs_mark.delivered_at_ms, bobs_mark.read_at_ms];
+    assert!(order.is_sorted() && order[0] > 0, "{order:?}");
 
     node.restart_after_kill9().await;
     let (carol, mut carol_events) = node.online(&tokens[2], "phone").await;

@@ -8,7 +8,7 @@ use prost_types::FieldMask;
 use tidings_proto::ids::MAX_ID_BYTES;
 use tidings_proto::message::v1::Content;
 use tidings_proto::policy::v1::Policy;
-use tidings_proto::{AppId, PolicyId, UserId, attachments, effective_policy};
+use tidings_proto::{AppId, PolicyId, UserId, attachments, effective_policy, values};
 
 use crate::registry::refusal::Refusal;
 
@@ -47,12 +47,14 @@ pub fn policy(field: &str, policy: &Policy) -> Result<(), Refusal> {
     effective_policy::check(policy).map_err(|(name, reason)| Refusal::invalid(&format!("{field}.{name}"), reason))
 }
 
-/// Files that go with a backend's message: those that the app keeps itself. Gateways alone can have the others stay.
-pub fn attachments(field: &str, content: &Content) -> Result<(), Refusal> {
+/// What a backend's message says. Its files are those that the app keeps itself: gateways alone can have the others stay.
+pub fn content(field: &str, content: &Content) -> Result<(), Refusal> {
+    let invalid = |name: &str, reason: String| Refusal::invalid(&format!("{field}.{name}"), reason);
     if content.attachments.iter().any(|attachment| !attachment.file.is_empty()) {
-        return Err(Refusal::invalid(field, "names a file, where backends name a url"));
+        return Err(invalid("attachments", "names a file, where backends name a url".to_owned()));
     }
-    attachments::check(content).map_err(|reason| Refusal::invalid(field, reason))
+    attachments::check(content).map_err(|reason| invalid("attachments", reason))?;
+    values::check(content).map_err(|reason| invalid("values", reason))
 }
 
 /// A name for people; may be empty.

@@ -8,8 +8,8 @@ use tidings_proto::broker::v1::{
 use tidings_proto::client::v1::ListScheduled;
 use tidings_proto::control::v1::{
     CancelScheduledMessageRequest, CancelScheduledMessageResponse, GetGroupMessageStatusRequest,
-    GetScheduledMessageRequest, GroupMessageStatus, ListScheduledMessagesRequest, ListScheduledMessagesResponse,
-    ScheduledMessageStatus, SentMessage,
+    GetScheduledMessageRequest, GroupMessageStatus, GroupReceiptTimes, ListScheduledMessagesRequest,
+    ListScheduledMessagesResponse, ScheduledMessageStatus, SentMessage,
 };
 use tidings_proto::mailbox::v1::{AppendMessage, CancelScheduled, PostMessage, ScheduleEnd, ScheduleMessage};
 use tidings_proto::message::v1::{MessageId, ReceiptRequest, ScheduleState, ScheduledMessage};
@@ -168,6 +168,11 @@ impl MessagesService {
             _ => status,
         })?;
         let receipts = located.receipts.unwrap_or_default();
+        let times = receipts.times.into_iter().map(|one| GroupReceiptTimes {
+            user: one.user,
+            delivered_at: messages::unless_zero(one.delivered_at_ms),
+            read_at: messages::unless_zero(one.read_at_ms),
+        });
         Ok(GroupMessageStatus {
             id: located.id.unwrap_or_default().to_string(),
             group_seq: located.group_seq,
@@ -176,6 +181,7 @@ impl MessagesService {
             read: receipts.read,
             delivered_to: receipts.delivered_to,
             read_by: receipts.read_by,
+            times: times.collect(),
         })
     }
 }

@@ -105,7 +105,7 @@ impl MessagesService {
         }
         let deliver_at_ms = ms("deliver_at", deliver_at)?;
         let content = content.ok_or_else(|| Refusal::invalid("content", "is missing"))?;
-        door::attachments("content.attachments", &content)?;
+        door::content("content", &content)?;
         let content = content.encode_to_vec();
         if content.len() > MAX_CONTENT_BYTES {
             let message = format!("content: has {} bytes, more than {MAX_CONTENT_BYTES}", content.len());

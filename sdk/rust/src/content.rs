@@ -1,6 +1,7 @@
-//! What a message can say beside plain text: whom it speaks of, a place, a question with answers to choose from.
+//! What a message can say beside plain text: whom it speaks of, a place, a question with answers to choose from, and the application's
+//! own fields.
 
-use tidings_proto::message::v1::{Content, Location, Mention, Message, Poll, PollOption};
+use tidings_proto::message::v1::{Content, FieldValue, Location, Mention, Message, Poll, PollOption, field_value};
 
 use crate::client::Change;
 
@@ -67,6 +68,18 @@ pub fn votes(message: &Message) -> Vec<(PollOption, Vec<String>)> {
     votes
 }
 
+/// The same with typed fields of the application's own, such as `("seats", 5.into())`, or a time by [`FieldValue::time_ms`]. What is
+/// text goes into [`Content::fields`]; a name is in one of the two.
+pub fn with_values<'a>(mut content: Content, values: impl IntoIterator<Item = (&'a str, FieldValue)>) -> Content {
+    content.values.extend(values.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    content
+}
+
+/// The typed field of a name.
+pub fn value<'a>(content: &'a Content, name: &str) -> Option<&'a field_value::Value> {
+    content.values.get(name)?.value.as_ref()
+}
+
 #[cfg(test)]
 mod tests {
     use tidings_proto::message::v1::Reaction;
@@ -90,6 +103,15 @@ mod tests {
         assert_eq!((place.latitude_e7, place.longitude_e7), (-338_567_844, 1_512_152_967));
         assert!(location(90.0, -180.0).is_some());
         assert!(location(90.1, 0.0).is_none() && location(0.0, 180.1).is_none() && location(f64::NAN, 0.0).is_none());
+    }
+
+    #[test]
+    fn typed_fields_are_found_by_their_names() {
+        let content = with_values(mentioning("@bob", &["bob"]), [("seats", 5.into()), ("paid", true.into())]);
+        assert_eq!((content.mentions.len(), content.values.len()), (1, 2));
+        assert_eq!(value(&content, "seats"), Some(&field_value::Value::Integer(5)));
+        assert_eq!(value(&content, "paid"), Some(&field_value::Value::Boolean(true)));
+        assert_eq!(value(&content, "none"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! - [`Sending`]: one message on its way, with its status
 //! - [`Change`]: what becomes of an earlier message
 //! - [`files`]: files that go with messages
-//! - [`content`]: mentions, places, polls
+//! - [`content`]: mentions, places, polls, typed fields
 //! - [`store`]: where a device keeps what must survive a restart
 //! - [`connection`]: the state machine below all that, without clock and I/O
 //!
@@ -65,12 +65,13 @@ pub use token::TokenSource;
 pub use tidings_proto::ErrorCode;
 pub use tidings_proto::client::v1::{
     Blocks, Conversations, Device, Devices, Durability, Found, FoundMessage, GroupReceipts, GroupState, HistoryMessage,
-    HistoryPage, Members, MyGroups, ScheduledMessages, Search, UpdateConversation, UserPresence, user_presence,
+    HistoryPage, Members, MyGroups, ReceiptTimes, ScheduledMessages, Search, UpdateConversation, UserPresence,
+    user_presence,
 };
 pub use tidings_proto::group::v1 as group;
 pub use tidings_proto::message::v1::{
-    Activity, Attachment, Block, Change as ChangeEvent, Content, Conversation, Disappearance, Failure, GroupEvent,
-    GroupMemberReceipt, GroupMessageReceipt, GroupReceipt, Location, Mention, MessageId, Poll, PollOption, Priority,
-    Reaction, Receipt, ReceiptRequest, ScheduleUpdate, ScheduledMessage, activity, change, disappearance, group_event,
-    receipt, schedule_update,
+    Activity, Attachment, Block, Change as ChangeEvent, Content, Conversation, Disappearance, Failure, FieldValue,
+    GroupEvent, GroupMemberReceipt, GroupMessageReceipt, GroupReceipt, Location, Mention, MessageId, Poll, PollOption,
+    Priority, Reaction, Receipt, ReceiptRequest, ScheduleUpdate, ScheduledMessage, activity, change, disappearance,
+    field_value, group_event, receipt, schedule_update,
 };

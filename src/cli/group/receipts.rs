@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use tidings_sdk::{AckMode, ConnectionState, Event, GroupReceipts};
+use tidings_sdk::{AckMode, ConnectionState, Event, GroupReceipts, ReceiptTimes};
 
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::gateway::GatewayOptions;
-use crate::cli::{duration, output, wording};
+use crate::cli::{duration, moment, output, wording};
 
 /// `tidings group receipts`.
 #[derive(Debug, Args)]
@@ -83,8 +83,32 @@ impl Receipts {
 }
 
 fn sentence(receipts: &GroupReceipts) -> String {
-    let named = |names: &[String]| if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-    let GroupReceipts { members, delivered, read, delivered_to, read_by } = receipts;
-    let (delivered_to, read_by) = (named(delivered_to), named(read_by));
+    let GroupReceipts { members, delivered, read, delivered_to, read_by, times } = receipts;
+    let named = |names: &[String], at_ms: fn(&ReceiptTimes) -> i64| {
+        let one = |name: &String| match times.iter().find(|one| one.user == *name).map_or(0, at_ms) {
+            0 => name.clone(),
+            at_ms => format!("{name} {}", moment::text(at_ms)),
+        };
+        let names: Vec<_> = names.iter().map(one).collect();
+        if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+    };
+    let delivered_to = named(delivered_to, |one| one.delivered_at_ms);
+    let read_by = named(read_by, |one| one.read_at_ms);
     output::printable(&format!("of {members} members {delivered} have it{delivered_to}, {read} read it{read_by}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_it_and_since_when_as_far_as_it_is_known() {
+        let users = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let (delivered_to, read_by) = (users(&["bob", "carol"]), users(&["bob"]));
+        let user = "bob".to_owned();
+        let times = vec![ReceiptTimes { user, delivered_at_ms: 1_798_790_400_000, read_at_ms: 1_798_790_401_500 }];
+        let receipts = GroupReceipts { members: 3, delivered: 2, read: 1, delivered_to, read_by, times };
+        let said = "of 3 members 2 have it (bob 2027-01-01T08:00:00Z, carol), 1 read it (bob 2027-01-01T08:00:01.500Z)";
+        assert_eq!(sentence(&receipts), said);
+    }
 }

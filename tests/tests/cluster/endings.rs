@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tidings_proto::policy::v1::Policy;
-use tidings_sdk::content::{live_location, poll, vote, votes};
+use tidings_sdk::content::{live_location, poll, vote, votes, with_values};
 use tidings_sdk::disappearance::Start;
 use tidings_sdk::{
     Change, Client, Content, Disappearance, ErrorCode, Event, HistoryQuery, MessageId, Outgoing, SendError, change,
@@ -136,7 +136,10 @@ async fn a_poll_and_a_place_that_moves_are_the_same_for_both_although_their_brok
     let (alice, bob) = (control.user("alice").await, control.user("bob").await);
     let (alice, _alices) = online(&cluster, 0, &alice, "phone").await;
     let (bob, mut bobs) = online(&cluster, 1, &bob, "phone").await;
-    let at = |latitude| Content { location: live_location(latitude, 8.54, i64::MAX), ..Content::default() };
+    let at = |latitude: f64| {
+        let place = Content { location: live_location(latitude, 8.54, i64::MAX), ..Content::default() };
+        with_values(place, [("altitude", (latitude * 10.0).into()), ("moves", true.into())])
+    };
     let walk = sent(&alice, Outgoing::new("bob", at(47.37))).await.unwrap();
     assert_eq!(next_message(&mut bobs).await.content(), Some(&at(47.37)));
     let question = sent(&alice, Outgoing::new("bob", poll("Lunch?", ["noon", "one"]))).await.unwrap();

@@ -93,6 +93,7 @@ async fn senders_are_told_while_the_broker_that_counts_dies() {
     let eve = control.user("eve").await;
     let (eves, _unseen) = online(&cluster, 1, &eve, "phone").await;
     let mut last = MessageId::default();
+    let mut since_when = None;
     alice.watch_group_receipts("team").await.unwrap();
 
     for round in ["before", "after"] {
@@ -110,6 +111,15 @@ async fn senders_are_told_while_the_broker_that_counts_dies() {
         let place = told_who_has_it(&mut alices, round).await;
         let asked = within(DEADLINE, "the home answers", alice.group_receipts("team", place)).await.unwrap();
         assert_eq!((asked.members, asked.delivered, asked.read_by), (2, 2, vec!["bob".to_owned()]));
+        assert!(asked.times.iter().all(|one| one.delivered_at_ms > 0), "{:?}", asked.times);
+        match since_when.clone() {
+            None => since_when = Some((place, asked.times)),
+            Some((place, times)) => {
+                let again =
+                    within(DEADLINE, "the new leader answers", alice.group_receipts("team", place)).await.unwrap();
+                assert_eq!(again.times, times, "as the one that died knew it");
+            }
+        }
         backends_are_told(&control, &posted, &private.id().unwrap().to_string()).await;
     }
     eves.close().await;

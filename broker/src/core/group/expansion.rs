@@ -194,9 +194,10 @@ impl Applying<'_> {
         for member in &item.put {
             let key = keys::local_member(group, &member.user);
             let known: Option<GroupMemberRecord> = self.load("group member", &key)?;
+            let is_new = known.is_none();
             let record = record_of(member, known, item.group_seq);
             self.store.put(key, records::seal(&record));
-            if known.is_none() && gives_to_followers(local, item) {
+            if is_new && gives_to_followers(local, item) {
                 self.join_large(group, local, &member.user, record, item, body)?;
                 places += 1;
             }

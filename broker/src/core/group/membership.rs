@@ -85,7 +85,7 @@ impl Applying<'_> {
         for member in members {
             let key = keys::group_member(&changing.name, &member.user);
             let known: Option<GroupMemberRecord> = self.load("group member", &key)?;
-            let record = record_of(&member, known, changing.record.last_seq + 1);
+            let record = record_of(&member, known.clone(), changing.record.last_seq + 1);
             match known {
                 Some(known) if known == record => continue,
                 Some(_) => changed.push(member),

@@ -9,9 +9,14 @@ use tidings_proto::message::v1::disappearance::Start;
 use tidings_proto::shard::shard_of;
 
 use crate::core::keys::{self, GroupName};
-use crate::core::limits::GROUP_RECEIPTS_PER_COMMAND;
+use crate::core::limits::{GROUP_RECEIPT_MEMBERS, GROUP_RECEIPTS_PER_COMMAND};
 use crate::core::records::{self, CoreError};
 use crate::core::{Applying, Effect, Reply, refused};
+
+use super::steps::stepped;
+
+/// From which level of brokers on it is kept when.
+const TIMED: u32 = 3;
 
 impl Applying<'_> {
     /// A member who lives here read what stands in a group up to a place.
@@ -49,9 +54,15 @@ impl Applying<'_> {
             return Ok(());
         }
         let key = keys::group_receipt(group, user);
-        let noted: GroupReceipt = self.load("group receipt", &key)?.unwrap_or_default();
-        let (delivered, read) = (noted.delivered.max(delivered), noted.read.max(read));
-        self.store.put(key, records::seal(&GroupReceipt { user: String::new(), delivered, read }));
+        let mut noted: GroupReceipt = self.load("group receipt", &key)?.unwrap_or_default();
+        let at_ms = if self.level >= TIMED { self.context.now_ms } else { 0 };
+        if delivered > noted.delivered {
+            (noted.delivered, noted.delivered_at_ms) = (delivered, at_ms);
+        }
+        if read > noted.read {
+            (noted.read, noted.read_at_ms) = (read, at_ms);
+        }
+        self.store.put(key, records::seal(&noted));
         Ok(())
     }
 
@@ -91,15 +102,29 @@ impl Applying<'_> {
         group: &GroupName,
         receipts: Vec<GroupReceipt>,
     ) -> Result<(), CoreError> {
-        let last_seq = self.group(group)?.map_or(0, |record| record.last_seq);
+        let (last_seq, members) = self.group(group)?.map_or((0, 0), |record| (record.last_seq, record.members));
+        // That it has a time says that all brokers keep it.
+        let is_timed = members <= GROUP_RECEIPT_MEMBERS;
+        let timed = |at_ms: i64| if is_timed { at_ms } else { 0 };
         let mut have_moved = false;
         for receipt in receipts {
             let key = keys::group_member(group, &receipt.user);
-            let Some(known) = self.load::<GroupMemberRecord>("group member", &key)? else { continue };
-            let reached = |known: u64, told: u64| known.max(told.min(last_seq));
-            let (delivered, read) = (reached(known.delivered, receipt.delivered), reached(known.read, receipt.read));
-            have_moved |= (delivered, read) != (known.delivered, known.read);
-            self.store.put(key, records::seal(&GroupMemberRecord { delivered, read, ..known }));
+            let Some(mut known) = self.load::<GroupMemberRecord>("group member", &key)? else { continue };
+            let (delivered, read) = (receipt.delivered.min(last_seq), receipt.read.min(last_seq));
+            if delivered <= known.delivered && read <= known.read {
+                continue;
+            }
+            have_moved = true;
+            if delivered > known.delivered {
+                let places = delivered - known.delivered;
+                known.delivered_steps = stepped(known.delivered_steps, places, timed(receipt.delivered_at_ms));
+                known.delivered = delivered;
+            }
+            if read > known.read {
+                known.read_steps = stepped(known.read_steps, read - known.read, timed(receipt.read_at_ms));
+                known.read = read;
+            }
+            self.store.put(key, records::seal(&known));
         }
         if have_moved {
             self.effects.push(Effect::ReceiptsMoved { group: group.clone() });

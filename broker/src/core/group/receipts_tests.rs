@@ -25,10 +25,13 @@ impl Shard {
         self.apply(Command::MarkGroupRead(MarkGroupRead { app, user, group, group_seq, ..MarkGroupRead::default() }))
     }
 
+    /// As the upkeep does it: the command is the same for all levels.
     fn tell(&mut self) {
+        let level = std::mem::take(&mut self.level);
         while self.apply(Command::TellGroupReceipts(TellGroupReceipts {})) == (Reply::GroupReceiptsTold { more: true })
         {
         }
+        self.level = level;
     }
 }
 
@@ -55,7 +58,8 @@ fn what_a_member_has_and_read_comes_home_together() {
     assert_eq!(shards[1].reads_group(&name, &users[1], 3), Reply::ReadRecorded);
     shards[1].tell();
     let page = shards[1].page(0, 0, 9).unwrap();
-    let receipt = GroupReceipt { user: users[1].clone(), delivered: 4, read: 3 };
+    let (user, now_ms) = (users[1].clone(), shards[1].now_ms);
+    let receipt = GroupReceipt { user, delivered: 4, read: 3, delivered_at_ms: now_ms, read_at_ms: now_ms };
     let told = |item: &ChannelItem| match &item.item {
         Some(channel_item::Item::GroupReceipts(told)) => told.receipts.clone(),
         other => panic!("{other:?}"),
@@ -166,4 +170,77 @@ fn names_up_to_a_hundred_counts_up_to_a_thousand_and_beyond_it_nothing_is_noted(
     let last = records::open::<tidings_proto::mailbox::v1::GroupRecord>("group", stored).unwrap().last_seq;
     assert!(noted.delivered < last, "of a message to so many nothing is noted");
     assert!(GROUP_RECEIPTS_PER_COMMAND > limit);
+}
+
+/// Of the only member who has it: when it had it, and read it.
+fn times(shard: &Shard, place: u64) -> Option<(i64, i64)> {
+    let receipts = shard.receipts_of("team", "alice", place).unwrap();
+    assert_eq!(receipts.times.len(), receipts.delivered_to.len());
+    receipts.times.first().map(|one| (one.delivered_at_ms, one.read_at_ms))
+}
+
+/// A team in which alice says so many things, from place 2 on, and bob's device is given them.
+fn said(messages: u64) -> (Shard, crate::core::AttachedDevice) {
+    let mut shard = Shard::alone();
+    shard.form("team", &[member("alice", ALL), member("bob", ALL)]);
+    let [alice, bob] = ["alice", "bob"].map(|user| shard.attach(user, "phone", None));
+    for seq in 1..=messages {
+        shard.say_in(kept("team", &alice, "alice", seq, "hello"));
+    }
+    (shard, bob)
+}
+
+#[test]
+fn it_is_known_since_when_a_member_has_and_read_each_message_and_a_replay_knows_the_same() {
+    let (mut shard, bob) = said(4);
+    let start = shard.now_ms;
+    assert_eq!(times(&shard, 2), None);
+    shard.now_ms = start + 1_000;
+    shard.ack("bob", &bob, 2);
+    // The home hears of it later; it is the time of the member's shard that counts.
+    shard.now_ms = start + 5_000;
+    shard.tell();
+    assert_eq!((times(&shard, 2), times(&shard, 3)), (Some((start + 1_000, 0)), None));
+    shard.now_ms = start + 7_000;
+    assert_eq!(shard.reads_group("team", "bob", 4), Reply::ReadRecorded);
+    shard.tell();
+    let read = start + 7_000;
+    assert_eq!(
+        [2, 3, 4].map(|place| times(&shard, place)),
+        [Some((start + 1_000, read)), Some((read, read)), Some((read, read))]
+    );
+    // What says nothing new changes no time.
+    shard.now_ms = start + 9_000;
+    shard.reads_group("team", "bob", 3);
+    shard.tell();
+    assert_eq!(times(&shard, 2), Some((start + 1_000, read)));
+    assert_eq!(shard.replay().dump(), shard.store.dump());
+    // A member who left and came back begins anew.
+    let removed = GroupChange { removed: vec!["bob".to_owned()], ..GroupChange::default() };
+    shard.update_group("team", 2, vec![removed]);
+    shard.update_group("team", 3, vec![GroupChange { put: vec![member("bob", ALL)], ..GroupChange::default() }]);
+    assert_eq!(times(&shard, 2), None);
+}
+
+#[test]
+fn brokers_below_level_3_keep_no_times_and_what_moved_then_has_none() {
+    let (mut shard, bob) = said(4);
+    shard.ack("bob", &bob, 2);
+    shard.tell();
+    assert_eq!(times(&shard, 2), Some((shard.now_ms, 0)));
+    let member = |shard: &Shard| {
+        let stored = shard.store.get(&keys::group_member(&group("team"), "bob")).unwrap();
+        records::open::<tidings_proto::mailbox::v1::GroupMemberRecord>("member", stored).unwrap()
+    };
+    shard.level = 1;
+    shard.ack("bob", &bob, 3);
+    shard.tell();
+    let below = member(&shard);
+    assert_eq!((below.delivered, below.delivered_steps, below.read_steps), (3, None, None));
+    shard.level = 3;
+    shard.now_ms += 1_000;
+    shard.ack("bob", &bob, 4);
+    shard.tell();
+    assert_eq!([2, 3, 4].map(|place| times(&shard, place)), [Some((0, 0)), Some((0, 0)), Some((shard.now_ms, 0))]);
+    assert_eq!(shard.replay().dump(), shard.store.dump());
 }

@@ -3,7 +3,7 @@
 // protobuf-es has the same in general, at 22 kB gzipped of descriptors and runtime (docs/decisions/0036).
 //
 // Fields are plain data: ids of messages are `<stream>.<seq>`, and 64-bit numbers are numbers where they count or tell the time. What may use all 64
-// bits (streams, epochs, ids of requests) is bigint.
+// bits (streams, epochs, ids of requests, whatever is sint64) is bigint.
 import { ScalarType } from '@bufbuild/protobuf';
 import { createEcmaScriptPlugin, getComments, runNodeJs } from '@bufbuild/protoplugin';
 
@@ -14,6 +14,8 @@ const LETTERS = {
   [ScalarType.UINT32]: 'u',
   [ScalarType.INT32]: 'i',
   [ScalarType.SINT32]: 's',
+  [ScalarType.SINT64]: 'Z',
+  [ScalarType.DOUBLE]: 'f',
   [ScalarType.UINT64]: 'n',
   [ScalarType.INT64]: 'd',
   [ScalarType.BOOL]: 'b',
@@ -27,6 +29,8 @@ const TYPES = {
   n: 'number',
   d: 'number',
   L: 'bigint',
+  Z: 'bigint',
+  f: 'number',
   b: 'boolean',
   t: 'string',
   y: 'Uint8Array',
@@ -99,7 +103,7 @@ function printMessage(f, message) {
   }
   f.print('}');
   const table = message.fields.map(row).join(' ');
-  const references = message.fields.filter((field) => letterOf(field) === 'm').map((field) => field.message);
+  const references = message.fields.filter((field) => 'mO'.includes(letterOf(field))).map((field) => field.message);
   const define = f.import('define', '../wire.js');
   const schemas = references.flatMap((type) => [imported(f, type, `${nameOf(type)}Schema`, false), ', ']).slice(0, -1);
   f.print(
@@ -120,14 +124,17 @@ function printMessage(f, message) {
 
 function letterOf(field) {
   if (field.fieldKind === 'map') {
+    if (field.mapKey !== ScalarType.STRING) throw new Error(`${field}: only maps by text are known`);
+    if (field.mapKind === 'message') return 'O';
     if (field.mapKind !== 'scalar' || field.scalar !== ScalarType.STRING)
-      throw new Error(`${field}: only maps of text are known`);
+      throw new Error(`${field}: only maps of text and of messages are known`);
     return 'M';
   }
   if (field.enum) return 'i';
   if (field.message) return field.message.typeName === MESSAGE_ID ? 'I' : 'm';
   const letter = LETTERS[field.scalar];
-  if (!letter) throw new Error(`${field}: a type that is not known here`);
+  if (!letter || (letter === 'f' && field.fieldKind === 'list'))
+    throw new Error(`${field}: a type that is not known here`);
   return (letter === 'n' || letter === 'd') && ALL_BITS.has(field.name) ? 'L' : letter;
 }
 
@@ -141,6 +148,7 @@ function typeOf(f, field) {
   const letter = letterOf(field);
   if (letter === 'M') return ['Record<string, string>'];
   const type = field.enum ?? field.message;
+  if (letter === 'O') return ['Record<string, ', imported(f, type), '>'];
   const one = letter === 'I' ? ['string'] : type ? [imported(f, type)] : [TYPES[letter]];
   return field.fieldKind === 'list' ? [...one, '[]'] : one;
 }

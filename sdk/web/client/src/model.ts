@@ -9,6 +9,7 @@ export {
   type GroupState,
   type HistoryMessage,
   type HistoryPage,
+  type ReceiptTimes,
   type UserPresence,
   UserPresence_State as PresenceState,
 } from './gen/tidings/client/v1/client_pb.js';
@@ -25,6 +26,7 @@ export {
   type Conversation,
   type Disappearance,
   Disappearance_Start as DisappearanceStart,
+  type FieldValue,
   type GroupEvent,
   GroupEvent_Kind as GroupEventKind,
   type GroupMemberReceipt,

@@ -15,7 +15,10 @@ const DEEPEST = 32;
 const TWO_32 = 2 ** 32;
 const ALL = (1n << 64n) - 1n;
 
-/** Of a field: `u` `i` `s` 32 bits (unsigned, signed, zigzag), `n` `d` 64 bits (unsigned, signed) as a number, `L` as a bigint; `b` bool, `t` text, `y` bytes, `m` message, `I` id of a message, `M` map of text. */
+/**
+ * Of a field: `u` `i` `s` 32 bits (unsigned, signed, zigzag), `n` `d` 64 bits (unsigned, signed) as a number, `L` `Z` (unsigned, zigzag) as a bigint;
+ * `f` double, `b` bool, `t` text, `y` bytes, `m` message, `I` id of a message, `M` `O` map of text, of messages.
+ */
 interface Field {
   no: number;
   letter: string;
@@ -46,7 +49,7 @@ export function define<T>(table: string, references: () => readonly Schema<unkno
       table.matchAll(/(\d+)([a-zA-Z])([*?]?)(\w+)@?(\w*)/g),
       ([, no, letter = '', many, name = '', oneof]) => ({
         ...{ no: Number(no), letter, name, many: many === '*', optional: many === '?', oneof: oneof || undefined },
-        schema: letter === 'm' ? (schemas.shift() as Schema<object>) : undefined,
+        schema: letter === 'm' || letter === 'O' ? (schemas.shift() as Schema<object>) : undefined,
       }),
     );
   };
@@ -63,7 +66,7 @@ export function create<T>(schema: Schema<T>, init: Partial<T> = {}): T {
   for (const { name, letter, many, optional, oneof } of schema.fields()) {
     if (oneof) made[oneof] = { case: undefined };
     else if (many) made[name] = [];
-    else if (letter === 'M') made[name] = {};
+    else if (letter === 'M' || letter === 'O') made[name] = {};
     else if (!optional && letter !== 'm' && letter !== 'I') made[name] = zeroOf(letter);
   }
   return Object.assign(made, init) as T;
@@ -78,6 +81,7 @@ function zeroOf(letter: string): unknown {
     case 'b':
       return false;
     case 'L':
+    case 'Z':
       return 0n;
     default:
       return 0;
@@ -98,7 +102,7 @@ export function decode<T>(schema: Schema<T>, bytes: Uint8Array): T {
 
 function write(writer: Writer, schema: Schema<unknown>, message: Loose): void {
   for (const field of schema.fields()) {
-    const { no, letter, name, many, optional, oneof } = field;
+    const { no, letter, name, many, optional, oneof, schema: inner } = field;
     if (oneof) {
       const chosen = message[oneof] as { case?: string; value?: unknown } | undefined;
       if (chosen?.case === name) writeOne(writer, field, chosen.value);
@@ -106,9 +110,12 @@ function write(writer: Writer, schema: Schema<unknown>, message: Loose): void {
     }
     const value = message[name];
     if (value === undefined || value === null) continue;
-    if (letter === 'M') {
-      for (const [key, text] of Object.entries(value)) {
-        writer.delimited(no, new Writer().text(1, key).text(2, String(text)).finish());
+    if (letter === 'M' || letter === 'O') {
+      for (const [key, item] of Object.entries(value)) {
+        const entry = new Writer().text(1, key);
+        if (inner) writeOne(entry, { ...field, no: 2 }, item);
+        else entry.text(2, String(item));
+        writer.delimited(no, entry.finish());
       }
     } else if (many && letter !== 'm' && letter !== 't' && letter !== 'y' && letter !== 'I') {
       if ((value as unknown[]).length === 0) continue;
@@ -143,7 +150,7 @@ function writeOne(writer: Writer, { no, letter, schema }: Field, value: unknown)
     if (seq > 0n) inner.tag(2, Wire.Varint).big(seq);
     writer.delimited(no, inner.finish());
   } else {
-    writer.tag(no, Wire.Varint).number(letter, value);
+    writer.tag(no, wireOf(letter)).number(letter, value);
   }
 }
 
@@ -154,14 +161,14 @@ function read<T>(reader: Reader, schema: Schema<T>, depth: number): T {
     const tag = reader.varint();
     const [no, wire] = [Math.floor(tag / 8), tag % 8];
     const field = schema.byNumber().get(no);
-    const packed = field?.many && wire === Wire.Delimited && 'uisndbL'.includes(field.letter);
+    const packed = field?.many && wire === Wire.Delimited && 'uisndbLZ'.includes(field.letter);
     if (!field || (!packed && wire !== wireOf(field.letter))) {
       reader.skip(wire);
     } else if (packed) {
       const inner = reader.part();
       while (!inner.isAtEnd()) (message[field.name] as unknown[]).push(inner.number(field.letter));
-    } else if (field.letter === 'M') {
-      readEntry(reader.part(), message[field.name] as Record<string, string>);
+    } else if (field.letter === 'M' || field.letter === 'O') {
+      readEntry(reader.part(), message[field.name] as Loose, field, depth);
     } else {
       const value = readOne(reader, field, depth);
       if (field.oneof) message[field.oneof] = { case: field.name, value };
@@ -173,7 +180,8 @@ function read<T>(reader: Reader, schema: Schema<T>, depth: number): T {
 }
 
 function wireOf(letter: string): Wire {
-  return 'tymIM'.includes(letter) ? Wire.Delimited : Wire.Varint;
+  if (letter === 'f') return Wire.Fixed64;
+  return 'tymIMO'.includes(letter) ? Wire.Delimited : Wire.Varint;
 }
 
 function readOne(reader: Reader, { letter, schema }: Field, depth: number): unknown {
@@ -191,12 +199,13 @@ function readOne(reader: Reader, { letter, schema }: Field, depth: number): unkn
   return numbers.join('.');
 }
 
-function readEntry(reader: Reader, into: Record<string, string>): void {
-  let [key, value] = ['', ''];
+function readEntry(reader: Reader, into: Loose, { schema }: Field, depth: number): void {
+  let key = '';
+  let value: unknown = schema ? create(schema) : '';
   while (!reader.isAtEnd()) {
     const tag = reader.varint();
     if (tag === 10) key = reader.text();
-    else if (tag === 18) value = reader.text();
+    else if (tag === 18) value = schema ? read(reader.part(), schema, depth + 1) : reader.text();
     else reader.skip(tag % 8);
   }
   // Not by assignment, which `__proto__` would make something else of.
@@ -237,12 +246,25 @@ export class Writer {
 
   number(letter: string, value: unknown): this {
     if (letter === 'L') return this.big(value as bigint);
+    if (letter === 'Z') return this.zigzag(value as bigint);
+    if (letter === 'f') return this.double(value as number);
     const number = Number(value);
     const [from, to] = RANGES[letter] as [number, number];
     if (!Number.isInteger(number) || number < from || number > to)
       throw new RangeError(`${value} does not fit the field`);
     if (letter === 's') return this.varint(number < 0 ? -2 * number - 1 : 2 * number);
     return number < 0 ? this.big(BigInt.asUintN(64, BigInt(number))) : this.varint(number);
+  }
+
+  zigzag(value: bigint): this {
+    if (BigInt.asIntN(64, value) !== value) throw new RangeError(`${value} does not fit 64 bits`);
+    return this.big(value < 0n ? -2n * value - 1n : 2n * value);
+  }
+
+  double(value: number): this {
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setFloat64(0, value, true);
+    return this.raw(bytes);
   }
 
   text(no: number, text: string): this {
@@ -323,6 +345,12 @@ class Reader {
     switch (letter) {
       case 'L':
         return this.big();
+      case 'Z': {
+        const zigzag = this.big();
+        return zigzag % 2n === 1n ? -(zigzag + 1n) / 2n : zigzag / 2n;
+      }
+      case 'f':
+        return this.double();
       case 'b':
         return this.big() !== 0n;
       case 'u':
@@ -338,6 +366,12 @@ class Reader {
       default:
         return Number(this.big());
     }
+  }
+
+  double(): number {
+    const from = this.#at;
+    this.skip(Wire.Fixed64);
+    return new DataView(this.all.buffer, this.all.byteOffset + from, 8).getFloat64(0, true);
   }
 
   bytes(): Uint8Array {

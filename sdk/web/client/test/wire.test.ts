@@ -53,12 +53,18 @@ function scalar(field: DescField, random: Random): unknown {
         : BITS[random(BITS.length)];
     case ScalarType.INT64:
       return (BITS[random(BITS.length)] as bigint) * (random(2) === 1 ? 1n : -1n);
+    case ScalarType.SINT64:
+      return random(3) === 0 ? -(1n << 63n) : (BITS[random(BITS.length)] as bigint) * (random(2) === 1 ? 1n : -1n);
+    case ScalarType.DOUBLE:
+      return DOUBLES[random(DOUBLES.length)];
     case ScalarType.UINT32:
       return Number(small);
     default:
       return (Number(small) >>> 1) * (random(2) === 1 ? 1 : -1);
   }
 }
+
+const DOUBLES = [0, -0, 0.1, -1.5e300, Number.MIN_VALUE, 2 ** 60, Number.POSITIVE_INFINITY, Number.NaN];
 
 /** A message with about half of its fields. */
 function anyMessage(schema: DescMessage, random: Random, depth = 0): Record<string, unknown> {
@@ -70,7 +76,10 @@ function anyMessage(schema: DescMessage, random: Random, depth = 0): Record<stri
       if (field.enum) return field.enum.values[random(field.enum.values.length)]?.number;
       return scalar(field, random);
     };
-    if (field.fieldKind === 'map') made[field.localName] = { [`key-${random(9)}`]: TEXTS[random(5)], __proto__x: 'y' };
+    if (field.fieldKind === 'map' && field.mapKind === 'message')
+      made[field.localName] = { a: one(), __proto__x: one() };
+    else if (field.fieldKind === 'map')
+      made[field.localName] = { [`key-${random(9)}`]: TEXTS[random(5)], __proto__x: 'y' };
     else if (field.fieldKind === 'list') made[field.localName] = Array.from({ length: random(4) }, one);
     else if (field.oneof && !field.proto.proto3Optional)
       made[field.oneof.localName] = { case: field.localName, value: one() };
