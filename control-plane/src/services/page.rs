@@ -131,7 +131,7 @@ mod tests {
     fn tokens_are_text_and_lead_back() {
         assert_eq!(token_of(&[0, 255, 16]), "00ff10");
         assert_eq!(place_of("00ff10").unwrap(), [0, 255, 16]);
-        assert_eq!(place_of("").unwrap(), []);
+        assert!(place_of("").unwrap().is_empty());
         assert!(place_of(&"0".repeat(MAX_TOKEN_BYTES)).is_ok());
         for nonsense in ["0", "xy", "é", "+1", &"0".repeat(MAX_TOKEN_BYTES + 2)] {
             assert!(place_of(nonsense).is_err(), "{nonsense}");
