@@ -3,7 +3,7 @@
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use tidings_proto::ErrorCode;
 use tidings_proto::control::v1::user_presence::State;
@@ -70,7 +70,7 @@ async fn say_in(client: &Client, group: &str, text: &str) {
 
 /// Results are in the order of their milliseconds.
 async fn next_millisecond() {
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let now = || UNIX_EPOCH.elapsed().unwrap().as_millis();
     let last = now();
     while now() == last {
         tokio::task::yield_now().await;
@@ -242,7 +242,7 @@ async fn who_is_online_whatever_their_policies_let_others_see() {
     let (bob, _bob_events) = node.online(&bob, "phone").await;
     until(State::Online, State::Offline).await;
     let (_eve, _eve_events) = node.online(&eve, "phone").await;
-    let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let before = UNIX_EPOCH.elapsed().unwrap().as_secs();
     bob.close().await;
     let users = until(State::Offline, State::Online).await;
     let last_seen = users[0].last_seen.unwrap();
