@@ -70,7 +70,7 @@ pub struct Watch {
     pub is_known: bool,
     /// Until when it wants to be told.
     pub until: Instant,
-    /// Others whom the user hides from.
+    /// Others whom the user hides from; of one who is watched already it is known.
     pub hides_from: Vec<String>,
 }
 
@@ -238,6 +238,11 @@ impl Presence {
             // Whoever watches takes the user for online still.
             Err(_) => left_at.map(|_| UserState::Online),
         }
+    }
+
+    /// Whether a gateway watches a user.
+    pub fn is_watched(&self, mailbox: &MailboxId) -> bool {
+        self.watched.contains_key(mailbox)
     }
 
     /// How many users are watched.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidings_consensus::StateView;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{HidingUser, PresenceChanged, broker_frame};
 use tidings_proto::mailbox::v1::BlocksRecord;
@@ -32,10 +33,11 @@ impl ShardActor {
         }
         let now = Instant::now();
         let until = now + lease.min(LONGEST_LEASE);
-        let mut is_full = false;
+        let (mut is_full, view) = (false, self.group.view());
         for WatchedMailbox { mailbox, is_known, last_seen_ms } in users {
             let is_online = self.mailboxes.contains_key(&mailbox);
-            let hides_from = self.hides_from(&mailbox);
+            let hides_from =
+                if self.presence.is_watched(&mailbox) { Vec::new() } else { self.hides_from(&view, &mailbox) };
             let watch = Watch { link: outbox.id, mailbox, is_online, last_seen_ms, is_known, until, hides_from };
             is_full |= self.presence.watch(watch, now).is_err();
         }
@@ -45,9 +47,9 @@ impl ShardActor {
         }
     }
 
-    /// One short read for each user whom a gateway begins to watch. What changes afterwards is told as it is applied.
-    fn hides_from(&self, mailbox: &MailboxId) -> Vec<String> {
-        let blocks = load::<BlocksRecord>(&self.group.view(), "blocks", &keys::blocks(mailbox));
+    /// One short read for each user who begins to be watched. What changes afterwards is told as it is applied.
+    fn hides_from(&self, view: &StateView, mailbox: &MailboxId) -> Vec<String> {
+        let blocks = load::<BlocksRecord>(view, "blocks", &keys::blocks(mailbox));
         blocks.map(|blocks| blocks.unwrap_or_default().profile).unwrap_or_else(|error| {
             tracing::error!(shard = self.core.shard, %error, "whom a user hides from cannot be read");
             Vec::new()
