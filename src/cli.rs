@@ -10,6 +10,7 @@ mod change;
 mod chat;
 mod cluster;
 mod control;
+mod conversation;
 mod conversations;
 mod duration;
 mod exit;
@@ -82,6 +83,8 @@ pub enum Command {
     Search(search::SearchCommand),
     /// List a user's conversations, the newest first, with what is unread
     Conversations(conversations::ConversationsCommand),
+    /// Say how one conversation stands: read up to where, muted, archived, favourite, what the other may not do
+    Conversation(conversation::ConversationCommand),
     /// Tell who is online, once or as it changes
     Presence(presence::PresenceCommand),
     Audit(Box<audit::AuditCommand>),
@@ -112,6 +115,7 @@ pub fn run(command: Command) -> ExitCode {
             Command::Download(command) => command.run().await,
             Command::Search(command) => command.run().await,
             Command::Conversations(command) => command.run().await,
+            Command::Conversation(command) => command.run().await,
             Command::Presence(command) => command.run().await,
             Command::Audit(command) => command.run().await,
             Command::Recover(command) => command.run(),

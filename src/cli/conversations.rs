@@ -41,11 +41,15 @@ impl ConversationsCommand {
             return Ok(());
         }
         let rows: Vec<_> = page.conversations.iter().map(row).collect();
-        Ok(output::table(&["with", "unread", "settings", "last message"], &rows)?)
+        Ok(output::table(HEADINGS, &rows)?)
     }
 }
 
-fn row(conversation: &Conversation) -> Vec<String> {
+/// What [`row`] shows.
+pub const HEADINGS: &[&str] = &["with", "unread", "settings", "last message"];
+
+/// A conversation for people.
+pub fn row(conversation: &Conversation) -> Vec<String> {
     let settings = [
         ("unread", conversation.marked_unread),
         ("muted", conversation.mute_until_ms != 0),

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use clap::{Args, Subcommand};
 use prost_types::FieldMask;
 use serde_json::{Value, json};
+use tidings_proto::control::v1::mailboxes_client::MailboxesClient;
+use tidings_proto::control::v1::user_presence::State;
 use tidings_proto::control::v1::users_client::UsersClient;
 use tidings_proto::control::v1::{
-    CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, UpdateUserRequest, User,
+    CreateUserRequest, DeleteUserRequest, GetPresenceRequest, GetUserRequest, ListUsersRequest, UpdateUserRequest,
+    User, UserPresence,
 };
 
 use super::control::ControlOptions;
@@ -32,6 +35,8 @@ pub enum UserCommand {
     Deactivate(One),
     /// Let a user in again
     Activate(One),
+    /// Tell whether users are online, and since when not, whatever their policies let others see
+    Presence(Presence),
 }
 
 /// `tidings user create`.
@@ -68,6 +73,16 @@ pub struct One {
     control: ControlOptions,
 }
 
+/// `tidings user presence`.
+#[derive(Debug, Args)]
+pub struct Presence {
+    /// The users' ids
+    #[arg(required = true)]
+    ids: Vec<String>,
+    #[command(flatten)]
+    control: ControlOptions,
+}
+
 /// `tidings user update`.
 #[derive(Debug, Args)]
 pub struct Update {
@@ -99,6 +114,7 @@ impl UserCommand {
             Self::Delete(command) => command.delete().await,
             Self::Deactivate(command) => command.set_active(false).await,
             Self::Activate(command) => command.set_active(true).await,
+            Self::Presence(command) => command.run().await,
         }
     }
 }
@@ -154,6 +170,30 @@ impl One {
     async fn set_active(self, active: bool) -> Outcome {
         let user = User { app: self.control.app.clone(), id: self.id, active, ..User::default() };
         update(&self.control, user, &["active"]).await
+    }
+}
+
+impl Presence {
+    async fn run(self) -> Outcome {
+        let mut mailboxes = MailboxesClient::new(self.control.connect().await?);
+        let request = GetPresenceRequest { app: self.control.app.clone(), users: self.ids };
+        let users = mailboxes.get_presence(request).await?.into_inner().users;
+        let state = |user: &UserPresence| match user.state() {
+            State::Online => "online",
+            State::Offline => "offline",
+            State::Unknown => "unknown",
+        };
+        if !self.control.json {
+            let time = |user: &UserPresence| output::time(user.last_seen.as_ref());
+            let rows: Vec<_> =
+                users.iter().map(|user| vec![user.user.clone(), state(user).to_owned(), time(user)]).collect();
+            return Ok(output::table(&["user", "state", "last seen"], &rows)?);
+        }
+        for user in &users {
+            let last_seen = output::json_time(user.last_seen.as_ref());
+            output::json(&json!({ "user": user.user, "state": state(user), "last_seen": last_seen }))?;
+        }
+        Ok(())
     }
 }
 

@@ -115,6 +115,20 @@ async fn the_first_chat_of_the_readme() {
     }
     let conversations = shell.ok(&["conversations", "--token", bob]).await;
     assert!(conversations.contains("alice") && conversations.contains("#team"), "{conversations}");
+
+    let about_alice = ["conversation", "--token", bob, "--with", "alice"];
+    let set = shell.ok(&[&about_alice[..], &["--favourite", "true", "--block", "messages,profile"]].concat()).await;
+    assert!(set.contains("favourite,blocked"), "{set}");
+    let (code, _) = shell.run(&["send", "--token", alice, "--to", "bob", "still there?"]).await;
+    assert_eq!(code, 8, "she is blocked");
+    let set = shell.ok(&[&about_alice[..], &["--block", "none", "--json"]].concat()).await;
+    let value: serde_json::Value = serde_json::from_str(&set).unwrap();
+    assert_eq!((value["favourite"].as_bool(), value.get("blocks")), (Some(true), None), "{set}");
+    shell.ok(&["send", "--token", alice, "--to", "bob", "still there?"]).await;
+    assert_eq!(shell.run(&about_alice).await.0, 12, "nothing to change");
+    let seen = shell.ok(&["user", "presence", "bob", "alice"]).await;
+    let users: Vec<_> = seen.lines().skip(1).map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(users, ["bob", "alice"], "{seen}");
 }
 
 #[tokio::test]
