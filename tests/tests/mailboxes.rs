@@ -91,6 +91,14 @@ async fn talk(node: &Node, control: &Control) -> Client {
     }
     say(&carol, "bob", "lunch with carol").await;
     say_in(&alice, "team", "lunch in the team").await;
+    // That he is a member, and what is said in a group, comes to a member's shard from the group's home.
+    within(DEADLINE, "the group's message is in bob's list", async {
+        let is_newest = |listed: ListConversationsResponse| listed.conversations[0].group == "team";
+        while !is_newest(conversations(control, 1, "").await) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     alice
 }
 
@@ -99,14 +107,6 @@ async fn a_users_conversations_and_history_in_pages() {
     let node = Node::start().await;
     let control = node.control().await;
     let _alice = talk(&node, &control).await;
-    // What is said in a group comes to a member's shard from the group's home.
-    within(DEADLINE, "the group's message is in bob's list", async {
-        let is_newest = |listed: ListConversationsResponse| listed.conversations[0].group == "team";
-        while !is_newest(conversations(&control, 1, "").await) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
     let (mut listed, mut token) = (Vec::new(), String::new());
     loop {
         let page = conversations(&control, 1, &token).await;
