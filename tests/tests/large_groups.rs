@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use tidings_proto::policy::v1::Policy;
-use tidings_sdk::Client;
+use tidings_sdk::{Client, ErrorCode, SendError};
 use tidings_tests::group_view::GroupView;
 use tidings_tests::{Control, DEADLINE, Node, RawClient, within};
 
@@ -15,6 +15,22 @@ const BEYOND: u32 = 5;
 async fn beyond(control: &Control, members: u32) {
     let policy = Policy { id: "default".to_owned(), large_group_members: Some(members), ..Policy::default() };
     control.set_policy(policy, &["large_group_members"]).await;
+}
+
+/// The same, and waits until somebody's gateway goes by it: by then it refuses what is larger than this too.
+async fn beyond_at_gateway(control: &Control, members: u32, client: &Client, bytes: u32) {
+    let (large_group_members, max_message_bytes) = (Some(members), Some(bytes));
+    let policy = Policy { id: "default".to_owned(), large_group_members, max_message_bytes, ..Policy::default() };
+    control.set_policy(policy, &["large_group_members", "max_message_bytes"]).await;
+    within(DEADLINE, "the gateway goes by it", async {
+        loop {
+            let sending = client.send("carol", "y".repeat(bytes as usize)).await.unwrap();
+            if let Err(SendError::Refused { code: ErrorCode::TooLarge, .. }) = sending.sent().await {
+                return;
+            }
+        }
+    })
+    .await;
 }
 
 async fn online(node: &Node, token: &str) -> (Client, GroupView) {
@@ -119,12 +135,12 @@ async fn a_change_of_the_policy_holds_for_groups_that_are_there() {
     control.group("team", &["alice", "bob", "carol"]).await;
     let (alice, whole) = online(&node, &tokens[0]).await;
     let mut accepted = talk(&alice, "a copy each", 0..100).await;
-    beyond(&control, 2).await;
+    beyond_at_gateway(&control, 2, &alice, 4_000).await;
     accepted.extend(talk(&alice, "from the timeline", 0..400).await);
     let (_, welcome) = RawClient::attached(node.gateway_address(), &tokens[1], "raw", None).await;
     // Bob's copies from before, and none behind: too much waits.
     assert!((101..=300).contains(&welcome.tail), "{}", welcome.tail);
-    beyond(&control, 100).await;
+    beyond_at_gateway(&control, 100, &alice, 2_000).await;
     accepted.extend(talk(&alice, "a copy each again", 0..100).await);
     whole.until_said("a copy each again 99").await;
     whole.assert_said_once(&accepted);
