@@ -164,7 +164,7 @@ async fn proposed(handle: &ShardHandle, command: Command) -> Result<Reply, (Erro
 }
 
 /// Looks at a shard that this node leads; not older than the question.
-async fn seen<T: Send + 'static>(
+pub async fn seen<T: Send + 'static>(
     handle: &ShardHandle,
     look: impl FnOnce(&StateView) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, (ErrorCode, u64)> {
@@ -173,7 +173,7 @@ async fn seen<T: Send + 'static>(
         // The process is stopping.
         Ok(Err(Error::Interrupted)) => Err((ErrorCode::Unavailable, 0)),
         Ok(Err(error)) => {
-            tracing::error!(shard = handle.core.shard, %error, "a backend's question cannot be answered");
+            tracing::error!(shard = handle.core.shard, %error, "a question cannot be answered");
             Err((ErrorCode::StorageFailed, 0))
         }
         Err(error) => Err(code_of(&error)),
@@ -181,7 +181,7 @@ async fn seen<T: Send + 'static>(
 }
 
 /// The shard on this node, and the mailbox in it; else the code, and the leader to turn to (0: not known).
-fn led(
+pub fn led(
     shards: &Shards,
     node: NodeId,
     shard: u32,

@@ -25,6 +25,7 @@ use tonic::transport::Channel;
 
 use crate::core::{MailboxId, Reply, encode};
 use crate::error::{Error, code_of};
+use crate::post::{led, seen};
 use crate::shard::Request;
 use crate::shards::Shards;
 use crate::{group_activity, group_live, group_search, query};
@@ -278,25 +279,14 @@ pub async fn members(shards: &Shards, node: NodeId, shard: u32, exclude: Option<
 
 /// Whom a user of a shard of this node ignores in groups, if it leads it.
 pub async fn ignored(shards: &Shards, node: NodeId, asked: GetIgnoredRequest) -> GetIgnoredResponse {
-    let refused = |code: ErrorCode, leader_node| GetIgnoredResponse {
-        code: code.into(),
-        leader_node,
-        ..GetIgnoredResponse::default()
+    let read = match led(shards, node, asked.shard, &asked.app, &asked.user) {
+        Ok((handle, mailbox)) => seen(&handle, move |view| query::ignored(view, &mailbox)).await,
+        Err(refusal) => Err(refusal),
     };
-    let handle = match shards.led(asked.shard, node) {
-        Ok(handle) => handle,
-        Err(leader_node) => return refused(ErrorCode::NotLeader, leader_node),
-    };
-    let Some(mailbox) = MailboxId::new(&asked.app, &asked.user) else { return refused(ErrorCode::InvalidArgument, 0) };
-    match handle.read(move |view| query::ignored(view, &mailbox)).await {
-        Ok(Ok(users)) => GetIgnoredResponse { users, ..GetIgnoredResponse::default() },
-        Ok(Err(error)) => {
-            tracing::error!(shard = asked.shard, %error, "whom a user ignores cannot be read");
-            refused(ErrorCode::StorageFailed, 0)
-        }
-        Err(error) => {
-            let (code, leader_node) = code_of(&error);
-            refused(code, leader_node)
+    match read {
+        Ok(users) => GetIgnoredResponse { users, ..GetIgnoredResponse::default() },
+        Err((code, leader_node)) => {
+            GetIgnoredResponse { code: code.into(), leader_node, ..GetIgnoredResponse::default() }
         }
     }
 }

@@ -22,8 +22,6 @@ use crate::registry::refusal::Refusal;
 use crate::registry::{cluster, users};
 use crate::replica::Replica;
 
-/// Entries of a page, at most.
-const MAX_PAGE: u32 = 100;
 /// Users whose presence is asked for at a time.
 const MAX_USERS: usize = 200;
 
@@ -38,7 +36,7 @@ impl MailboxesService {
         request: ListConversationsRequest,
     ) -> Result<ListConversationsResponse, Status> {
         let ListConversationsRequest { user, page_size, page_token, .. } = request;
-        check_page_size(page_size)?;
+        page::check_broker_size(page_size)?;
         let list = ListConversations { page: page::place_of(&page_token)?, limit: page_size };
         let response = self.ask(app, user, None, request::Request::ListConversations(list)).await?;
         let response::Response::Conversations(listed) = response else { return Err(another()) };
@@ -48,7 +46,7 @@ impl MailboxesService {
 
     async fn history(&self, app: String, request: ListHistoryRequest) -> Result<ListHistoryResponse, Status> {
         let ListHistoryRequest { user, with, group, before, after, page_size, .. } = request;
-        check_page_size(page_size)?;
+        page::check_broker_size(page_size)?;
         match (with.is_empty(), group.is_empty()) {
             (false, true) => door::user_id("with", &with)?,
             (true, false) => door::groups::group_id("group", &group)?,
@@ -66,7 +64,7 @@ impl MailboxesService {
 
     async fn search(&self, app: String, request: SearchMessagesRequest) -> Result<SearchMessagesResponse, Status> {
         let SearchMessagesRequest { user, text, with, group, page_size, page_token, .. } = request;
-        check_page_size(page_size)?;
+        page::check_broker_size(page_size)?;
         match (with.is_empty(), group.is_empty()) {
             (true, true) => {}
             (false, true) => door::user_id("with", &with)?,
@@ -161,14 +159,6 @@ impl MailboxesService {
             (one.user.clone(), UserPresence { user: one.user, state: one.state, last_seen })
         };
         Ok(answered.await?.users.into_iter().map(told).collect())
-    }
-}
-
-fn check_page_size(page_size: u32) -> Result<(), Refusal> {
-    if page_size <= MAX_PAGE {
-        Ok(())
-    } else {
-        Err(Refusal::invalid("page_size", format!("must be at most {MAX_PAGE}")))
     }
 }
 

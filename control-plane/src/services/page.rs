@@ -13,6 +13,8 @@ const DEFAULT_SIZE: u32 = 100;
 const MAX_SIZE: u32 = 1000;
 /// Records that one request looks at, at most: a filter that matches little gives short pages, not long requests.
 const MAX_SCANNED: usize = 10_000;
+/// Entries of a page of a broker's, at most.
+const MAX_BROKER_SIZE: u32 = 100;
 /// Of a place in a list of a broker's.
 const MAX_TOKEN_BYTES: usize = 1024;
 /// Records read at once.
@@ -83,6 +85,14 @@ pub fn token_of(from: &[u8]) -> String {
         let _ = write!(token, "{byte:02x}");
         token
     })
+}
+
+/// A page that a broker is asked for is bounded by it, and said so here.
+pub fn check_broker_size(size: u32) -> Result<(), Refusal> {
+    if size <= MAX_BROKER_SIZE {
+        return Ok(());
+    }
+    Err(Refusal::invalid("page_size", format!("must be at most {MAX_BROKER_SIZE}")))
 }
 
 /// The place that a token of [`token_of`] names.

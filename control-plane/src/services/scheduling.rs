@@ -22,8 +22,6 @@ use crate::registry::refusal::Refusal;
 
 /// How far ahead a message may be scheduled: 365 days.
 const AHEAD_MS: i64 = 365 * 24 * 3600 * 1000;
-/// Messages in a page.
-const PAGE: u32 = 100;
 
 impl MessagesService {
     /// Lets a message wait for its time.
@@ -69,9 +67,7 @@ impl MessagesService {
     ) -> Result<ListScheduledMessagesResponse, Status> {
         let ListScheduledMessagesRequest { from, page_size, page_token, .. } = request;
         let by_system = check_sender(&from)?;
-        if page_size > PAGE {
-            return Err(Refusal::invalid("page_size", format!("must be at most {PAGE}")).into());
-        }
+        page::check_broker_size(page_size)?;
         let page = page::place_of(&page_token)?;
         let user = sender(from);
         let shard = self.shard(&app, &user)?;

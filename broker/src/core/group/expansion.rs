@@ -22,7 +22,7 @@ const GROUPS: usize = 64;
 /// What members get: an entry that points to the body.
 pub(super) struct Gift<'a> {
     pub group: &'a GroupName,
-    /// Who said it, or changed what was said; `None`: nobody in particular.
+    /// Who said it, or changed what was said, where it is withheld from members who blocked that; else `None`.
     pub from: Option<String>,
     pub entry: Entry,
     pub at_ms: i64,
@@ -36,8 +36,9 @@ impl<'a> Gift<'a> {
         let envelope = envelope.ok_or(CoreError::Contradiction("an edit has lost its message"))?;
         let peeked = peek(&envelope)?;
         let (at_ms, expires_at_ms) = (peeked.at_ms(), peeked.expires_at_ms());
-        // Brokers of an earlier release give it to everybody.
-        let from = if item.level < conversations::LEVEL { None } else { sayer(&peeked, &envelope)? };
+        // What is for a few alone is for nobody else: it is not withheld from them. Brokers of an earlier release withhold nothing.
+        let may_be_withheld = !item.for_some && item.level >= conversations::LEVEL;
+        let from = if may_be_withheld { sayer(&peeked, &envelope)? } else { None };
         let pointer = GroupPointer {
             group: group.group().to_owned(),
             group_seq: item.group_seq,
@@ -224,7 +225,7 @@ impl Applying<'_> {
                 let member = self.load("group member", &keys::local_member(gift.group, user))?.unwrap_or_default();
                 self.give_or_rest(local, user, member, item, (gift, body))?
             } else {
-                self.give(user, gift, true)?
+                self.give(user, gift)?
             };
             given += usize::from(is_given);
         }
@@ -266,7 +267,7 @@ impl Applying<'_> {
                     && if item.is_large {
                         self.give_or_rest(local, user, member, item, (gift, body))?
                     } else {
-                        self.give(user, gift, false)?
+                        self.give(user, gift)?
                     };
                 given += usize::from(is_given);
             }
@@ -293,11 +294,10 @@ impl Applying<'_> {
 
     /// Gives one member a pointer to a body; `false` when the member ignores its sender, or the mailbox has no room, which is
     /// recorded in it.
-    fn give(&mut self, user: &str, gift: &Gift<'_>, is_chosen: bool) -> Result<bool, CoreError> {
+    fn give(&mut self, user: &str, gift: &Gift<'_>) -> Result<bool, CoreError> {
         let mailbox = MailboxId::new(gift.group.app(), user).ok_or(CoreError::Contradiction("a member has no id"))?;
         let mut record = self.mailbox_or_new(&mailbox)?;
-        // What is for a few alone is for nobody else: it is not withheld from them.
-        if !is_chosen && self.ignores(&mailbox, &record, gift.from.as_deref())? {
+        if self.ignores(&mailbox, &record, gift.from.as_deref())? {
             return Ok(false);
         }
         let has_room = self.push_bounded(&mailbox, &mut record, gift.entry.clone(), gift.expires_at_ms);

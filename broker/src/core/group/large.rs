@@ -91,7 +91,7 @@ impl Applying<'_> {
         let mailbox = member_mailbox(gift.group, user)?;
         let mut record = self.mailbox_or_new(&mailbox)?;
         let follows = self.follows(&record);
-        let ignores = !item.for_some && self.ignores(&mailbox, &record, gift.from.as_deref())?;
+        let ignores = self.ignores(&mailbox, &record, gift.from.as_deref())?;
         let given =
             follows && !ignores && self.push_bounded(&mailbox, &mut record, gift.entry.clone(), gift.expires_at_ms);
         if !follows {
@@ -223,7 +223,7 @@ impl Applying<'_> {
             let body = self.stored_body(group, item)?;
             let gift = Gift::new(group, item, &body)?;
             let is_late = gift.expires_at_ms != 0 && gift.expires_at_ms < self.context.now_ms;
-            let ignores = !item.for_some && self.ignores(mailbox, record, gift.from.as_deref())?;
+            let ignores = self.ignores(mailbox, record, gift.from.as_deref())?;
             if !is_late && !ignores && self.push_bounded(mailbox, record, gift.entry, gift.expires_at_ms) {
                 self.use_body(group, seq, &body, 1)?;
             }

@@ -1,12 +1,13 @@
 //! Groups in memory for the tests of what their homes keep.
 
+use bytes::Bytes;
 use prost::Message as _;
 use tidings_proto::mailbox::v1::command::Command;
 use tidings_proto::mailbox::v1::{
     AppendMessage, ChannelDeliver, ChannelItem, ChannelTrim, GroupChange, GroupMember, GroupReceipt, GroupReceipts,
     GroupSettings, UpdateGroup, channel_item,
 };
-use tidings_proto::message::v1::Content;
+use tidings_proto::message::v1::{Change, Content, MessageId, change::Kind};
 use tidings_proto::shard::shard_of;
 
 use crate::core::testing::{APP, Shard, message};
@@ -30,6 +31,13 @@ pub fn group(name: &str) -> GroupName {
 pub fn kept(group: &str, from: &AttachedDevice, user: &str, seq: u64, text: &str) -> AppendMessage {
     let content = Content { text: text.to_owned(), ..Content::default() }.encode_to_vec().into();
     AppendMessage { retention_ms: DAY_MS, change_window_ms: WINDOW_MS, content, ..message(group, from, user, seq) }
+}
+
+/// A change of a message; an edit says "edited".
+pub fn change(group: &str, from: &AttachedDevice, user: &str, seq: u64, of: MessageId, kind: Kind) -> AppendMessage {
+    let content = (kind == Kind::Edit).then(|| Content { text: "edited".to_owned(), ..Content::default() });
+    let change = Change { of: Some(of), kind: kind.into(), content, emoji: "+".to_owned(), ..Change::default() };
+    AppendMessage { content: Bytes::new(), change: Some(change), ..kept(group, from, user, seq, "") }
 }
 
 impl Shard {

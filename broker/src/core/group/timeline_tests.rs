@@ -1,25 +1,18 @@
 //! What a group's home keeps, who may change it, and what is left of it where the members live.
 
-use bytes::Bytes;
 use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::{GetHistory, HistoryPage};
 use tidings_proto::mailbox::v1::{AppendMessage, GroupChange, GroupRecord};
-use tidings_proto::message::v1::{Change, Content, MessageId, change::Kind, envelope};
+use tidings_proto::message::v1::{MessageId, change::Kind, envelope};
 
 use super::testing::{
-    ALL, DAY_MS, MANAGE, RECEIVE, SEND, WINDOW_MS, bring, group, is_accepted, kept, member, two_shards,
+    ALL, DAY_MS, MANAGE, RECEIVE, SEND, WINDOW_MS, bring, change, group, is_accepted, kept, member, two_shards,
 };
 use crate::core::limits::REACTIONS_OF_ALL;
 use crate::core::testing::Shard;
-use crate::core::{AttachedDevice, Reply, keys, records};
+use crate::core::{Reply, keys, records};
 use crate::query;
 use tidings_consensus::StateStore as _;
-
-fn change(group: &str, from: &AttachedDevice, user: &str, seq: u64, of: MessageId, kind: Kind) -> AppendMessage {
-    let content = (kind == Kind::Edit).then(|| Content { text: "edited".to_owned(), ..Content::default() });
-    let change = Change { of: Some(of), kind: kind.into(), content, emoji: "+".to_owned(), ..Change::default() };
-    AppendMessage { content: Bytes::new(), change: Some(change), ..kept(group, from, user, seq, "") }
-}
 
 impl Shard {
     fn page_of_group(&self, name: &str, user: &str, asked: GetHistory) -> Result<HistoryPage, ErrorCode> {
