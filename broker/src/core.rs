@@ -6,7 +6,7 @@
 //! - [`cursor`]: acknowledgements, delivered receipts, and when entries go
 //! - [`read`]: read receipts
 //! - [`history`], [`change`], [`conversation`]: what is kept, what becomes of it, and how far the user is in it
-//! - [`blocks`]: whom a user keeps from what
+//! - [`blocks`]: whom a user keeps from what; [`contacts`]: with whom policies let a user do what others may not
 //! - [`search`]: by which words a message is found
 //! - [`disappear`]: messages that go after a time
 //! - [`schedule`]: messages that wait for their time; [`release`]: when it has come
@@ -22,6 +22,7 @@ pub mod attach;
 pub mod blocks;
 pub mod change;
 pub mod channel;
+pub mod contacts;
 pub mod conversation;
 pub mod cursor;
 pub mod disappear;
@@ -129,6 +130,8 @@ pub enum Effect {
     Expanding,
     /// A user is not to be seen by these others from now on, and by all others.
     HidesFrom { mailbox: MailboxId, users: Vec<String> },
+    /// A user has other contacts, or is among those of others.
+    ContactsChanged { mailbox: MailboxId },
     /// At home: members of a group have or read more of it than before, or are none any more.
     ReceiptsMoved { group: GroupName },
 }

@@ -11,7 +11,7 @@ use tidings_consensus::{NodeId, StateView};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{GroupActivity, RelayRequest, RelayResponse};
 use tidings_proto::mailbox::v1::{GroupMemberRecord, GroupRecord, GroupTargetsRecord};
-use tidings_proto::message::v1::{Activity, Envelope, envelope};
+use tidings_proto::message::v1::{Activity, Block, Envelope, envelope};
 use tokio::time::Instant;
 
 use crate::core::group::append::may_send;
@@ -19,6 +19,7 @@ use crate::core::limits::GROUP_ACTIVITY_MEMBERS;
 use crate::core::records::load;
 use crate::core::{GroupName, MailboxId, keys};
 use crate::error::Error;
+use crate::query::has_blocked;
 use crate::relay::Relay;
 use crate::shard::{Request, ShardHandle};
 use crate::shards::Shards;
@@ -103,13 +104,19 @@ pub async fn hand_out(shards: &Shards, node: NodeId, shard: u32, told: GroupActi
     }
 }
 
-/// The members who live here, but for one.
-fn members_here(view: &StateView, group: &GroupName, but: &str) -> Result<Vec<MailboxId>, Error> {
+/// The members who live here, but for this one and those who have blocked what this one says in groups.
+fn members_here(view: &StateView, group: &GroupName, speaker: &str) -> Result<Vec<MailboxId>, Error> {
     let (from, to) = keys::local_members(group, "");
     let limit = usize::try_from(GROUP_ACTIVITY_MEMBERS).unwrap_or(usize::MAX);
-    let members = view.scan(&from, &to, limit)?;
-    let users = members.iter().filter_map(|(key, _)| keys::member_user(key)).filter(|user| *user != but);
-    Ok(users.filter_map(|user| MailboxId::new(group.app(), user)).collect())
+    let mut members = Vec::new();
+    for (key, _) in view.scan(&from, &to, limit)? {
+        let user = keys::member_user(&key).filter(|user| *user != speaker);
+        let Some(mailbox) = user.and_then(|user| MailboxId::new(group.app(), user)) else { continue };
+        if !has_blocked(view, &mailbox, speaker, Block::GroupMessages)? {
+            members.push(mailbox);
+        }
+    }
+    Ok(members)
 }
 
 #[cfg(test)]
@@ -118,6 +125,7 @@ mod tests {
     use crate::core::group::testing::{ALL, RECEIVE, group, member};
     use crate::core::limits::USERS_PER_UPDATE;
     use crate::core::testing::Shard;
+    use tidings_proto::client::v1::{Blocks, UpdateConversation as Update};
     use tidings_proto::mailbox::v1::{GroupChange, GroupSettings};
 
     #[test]
@@ -142,6 +150,12 @@ mod tests {
         assert_eq!(heard(&shard, "alice"), [0]);
         assert!(heard(&shard, "mute").is_empty() && heard(&shard, "eve").is_empty());
         assert_eq!(members_here(&shard.store.view(), &group("team"), "alice").unwrap().len(), 1);
+        let blocks = Some(Blocks { blocks: vec![Block::GroupMessages.into()] });
+        shard.update("mute", "alice", Update { blocks, ..Update::default() });
+        assert!(
+            members_here(&shard.store.view(), &group("team"), "alice").unwrap().is_empty(),
+            "mute has blocked alice"
+        );
         let settings = |paused| GroupChange {
             settings: Some(GroupSettings { paused, ..GroupSettings::default() }),
             ..GroupChange::default()

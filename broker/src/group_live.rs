@@ -12,6 +12,7 @@ use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{GroupTransient, RelayRequest, RelayResponse};
 use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{GroupMemberRecord, GroupRecord, GroupTargetsRecord};
+use tidings_proto::message::v1::Block;
 use tokio::sync::mpsc;
 
 use crate::core::group::append::may_send;
@@ -21,6 +22,7 @@ use crate::core::records::{self, load};
 use crate::core::{GroupName, MailboxId, keys};
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::query::has_blocked;
 use crate::relay::Relay;
 use crate::shard::{Request, ShardHandle};
 use crate::shards::Shards;
@@ -44,7 +46,7 @@ pub struct Live {
 
 /// To whom a member may send.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Audience {
+pub struct Reach {
     /// In which members live.
     pub shards: Vec<u32>,
     pub member_permissions: u32,
@@ -96,7 +98,7 @@ async fn carry(relay: Relay, metrics: Metrics, shard: u32, mut waiting: mpsc::Re
 }
 
 /// At home: to whom this user may send; the code when to nobody.
-pub fn audience(view: &StateView, group: &GroupName, from: &str) -> Result<Result<Audience, ErrorCode>, Error> {
+pub fn reach(view: &StateView, group: &GroupName, from: &str) -> Result<Result<Reach, ErrorCode>, Error> {
     let record: GroupRecord = load(view, "group", &keys::group(group))?.unwrap_or_default();
     let settings = record.settings.unwrap_or_default();
     let member: Option<GroupMemberRecord> = load(view, "group member", &keys::group_member(group, from))?;
@@ -108,7 +110,7 @@ pub fn audience(view: &StateView, group: &GroupName, from: &str) -> Result<Resul
     }
     let targets: GroupTargetsRecord = load(view, "group targets", &keys::group_targets(group))?.unwrap_or_default();
     let shards = targets.targets.into_iter().map(|target| target.shard).collect();
-    Ok(Ok(Audience { shards, member_permissions: settings.member_permissions }))
+    Ok(Ok(Reach { shards, member_permissions: settings.member_permissions }))
 }
 
 /// Where members live: hands messages to those who are online.
@@ -136,7 +138,7 @@ async fn hand_to(handle: &ShardHandle, members: Vec<MailboxId>, told: GroupTrans
     members.is_empty() || handle.requests.send(Request::GroupTransient { members, envelope, conflates }).await.is_ok()
 }
 
-/// The members here who receive, but for the sender.
+/// The members here who receive, but for the sender and those who have blocked what the sender says in groups.
 fn receivers(view: &StateView, told: &GroupTransient) -> Result<Vec<MailboxId>, Error> {
     let Some(group) = GroupName::new(&told.app, &told.group) else { return Ok(Vec::new()) };
     let (from, to) = keys::local_members(&group, "");
@@ -146,7 +148,11 @@ fn receivers(view: &StateView, told: &GroupTransient) -> Result<Vec<MailboxId>, 
         let member: GroupMemberRecord = records::open("group member", stored)?;
         let user = keys::member_user(&key).filter(|user| *user != told.from);
         let receives = permissions(&member, told.member_permissions).has(Permission::Receive);
-        members.extend(user.filter(|_| receives).and_then(|user| MailboxId::new(&told.app, user)));
+        let mailbox = user.filter(|_| receives).and_then(|user| MailboxId::new(&told.app, user));
+        let Some(mailbox) = mailbox else { continue };
+        if !has_blocked(view, &mailbox, &told.from, Block::GroupMessages)? {
+            members.push(mailbox);
+        }
     }
     Ok(members)
 }
@@ -156,6 +162,7 @@ mod tests {
     use super::*;
     use crate::core::group::testing::{ALL, RECEIVE, SEND, group, member};
     use crate::core::testing::Shard;
+    use tidings_proto::client::v1::{Blocks, UpdateConversation as Update};
     use tidings_proto::mailbox::v1::GroupChange;
 
     #[test]
@@ -163,7 +170,7 @@ mod tests {
         let mut shard = Shard::alone();
         shard.form("team", &[member("alice", ALL), member("mute", RECEIVE), member("deaf", SEND)]);
         let view = shard.store.view();
-        let heard = |view: &StateView, user| audience(view, &group("team"), user).unwrap().map(|found| found.shards);
+        let heard = |view: &StateView, user| reach(view, &group("team"), user).unwrap().map(|found| found.shards);
         assert_eq!(heard(&view, "alice"), Ok(vec![0]));
         assert_eq!(heard(&view, "mute"), Err(ErrorCode::PermissionDenied));
         assert_eq!(heard(&view, "eve"), Err(ErrorCode::NotAMember));
@@ -177,6 +184,10 @@ mod tests {
             |told| receivers(&view, told).unwrap().into_iter().map(|it| it.user().to_owned()).collect::<Vec<_>>();
         assert_eq!(names(&told), ["mute"]);
         assert_eq!(names(&GroupTransient { from: "mute".to_owned(), ..told.clone() }), ["alice"]);
+        let blocks = Some(Blocks { blocks: vec![Block::GroupMessages.into()] });
+        shard.update("mute", "alice", Update { blocks, ..Update::default() });
+        let view = shard.store.view();
+        assert!(receivers(&view, &told).unwrap().is_empty(), "mute has blocked alice");
 
         let others: Vec<_> = (3..GROUP_ACTIVITY_MEMBERS).map(|number| member(&number.to_string(), ALL)).collect();
         shard.update_group("team", 2, vec![GroupChange { put: others, ..GroupChange::default() }]);

@@ -220,8 +220,8 @@ impl Placer {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         });
-        let courier =
-            Courier { core, group: group.clone(), backlog, relay: self.relay.clone(), metrics: self.metrics.clone() };
+        let (relay, metrics) = (self.relay.clone(), self.metrics.clone());
+        let courier = Courier { core, group: group.clone(), backlog: backlog.clone(), relay, metrics };
         let (registry, clock) = (self.registry.clone(), self.clock.clone());
         let releaser = Releaser { core, group: group.clone(), registry, clock };
         let (shard, node, map) = (core.shard, self.node, self.map.clone());
@@ -241,7 +241,7 @@ impl Placer {
         }
         self.opened.shards.insert(core.shard, Open { shutdown, tasks });
         let talk = Arc::default();
-        let handle = ShardHandle { core, group, level, requests, voters, news, talk, receipts, exclude };
+        let handle = ShardHandle { core, group, level, requests, voters, news, talk, receipts, backlog, exclude };
         self.shards.insert(core.shard, handle);
         tracing::info!(shard = core.shard, replicas = placement.replicas.len(), "shard opened");
         Ok(())

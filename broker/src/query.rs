@@ -18,11 +18,13 @@ use crate::core::records::load;
 use crate::core::{CoreError, GroupName, MailboxId, entry, keys, records};
 use crate::error::Error;
 
+mod between;
 mod conversations;
 mod group_status;
 mod scheduled;
 mod search;
 
+pub use between::{has_blocked, refusal_of};
 pub use conversations::{conversations, group_names, ignored};
 pub use group_status::{InGroup, group_status};
 pub use scheduled::{Whereabouts, scheduled, whereabouts};

@@ -34,6 +34,7 @@ pub fn terms(
         inbox_limit,
         retention_ms: message.retention_ms.min(kept_ms(recipient.unwrap_or(sender))),
         sender_retention_ms: message.sender_retention_ms.min(kept_ms(sender)),
+        audience: if by_system || waits.to_group { Audience::Unspecified } else { sender.restriction() }.into(),
     })
 }
 
@@ -65,8 +66,14 @@ mod tests {
             inbox_limit: 7,
             retention_ms: 5_000,
             sender_retention_ms: 3_000,
+            audience: Audience::Unspecified.into(),
         };
         assert_eq!(terms_of(&recipient), expected);
+        let shy = EffectivePolicy { audience: Audience::Paired, ..sender.clone() };
+        let audiences = [(false, false), (true, false), (false, true)].map(|(to_group, by_system)| {
+            terms(&waits(to_group), by_system, &shy, Some(&recipient)).unwrap().audience()
+        });
+        assert_eq!(audiences, [Audience::Paired, Audience::Unspecified, Audience::Unspecified]);
         assert_eq!(terms_of(&EffectivePolicy { inbox_entries: 3, ..recipient.clone() }).inbox_limit, 3);
         let in_group = terms(&waits(true), false, &sender, None).unwrap();
         assert_eq!((in_group.retention_ms, in_group.inbox_limit), (3_000, 0));

@@ -25,6 +25,7 @@ use bytes::Bytes;
 use tidings_consensus::{Group, Leadership, NodeId, ProposeError, StateView};
 use tidings_proto::broker::v1::Attach;
 use tidings_proto::message::v1::MessageId;
+use tidings_proto::policy::v1::Audience;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::core::{Core, MailboxId, Reply};
@@ -35,6 +36,7 @@ use crate::group_receipts::ReceiptWatches;
 use crate::level::ClusterLevel;
 use crate::link::outbox::Outbox;
 use crate::machine::ShardMachine;
+use backlog::Backlog;
 use presence::UserState;
 use session::SessionKey;
 
@@ -97,6 +99,9 @@ pub struct WatchedMailbox {
     pub is_known: bool,
     /// Unix ms; 0: not known.
     pub last_seen_ms: i64,
+    /// Which others it wants to know of, and whether it does.
+    pub among: Audience,
+    pub knows_them: bool,
 }
 
 /// A shard, as the links and the other shards see it. Cheap to clone.
@@ -114,6 +119,8 @@ pub struct ShardHandle {
     pub talk: Arc<GroupTalk>,
     /// Who wants to be told how far what they sent to them has come.
     pub receipts: Arc<ReceiptWatches>,
+    /// What other shards are owed, and have.
+    pub backlog: Arc<Backlog>,
     /// Members that have lost their data: the leader lets them out.
     pub exclude: watch::Sender<BTreeSet<NodeId>>,
 }

@@ -234,6 +234,7 @@ impl GatewayConfig {
             retention_ms: terms.retention_ms.min(history_ms),
             sender_retention_ms: terms.sender_retention_ms.min(history_ms),
             change_window_ms: terms.change_window_ms.min(u64::from(self.change_window_seconds) * 1000),
+            ..terms
         }
     }
 

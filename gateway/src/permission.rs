@@ -80,7 +80,7 @@ fn attachments(policy: &EffectivePolicy, content: &Content) -> Result<(), Forbid
     Ok(())
 }
 
-/// How long a message is kept, and how long after it its sender may change it; in ms.
+/// How long a message is kept, and how long after it its sender may change it, in ms; and for whom it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Terms {
     /// In the recipient's history.
@@ -88,19 +88,22 @@ pub(crate) struct Terms {
     /// In the sender's.
     pub sender_retention_ms: u64,
     pub change_window_ms: u64,
+    /// Among whom the recipient has to be for the sender.
+    pub audience: Audience,
 }
 
-/// What the policies of both say to a message, or to a change of one.
-pub(crate) fn terms(sender: &EffectivePolicy, recipient: &EffectivePolicy, change: Option<&Change>) -> Terms {
+/// What the policies of both say to a message, or to a change of one; without a recipient it is for a group.
+pub(crate) fn terms(sender: &EffectivePolicy, recipient: Option<&EffectivePolicy>, change: Option<&Change>) -> Terms {
     let window_seconds = match change.map(Change::kind) {
         None => 0,
         Some(change::Kind::Edit) => sender.edit_window_seconds,
         Some(_) => sender.recall_window_seconds,
     };
     Terms {
-        retention_ms: recipient.history_seconds.saturating_mul(1000),
+        retention_ms: recipient.unwrap_or(sender).history_seconds.saturating_mul(1000),
         sender_retention_ms: sender.history_seconds.saturating_mul(1000),
         change_window_ms: u64::from(window_seconds) * 1000,
+        audience: recipient.map_or(Audience::Unspecified, |_| sender.restriction()),
     }
 }
 
@@ -218,13 +221,17 @@ mod tests {
             ..EffectivePolicy::default()
         };
         let recipient = EffectivePolicy { history_seconds: 4, ..sender.clone() };
-        let kept = Terms { retention_ms: 4_000, sender_retention_ms: 1_000, change_window_ms: 0 };
-        assert_eq!(terms(&sender, &recipient, None), kept);
+        let kept = Terms { retention_ms: 4_000, sender_retention_ms: 1_000, ..Terms::default() };
+        assert_eq!(terms(&sender, Some(&recipient), None), kept);
+        assert_eq!(terms(&sender, None, None), Terms { retention_ms: 1_000, ..kept });
         for (kind, window) in [(change::Kind::Edit, 2_000), (change::Kind::Recall, 3_000), (change::Kind::Wipe, 3_000)]
         {
             let change = Change { kind: kind.into(), ..Change::default() };
-            assert_eq!(terms(&sender, &recipient, Some(&change)).change_window_ms, window);
+            assert_eq!(terms(&sender, Some(&recipient), Some(&change)).change_window_ms, window);
         }
+        let shy = EffectivePolicy { audience: Audience::Contacts, ..sender };
+        let audiences = [terms(&shy, Some(&recipient), None), terms(&shy, None, None)].map(|terms| terms.audience);
+        assert_eq!(audiences, [Audience::Contacts, Audience::Unspecified], "members of groups are not asked");
     }
 
     #[test]

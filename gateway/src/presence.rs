@@ -15,7 +15,6 @@ use parking_lot::Mutex;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{self as broker, PresenceChanged, gateway_frame};
 use tidings_proto::client::v1::{UserPresence, user_presence};
-use tidings_proto::policy::v1::Audience;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -24,7 +23,7 @@ use crate::config::GatewayConfig;
 use crate::core::{Core, inbox_limits};
 use crate::directory::UserKey;
 use crate::session::{Event, Pushed};
-use watches::{Asked, SHARD_LEASE, UserState, View, Watches};
+use watches::{Asked, SHARD_LEASE, Said, UserState, View, Watches};
 pub(crate) use watches::{Target, TooManyWatched, WatchLimits};
 
 /// Users that one frame to a broker asks for.
@@ -74,7 +73,9 @@ impl Presence {
             let target = Target { shard: changed.shard, user: UserKey::new(&changed.app, &user.user) };
             let hiding = changed.hiding.iter().find(|hiding| hiding.user == user.user);
             let hides_from = hiding.map(|hiding| hiding.from.iter().cloned().collect()).unwrap_or_default();
-            watches.changed(&target, state, hides_from, now);
+            let acquainted = changed.acquainted.iter().find(|acquainted| acquainted.user == user.user);
+            let acquainted = acquainted.map(|acquainted| acquainted.with.iter().cloned().collect());
+            watches.changed(&target, Said { state, hides_from, acquainted }, now);
         }
         match ErrorCode::try_from(changed.code).unwrap_or(ErrorCode::Internal) {
             ErrorCode::Unspecified => {}
@@ -158,7 +159,7 @@ async fn look_up(core: Arc<Core>, targets: Vec<Target>) {
             Ok(found) => {
                 let policy = found.map(|policy| policy.effective()).unwrap_or_default();
                 let view = View {
-                    is_visible: policy.presence_audience != Audience::Nobody,
+                    audience: policy.presence_audience,
                     round_ms: i64::from(policy.last_seen_round_seconds) * 1_000,
                 };
                 core.presence.watches.lock().viewed(&target, view, Instant::now());
@@ -205,7 +206,13 @@ fn watched_user(asked: &Asked, now_ms: i64) -> broker::WatchedUser {
         Some(UserState::Online) => now_ms,
         None => 0,
     };
-    broker::WatchedUser { user: asked.user.user().to_owned(), is_known: asked.known.is_some(), last_seen_ms }
+    broker::WatchedUser {
+        user: asked.user.user().to_owned(),
+        is_known: asked.known.is_some(),
+        last_seen_ms,
+        among: asked.among.into(),
+        knows_them: asked.knows_them,
+    }
 }
 
 fn tell(core: &Core, session: u64, users: Vec<UserPresence>) {

@@ -56,6 +56,7 @@ pub struct EffectivePolicy {
     pub edit_window_seconds: u32,
     pub recall_window_seconds: u32,
     pub presence_audience: Audience,
+    pub edit_contacts: bool,
     pub last_seen_round_seconds: u32,
     pub max_devices: u32,
     pub large_group_members: u32,
@@ -88,6 +89,7 @@ impl From<&Policy> for EffectivePolicy {
             edit_window_seconds: policy.edit_window_seconds.unwrap_or(WINDOW_SECONDS),
             recall_window_seconds: policy.recall_window_seconds.unwrap_or(WINDOW_SECONDS),
             presence_audience: or_all(policy.presence_audience()),
+            edit_contacts: policy.edit_contacts.unwrap_or(true),
             last_seen_round_seconds: policy.last_seen_round_seconds.unwrap_or(LAST_SEEN_ROUND_SECONDS),
             max_devices: policy.max_devices.unwrap_or(MAX_DEVICES),
             large_group_members: policy.large_group_members.unwrap_or(LARGE_GROUP_MEMBERS),
@@ -113,6 +115,14 @@ impl EffectivePolicy {
         left as i32
     }
 
+    /// Among whom a recipient has to be, for the recipient's shard to look at; `Unspecified`: there is nothing to look at.
+    pub fn restriction(&self) -> Audience {
+        match self.audience {
+            Audience::All | Audience::Unspecified => Audience::Unspecified,
+            narrower => narrower,
+        }
+    }
+
     /// As a policy in which every field is set, for showing it.
     pub fn to_policy(&self) -> Policy {
         Policy {
@@ -131,6 +141,7 @@ impl EffectivePolicy {
             edit_window_seconds: Some(self.edit_window_seconds),
             recall_window_seconds: Some(self.recall_window_seconds),
             presence_audience: self.presence_audience.into(),
+            edit_contacts: Some(self.edit_contacts),
             last_seen_round_seconds: Some(self.last_seen_round_seconds),
             max_devices: Some(self.max_devices),
             large_group_members: Some(self.large_group_members),
@@ -274,6 +285,12 @@ mod tests {
             let policy = Policy { file_types: types.clone(), ..Policy::default() };
             assert_eq!(check(&policy).is_ok(), good, "{types:?}");
         }
+        let restrictions =
+            [Audience::Unspecified, Audience::All, Audience::Contacts, Audience::Nobody].map(|audience| {
+                EffectivePolicy::from(&Policy { audience: audience.into(), ..Policy::default() }).restriction()
+            });
+        let nothing = Audience::Unspecified;
+        assert_eq!(restrictions, [nothing, nothing, Audience::Contacts, Audience::Nobody]);
         let unknown = Policy { presence_audience: 77, ..Policy::default() };
         assert_eq!(check(&unknown).unwrap_err().0, "presence_audience");
     }

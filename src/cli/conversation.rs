@@ -35,6 +35,9 @@ pub struct ConversationCommand {
     /// Among the favourites
     #[arg(long, value_name = "true|false")]
     favourite: Option<bool>,
+    /// The other is among the user's contacts
+    #[arg(long, value_name = "true|false")]
+    contact: Option<bool>,
     /// What the other may not do, instead of what was said before; `none` lifts all
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     block: Vec<Kind>,
@@ -86,7 +89,8 @@ impl ConversationCommand {
         let nothing =
             UpdateConversation { with: update.with.clone(), group: update.group.clone(), ..Default::default() };
         if update == nothing {
-            let message = "nothing to change: give --read, --unread, --mute, --archived, --favourite or --block";
+            let message =
+                "nothing to change: give --read, --unread, --mute, --archived, --favourite, --contact or --block";
             return Err(Failure::new(Exit::Invalid, message));
         }
         let (client, events) = self.gateway.sender()?.connect()?;
@@ -112,6 +116,7 @@ impl ConversationCommand {
             archived: self.archived,
             favourite: self.favourite,
             blocks: (!self.block.is_empty()).then(blocks),
+            contact: self.contact,
         }
     }
 }

@@ -55,6 +55,7 @@ pub fn row(conversation: &Conversation) -> Vec<String> {
         ("muted", conversation.mute_until_ms != 0),
         ("archived", conversation.archived),
         ("favourite", conversation.favourite),
+        ("contact", conversation.contact),
         ("blocked", !conversation.blocks.is_empty()),
     ];
     let settings: Vec<_> = settings.into_iter().filter_map(|(name, is_set)| is_set.then_some(name)).collect();

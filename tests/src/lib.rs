@@ -36,6 +36,7 @@ pub mod raw;
 pub mod recorder;
 pub mod redis;
 pub mod s3;
+pub mod settings;
 pub mod traffic;
 
 use std::future::Future;

@@ -4,9 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use tidings_sdk::{
-    Block, Blocks, Change, ChangeEvent, Client, ErrorCode, Event, Events, HistoryQuery, MessageId, RequestError,
-    SendError, UpdateConversation, change,
+    Block, Change, ChangeEvent, Client, ErrorCode, Event, Events, HistoryQuery, MessageId, RequestError, SendError,
+    UpdateConversation, change,
 };
+use tidings_tests::settings::block;
 use tidings_tests::{Control, DEADLINE, Node, told, within};
 
 /// A device, and what it is told.
@@ -294,16 +295,11 @@ async fn conversations_say_what_is_unread_and_how_they_are_set_to_every_device()
     assert_eq!(phone.told("the phone is told", |event| conversation(event).filter(|one| one.archived)).await, set);
 
     // Blocked: refused with the reason, and nothing of it is kept.
-    let blocks = |kinds: &[Block]| UpdateConversation {
-        with: "alice".to_owned(),
-        blocks: Some(Blocks { blocks: kinds.iter().map(|kind| (*kind).into()).collect() }),
-        ..UpdateConversation::default()
-    };
-    phone.client.update_conversation(blocks(&[Block::Messages])).await.unwrap();
+    block(&phone.client, "alice", &[Block::Messages]).await;
     let blocked = alice.client.send("bob", "hello?").await.unwrap().sent().await;
     assert!(matches!(blocked, Err(SendError::Refused { code: ErrorCode::Blocked, .. })), "{blocked:?}");
     carol.send("bob", "others may").await;
-    phone.client.update_conversation(blocks(&[])).await.unwrap();
+    block(&phone.client, "alice", &[]).await;
     alice.send("bob", "again").await;
     assert_eq!(phone.texts("alice").await, ["one", "two", "again"]);
     alice.comes_to("bob", &["one", "two", "again"]).await;

@@ -4,17 +4,11 @@
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use tidings_proto::client::v1::Blocks;
 use tidings_proto::message::v1::Block;
-use tidings_sdk::{Client, HistoryQuery, Search, UpdateConversation};
+use tidings_sdk::{Client, HistoryQuery, Search};
 use tidings_tests::group_view::GroupView;
+use tidings_tests::settings::block;
 use tidings_tests::{DEADLINE, Node, within};
-
-async fn block(client: &Client, other: &str, blocks: &[Block]) {
-    let blocks = Some(Blocks { blocks: blocks.iter().map(|block| (*block).into()).collect() });
-    let update = UpdateConversation { with: other.to_owned(), blocks, ..UpdateConversation::default() };
-    within(DEADLINE, "it is set", client.update_conversation(update)).await.unwrap();
-}
 
 async fn say(client: &Client, text: &str) {
     let sending = async { client.send_to_group("team", text).await.unwrap().sent().await };

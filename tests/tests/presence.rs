@@ -9,12 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidings_proto::client::v1::user_presence::State;
 use tidings_proto::client::v1::{
-    Blocks, PresenceUpdate, Request, Response, WatchPresence, client_frame, request, server_frame,
+    PresenceUpdate, Request, Response, WatchPresence, client_frame, request, server_frame,
 };
 use tidings_proto::message::v1::{Activity, Block, Envelope, activity, envelope};
 use tidings_proto::policy::v1::{Audience, Policy};
-use tidings_sdk::{ErrorCode, Event, Events, UpdateConversation, UserPresence};
+use tidings_sdk::{ErrorCode, Event, Events, UserPresence};
 use tidings_tests::raw::Came;
+use tidings_tests::settings::block;
 use tidings_tests::{DEADLINE, Node, RawClient, within};
 
 /// Users go offline soon.
@@ -67,12 +68,7 @@ async fn one_who_is_blocked_from_a_profile_knows_nothing_of_it_and_others_do() {
         assert_eq!(presence(&mut events).await.state(), State::Online);
         watchers.push((watcher, events));
     }
-    let block = async |blocks: &[Block]| {
-        let blocks = Some(Blocks { blocks: blocks.iter().map(|block| (*block).into()).collect() });
-        let update = UpdateConversation { with: "eve".to_owned(), blocks, ..UpdateConversation::default() };
-        within(DEADLINE, "it is set", bob.update_conversation(update)).await.unwrap();
-    };
-    block(&[Block::Profile, Block::Messages]).await;
+    block(&bob, "eve", &[Block::Profile, Block::Messages]).await;
     let (eve, carol) = {
         let [(_, eve), (_, carol)] = &mut watchers[..] else { unreachable!() };
         (eve, carol)
@@ -86,7 +82,7 @@ async fn one_who_is_blocked_from_a_profile_knows_nothing_of_it_and_others_do() {
     let (later, mut events) = node.online(&tokens[1], "laptop").await;
     later.watch_presence(["bob"]).await.unwrap();
     assert_eq!(presence(&mut events).await.state(), State::Unknown, "another device of hers");
-    block(&[Block::Messages]).await;
+    block(&bob, "eve", &[Block::Messages]).await;
     for events in [eve, &mut events] {
         within(AT_ONCE, "bob is seen again", async {
             // Told once more that he hides, on the connection after the crash.

@@ -7,10 +7,11 @@
 use tidings_node::Clock;
 use tidings_proto::policy::v1::Policy;
 use tidings_sdk::{
-    Client, ErrorCode, Event, HistoryQuery, MessageId, Outgoing, RequestError, SendError, Sending, Status,
+    Block, Client, ErrorCode, Event, HistoryQuery, MessageId, Outgoing, RequestError, SendError, Sending, Status,
     schedule_update,
 };
 use tidings_tests::deletions::files_with;
+use tidings_tests::settings::block;
 use tidings_tests::{Control, DEADLINE, Node, next_message, told, within};
 
 const HOUR_MS: i64 = 3600 * 1000;
@@ -193,9 +194,7 @@ async fn the_members_of_the_moment_count() {
 #[tokio::test]
 async fn the_blocks_of_the_moment_count() {
     let reason = becomes(Outgoing::new("bob", "hi"), async |_, bob| {
-        let blocks = Some(tidings_sdk::Blocks { blocks: vec![tidings_sdk::Block::Messages.into()] });
-        let update = tidings_sdk::UpdateConversation { with: "alice".into(), blocks, ..Default::default() };
-        bob.update_conversation(update).await.unwrap();
+        block(bob, "alice", &[Block::Messages]).await;
     });
     assert_eq!(reason.await, ErrorCode::Blocked);
 }

@@ -39,6 +39,9 @@ impl Applying<'_> {
         if self.blocks(&mailbox, &record, &append.from, Block::Messages)? {
             return refused(ErrorCode::Blocked);
         }
+        if !self.is_reached_by(&mailbox, &append.from, append.audience())? {
+            return refused(ErrorCode::RefusedByPolicy);
+        }
 
         let appended = match change {
             None => self.append_content(&mailbox, &mut record, &append)?,

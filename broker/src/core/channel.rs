@@ -1,12 +1,12 @@
-//! What a shard owes to senders' mailboxes: receipts, failures, and copies of what they sent. A mailbox of this shard gets its own in the same
+//! What a shard owes to mailboxes: receipts, failures, and copies of what their users sent, and who has made them a contact. A mailbox of this shard gets its own in the same
 //! command. One of another shard gets it through a durable channel from shard to shard, whose items are numbered without
 //! gaps: this shard's leader delivers them as often as it takes, the target takes each once (promises 2 and 4).
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{
-    ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, Copy, GroupItem, GroupReceipt,
-    MailboxRecord, ReleasedMessage, ScheduleOutcome, channel_item,
+    ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, ContactOf, Copy, GroupItem,
+    GroupReceipt, MailboxRecord, ReleasedMessage, ScheduleOutcome, channel_item,
 };
 use tidings_proto::message::v1::{Envelope, Failure, Receipt, envelope};
 use tidings_proto::shard::shard_of;
@@ -34,6 +34,7 @@ enum Arrived {
     Released(ReleasedMessage),
     ScheduleOutcome(Scheduler, ScheduleOutcome),
     GroupBegins(GroupName, u64),
+    ContactOf(MailboxId, ContactOf),
 }
 
 impl Applying<'_> {
@@ -133,6 +134,7 @@ impl Applying<'_> {
                 Arrived::Released(released) => self.take_released(released)?,
                 Arrived::ScheduleOutcome(of, outcome) => self.take_outcome(&of, outcome)?,
                 Arrived::GroupBegins(group, place) => self.begin_in_group(&group, place)?,
+                Arrived::ContactOf(mailbox, told) => self.take_contact_of(&mailbox, &told)?,
             }
         }
         came.last_seq = deliver.last_seq;
@@ -175,6 +177,12 @@ impl Applying<'_> {
                 let name = GroupName::new(&item.app, &begins.group)?;
                 let is_home = shard(&begins.group) == self.core.shard;
                 return is_home.then_some(Arrived::GroupBegins(name, begins.group_seq));
+            }
+            channel_item::Item::ContactOf(told) => {
+                let mailbox = MailboxId::new(&item.app, &item.user)?;
+                let is_here = shard(&item.user) == self.core.shard;
+                let is_from_there = keys::is_id(&told.of) && shard(&told.of) == source;
+                return (is_here && is_from_there).then_some(Arrived::ContactOf(mailbox, told));
             }
             channel_item::Item::Receipt(receipt) => Owed::Receipt(receipt),
             channel_item::Item::Failure(failure) => Owed::Failure(failure),

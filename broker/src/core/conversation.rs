@@ -7,12 +7,12 @@ use tidings_proto::client::v1::UpdateConversation as Update;
 use tidings_proto::mailbox::v1::{ConversationRecord, HistoryRecord, MailboxRecord, UpdateConversation};
 use tidings_proto::message::v1::{Block, Conversation, ConversationUpdate, Envelope, envelope};
 
-use super::blocks::Listed;
 use super::entry::Entry;
 use super::keys::{self, MailboxId};
 use super::limits::CONVERSATIONS;
 use super::records::{self, CoreError};
 use super::{Applying, Reply, refused};
+use super::{blocks, contacts};
 
 impl Applying<'_> {
     pub(super) fn conversation(
@@ -57,7 +57,11 @@ impl Applying<'_> {
             return refused(ErrorCode::InvalidArgument);
         }
         let listed = blocks.as_ref().map(|blocks| self.list_blocks(&mailbox, &asked.with, blocks)).transpose()?;
-        if listed.as_ref().is_some_and(Listed::is_full) {
+        let contact = update.contact.map(|contact| self.list_contact(&mailbox, &asked.with, contact)).transpose()?;
+        let contacts = contact.flatten();
+        if listed.as_ref().is_some_and(blocks::Listed::is_full)
+            || contacts.as_ref().is_some_and(contacts::Listed::is_full)
+        {
             return refused(ErrorCode::InboxFull);
         }
         let mut record = self.mailbox_or_new(&mailbox)?;
@@ -84,6 +88,10 @@ impl Applying<'_> {
         }
         if let Some(listed) = listed {
             self.save_blocks(&mailbox, listed);
+        }
+        conversation.contact = update.contact.unwrap_or(conversation.contact);
+        if let Some(contacts) = contacts {
+            self.save_contacts(&mailbox, &asked.with, &contacts)?;
         }
         self.save_conversation(&mailbox, &asked.with, &conversation);
         let conversation = summary(&asked.with, &conversation);
@@ -187,6 +195,7 @@ pub fn summary(with: &str, record: &ConversationRecord) -> Conversation {
         archived: record.archived,
         favourite: record.favourite,
         blocks: record.blocks.clone(),
+        contact: record.contact,
         last_message: None,
     }
 }

@@ -3,16 +3,20 @@
 //! log until every broker of the cluster has told that it is of this release (promise 7).
 
 use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
+use tidings_proto::policy::v1::Audience;
 
 /// Up to which level this build applies commands; brokers tell it when they register. Level 1 came with groups, history and
-/// changes, level 3 with scheduled messages, groups among a user's conversations and large groups (2 is no level of a log). Whoever adds
-/// a kind of command, or a field that changes what one does, raises it, and says so in [`for_level`]. What a known command does more
+/// changes, level 3 with scheduled messages, groups among a user's conversations and large groups (2 is no level of a log), level 4 with
+/// contacts. Whoever adds a kind of command, or a field that changes what one does, raises it, and says so in [`for_level`]. What a known command does more
 /// than before hangs on the level that the command carries (`Applying::level`).
-pub const LEVEL: u32 = 3;
+pub const LEVEL: u32 = 4;
 
 /// The command as brokers of a level apply it: without what it only adds to. `None` when it has to wait until they are
 /// upgraded.
 pub fn for_level(mut command: Command, level: u32) -> Option<Command> {
+    if level < 4 && !below_4(&command) {
+        return None;
+    }
     if level < 3 && !below_3(&mut command) {
         return None;
     }
@@ -20,6 +24,25 @@ pub fn for_level(mut command: Command, level: u32) -> Option<Command> {
         return None;
     }
     Some(command)
+}
+
+/// Whether a command is one that was there before level 4: what only some may be sent waits, as contacts do.
+fn below_4(command: &Command) -> bool {
+    let is_for_all = |message: &AppendMessage| message.audience() == Audience::Unspecified;
+    let message = match command {
+        Command::AppendMessage(message) => Some(message),
+        Command::PostMessage(post) => post.message.as_ref(),
+        Command::ScheduleMessage(schedule) => schedule.message.as_ref(),
+        Command::ReleaseScheduled(release) => {
+            let mut terms = release.releases.iter().filter_map(|release| release.terms);
+            return terms.all(|terms| terms.audience() == Audience::Unspecified);
+        }
+        Command::UpdateConversation(asked) => {
+            return asked.update.as_ref().is_none_or(|update| update.contact.is_none());
+        }
+        _ => None,
+    };
+    message.is_none_or(is_for_all)
 }
 
 /// Takes off what came with level 3; answers whether the command is one that was there before.
@@ -89,8 +112,8 @@ fn reduce(append: &mut AppendMessage) -> bool {
 mod tests {
     use tidings_proto::client::v1::UpdateConversation as Update;
     use tidings_proto::mailbox::v1::{
-        AdoptGroups, AttachDevice, ExpandGroups, MarkGroupRead, PostMessage, ScheduleMessage, UpdateConversation,
-        UpdateGroup,
+        AdoptGroups, AttachDevice, ExpandGroups, MarkGroupRead, PostMessage, ReleaseScheduled, ReleaseTerms,
+        ScheduleMessage, ScheduleRelease, UpdateConversation, UpdateGroup,
     };
     use tidings_proto::message::v1::Change;
 
@@ -138,6 +161,35 @@ mod tests {
         }
         for known in [mark(false), update("")] {
             assert_eq!(for_level(known.clone(), 1), Some(known));
+        }
+    }
+
+    #[test]
+    fn contacts_and_what_is_for_them_alone_wait_for_level_4() {
+        let of = |audience: Audience| AppendMessage { audience: audience.into(), ..kept() };
+        let release = |audience: Audience| {
+            let terms = Some(ReleaseTerms { audience: audience.into(), ..ReleaseTerms::default() });
+            let releases = vec![ScheduleRelease { terms, ..ScheduleRelease::default() }];
+            Command::ReleaseScheduled(ReleaseScheduled { releases })
+        };
+        let commands = |audience| {
+            let message = Some(of(audience));
+            [
+                Command::AppendMessage(of(audience)),
+                Command::PostMessage(PostMessage { message: message.clone(), ..PostMessage::default() }),
+                Command::ScheduleMessage(ScheduleMessage { message, ..ScheduleMessage::default() }),
+                release(audience),
+            ]
+        };
+        let update = |contact| {
+            let update = Some(Update { contact, ..Update::default() });
+            Command::UpdateConversation(UpdateConversation { update, ..UpdateConversation::default() })
+        };
+        for new in commands(Audience::Contacts).into_iter().chain([update(Some(false))]) {
+            assert_eq!((for_level(new.clone(), 3), for_level(new.clone(), LEVEL)), (None, Some(new)));
+        }
+        for known in commands(Audience::Unspecified).into_iter().chain([update(None)]) {
+            assert_eq!(for_level(known.clone(), 3), Some(known));
         }
     }
 

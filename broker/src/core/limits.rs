@@ -46,6 +46,8 @@ pub const LAST_SLOT: u32 = 255;
 pub const CONVERSATIONS: u32 = 100_000;
 /// Users whom one keeps from what is said in groups, and from being seen, at most; one more is refused.
 pub const BLOCKED: usize = 1_000;
+/// Contacts of a user; one more is refused.
+pub const CONTACTS: usize = 1_000;
 /// Bytes of messages in a mailbox's history; beyond it messages are delivered and not kept.
 pub const HISTORY_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 /// Reactions of one user to one message; one more is refused.

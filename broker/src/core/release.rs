@@ -59,6 +59,7 @@ impl Applying<'_> {
             message.receipts = terms.receipts;
             message.inbox_limit = terms.inbox_limit;
             (message.retention_ms, message.sender_retention_ms) = (terms.retention_ms, terms.sender_retention_ms);
+            message.audience = terms.audience;
         }
         let (app, target) = (message.app.clone(), shard_of(&message.app, &message.to, self.core.shards));
         let released = ReleasedMessage { scheduled: Some(id), record: Some(waits), by_system: of.is_system };

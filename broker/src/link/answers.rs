@@ -11,14 +11,16 @@ use tidings_consensus::ProposeError;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{GroupTransient, Submitted, broker_frame};
 use tidings_proto::client::v1::Durability;
+use tidings_proto::policy::v1::Audience;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::outbox::Outbox;
 use crate::core::{GroupName, MailboxId, Reply};
 use crate::error::code_of;
 use crate::group_feed::registry::GroupRegistry;
-use crate::group_live::{self, Audience, Live};
+use crate::group_live::{self, Live, Reach};
 use crate::metrics::Metrics;
+use crate::query::refusal_of;
 use crate::shard::{Request, ShardHandle};
 
 /// Answers put together before they are queued, at most.
@@ -48,6 +50,15 @@ pub enum Pending {
     Transient {
         transient: Transient,
         mailbox: MailboxId,
+        from: String,
+        audience: Audience,
+    },
+    /// The same, and is not answered.
+    Activity {
+        mailbox: MailboxId,
+        from: String,
+        audience: Audience,
+        envelope: Bytes,
     },
     GroupTransient {
         transient: Transient,
@@ -97,9 +108,13 @@ impl Answers {
                             answers.push(broker_frame::Frame::Submitted(self.submitted(session, seq, outcome)));
                         }
                     }
-                    Pending::Transient { transient, mailbox } => {
-                        let answer = self.transient(transient, mailbox);
+                    Pending::Transient { transient, mailbox, from, audience } => {
+                        let answer = self.transient(transient, mailbox, from, audience).await;
                         answers.push(broker_frame::Frame::Submitted(answer));
+                    }
+                    Pending::Activity { mailbox, from, audience, envelope } => {
+                        // At most once: what may not be told, or finds no room, is dropped.
+                        let _ = self.hand_out(mailbox, from, audience, envelope, 0).await;
                     }
                     Pending::GroupTransient { transient, group, from } => {
                         let (session, seq) = (transient.session, transient.seq);
@@ -168,15 +183,35 @@ impl Answers {
     }
 
     /// Handed to the sessions that are attached, stored nowhere; accepted also when there are none.
-    fn transient(&self, transient: Transient, mailbox: MailboxId) -> Submitted {
+    async fn transient(&self, transient: Transient, mailbox: MailboxId, from: String, audience: Audience) -> Submitted {
         let Transient { session, seq, envelope, conflates, sent_at_ms } = transient;
         if self.shard.group.leads_now().is_none() {
             return self.refused(session, seq, ErrorCode::NotLeader, self.shard.leadership().leader.unwrap_or(0));
         }
-        if self.shard.requests.try_send(Request::Transient { mailbox, envelope, conflates }).is_err() {
-            return self.refused(session, seq, ErrorCode::Overloaded, 0);
+        match self.hand_out(mailbox, from, audience, envelope, conflates).await {
+            Ok(()) => handed_on(session, seq, sent_at_ms),
+            Err(code) => self.refused(session, seq, code, 0),
         }
-        handed_on(session, seq, sent_at_ms)
+    }
+
+    /// Hands something to the sessions of a user who lets it come from this other user.
+    async fn hand_out(
+        &self,
+        mailbox: MailboxId,
+        from: String,
+        audience: Audience,
+        envelope: Bytes,
+        conflates: u64,
+    ) -> Result<(), ErrorCode> {
+        let (view, to) = (self.shard.group.view(), mailbox.clone());
+        let looked = tokio::task::spawn_blocking(move || refusal_of(&view, &to, &from, audience)).await;
+        match looked {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(code))) => return Err(code),
+            Ok(Err(_)) | Err(_) => return Err(ErrorCode::Internal),
+        }
+        let handed = self.shard.requests.try_send(Request::Transient { mailbox, envelope, conflates });
+        handed.map_err(|_| ErrorCode::Overloaded)
     }
 
     /// On its way to the members who are online.
@@ -186,9 +221,9 @@ impl Answers {
             return self.refused(session, seq, ErrorCode::NotLeader, self.shard.leadership().leader.unwrap_or(0));
         }
         let (view, name, user) = (self.shard.group.view(), group.clone(), from.to_owned());
-        let looked = tokio::task::spawn_blocking(move || group_live::audience(&view, &name, &user)).await;
-        let Audience { shards, member_permissions } = match looked {
-            Ok(Ok(Ok(audience))) => audience,
+        let looked = tokio::task::spawn_blocking(move || group_live::reach(&view, &name, &user)).await;
+        let Reach { shards, member_permissions } = match looked {
+            Ok(Ok(Ok(reach))) => reach,
             Ok(Ok(Err(code))) => return self.refused(session, seq, code, 0),
             Ok(Err(_)) | Err(_) => return self.refused(session, seq, ErrorCode::Internal, 0),
         };

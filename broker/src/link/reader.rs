@@ -34,7 +34,7 @@ use crate::shard::{Request, ShardHandle, WatchedMailbox};
 /// The version of this protocol.
 pub const LINK_VERSION: u32 = 1;
 /// What this broker understands beyond the first release; see `LinkWelcome.level`.
-const LEVEL: u32 = 3;
+const LEVEL: u32 = 4;
 /// Users that one frame may ask for; more are passed over.
 const MAX_WATCHED: usize = 1024;
 
@@ -240,9 +240,10 @@ impl Reader {
         };
         // Whoever does not live here is passed over.
         let watched = users.into_iter().take(MAX_WATCHED).filter_map(|user| {
-            let WatchedUser { user, is_known, last_seen_ms } = user;
+            let among = user.among();
+            let WatchedUser { user, is_known, last_seen_ms, knows_them, .. } = user;
             let mailbox = self.mailbox(shard, &app, &user).ok()?;
-            Some(WatchedMailbox { mailbox, is_known, last_seen_ms })
+            Some(WatchedMailbox { mailbox, is_known, last_seen_ms, among, knows_them })
         });
         let users: Vec<_> = watched.collect();
         self.touched.insert(shard);
@@ -253,14 +254,15 @@ impl Reader {
     }
 
     /// At most once: what cannot be handed on is dropped.
-    fn tell_activity(&self, told: TellActivity) {
+    fn tell_activity(&mut self, told: TellActivity) {
+        let audience = told.audience();
         let Some(activity) = told.activity.filter(|activity| activity.data.len() <= MAX_ACTIVITY_BYTES) else { return };
         let to = if activity.group.is_empty() { &activity.to } else { &activity.group };
         let Ok(mailbox) = self.mailbox(told.shard, &told.app, to) else { return };
-        let Some(handle) = self.context.shards.get(told.shard) else { return };
         if !activity.group.is_empty() {
             let place = self.context.activities.clone().try_acquire_owned();
             let (Ok(place), Some(group)) = (place, GroupName::new(&told.app, &activity.group)) else { return };
+            let Some(handle) = self.context.shards.get(told.shard) else { return };
             let relay = self.context.relay.clone();
             tokio::spawn(async move {
                 group_activity::tell(relay, handle, group, activity).await;
@@ -268,9 +270,11 @@ impl Reader {
             });
             return;
         }
+        let Ok(lane) = self.lane(told.shard) else { return };
+        let from = activity.from.clone();
         let envelope = Envelope { event: Some(envelope::Event::Activity(activity)) }.encode_to_vec().into();
         // Fails when the shard has more to do than it can, or is closing.
-        let _ = handle.requests.try_send(Request::Transient { mailbox, envelope, conflates: 0 });
+        let _ = lane.pending.try_send(Pending::Activity { mailbox, from, audience, envelope });
     }
 
     // Submissions ---------------------------------------------------------------------------------------------------
@@ -301,8 +305,9 @@ impl Reader {
             let (envelope, conflates) = (transient_envelope(&submit, now_ms), conflation(&submit));
             let transient = Transient { session, seq, envelope, conflates, sent_at_ms: now_ms };
             let group = GroupName::new(&submit.app, &submit.group).filter(|_| to_group);
+            let audience = submit.audience();
             place.send(match group {
-                None => Pending::Transient { transient, mailbox },
+                None => Pending::Transient { transient, mailbox, from: submit.from, audience },
                 Some(group) => Pending::GroupTransient { transient, group, from: submit.from },
             });
             return Ok(());
@@ -326,6 +331,7 @@ impl Reader {
             change_window_ms: submit.change_window_ms,
             disappears: submit.disappears,
             large_beyond: submit.large_group_members,
+            audience: submit.audience,
         };
         let not_yet = (ErrorCode::Unavailable, 0);
         if waits {

@@ -2,6 +2,7 @@
 //! in any order, beside the other work of the link.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidings_consensus::{ProposeError, StateView};
 use tidings_proto::broker::v1::{Request, Response, broker_frame};
@@ -9,7 +10,7 @@ use tidings_proto::client::v1::{
     self as client, Found, GetGroupReceipts, GetHistory, GroupReadMarked, GroupReceiptsWatched, Search,
     WatchGroupReceipts, request, response,
 };
-use tidings_proto::mailbox::v1::{self as mailbox, command::Command};
+use tidings_proto::mailbox::v1::{self as mailbox, ChannelOutRecord, command::Command};
 use tidings_proto::shard::shard_of;
 use tidings_proto::{ErrorCode, UserId};
 use tokio::sync::OwnedSemaphorePermit;
@@ -17,13 +18,17 @@ use tokio::time::Instant;
 
 use super::LinkContext;
 use super::outbox::Outbox;
-use crate::core::{GroupName, MailboxId, Reply, Scheduler};
+use crate::core::records::load;
+use crate::core::{GroupName, MailboxId, Reply, Scheduler, keys};
 use crate::error::{Error, code_of};
 use crate::shard::ShardHandle;
 use crate::{group_receipts, group_search, query};
 
 /// From which level of brokers on groups can be searched, and members block what others say in them.
 const GROUPS_SEARCHED: u32 = 3;
+
+/// How long an answer waits for the shard of another user to hear of it.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why a request was not answered with what it asked for.
 pub struct Refusal {
@@ -117,11 +122,16 @@ pub async fn ask(
             if update.group.is_empty() {
                 is_id(&with)?;
             }
-            let command = mailbox::UpdateConversation { app, user, with, update: Some(update) };
-            match set(shard, Command::UpdateConversation(command)).await? {
-                Reply::Conversation(conversation) => Ok(response::Response::Conversation(*conversation)),
-                _ => Err(ErrorCode::Internal.into()),
+            let sets_contact = update.contact.is_some();
+            let command =
+                mailbox::UpdateConversation { app: app.clone(), user, with: with.clone(), update: Some(update) };
+            let Reply::Conversation(conversation) = set(shard, Command::UpdateConversation(command)).await? else {
+                return Err(ErrorCode::Internal.into());
+            };
+            if sets_contact {
+                until_told(shard, &app, &with).await;
             }
+            Ok(response::Response::Conversation(*conversation))
         }
         request::Request::GetGroupReceipts(GetGroupReceipts { group, group_seq }) => {
             let look = move |view: &StateView, group: &GroupName, user: &str| {
@@ -245,6 +255,19 @@ async fn watch_receipts(
     ask_home(context, shard, mailbox, group, group_receipts::may_watch).await?;
     let lease_ms = shard.receipts.watch(name, user, Instant::now()).ok_or(ErrorCode::Overloaded)?;
     Ok(GroupReceiptsWatched { lease_ms })
+}
+
+/// Waits until the shard of another user has what it is owed: from then on what was set holds there too. It comes there in any case.
+async fn until_told(shard: &ShardHandle, app: &str, user: &str) {
+    let target = shard_of(app, user, shard.core.shards);
+    if target == shard.core.shard {
+        return;
+    }
+    let end = move |view: &StateView| load::<ChannelOutRecord>(view, "channel", &keys::channel_out(target));
+    let Ok(Some(end)) = read(shard, end).await else { return };
+    if end.trimmed_to < end.last_seq {
+        let _ = tokio::time::timeout(TOLD_WITHIN, shard.backlog.until_delivered(target, end.last_seq)).await;
+    }
 }
 
 fn is_id(user: &str) -> Result<(), Refusal> {

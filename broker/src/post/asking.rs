@@ -1,4 +1,4 @@
-//! What backends look at: what a user would be answered, and whether users are online. Nothing is changed.
+//! What backends look at: what a user would be answered, and whether users are online; and what they set for a user.
 
 use tidings_consensus::NodeId;
 use tidings_proto::ErrorCode;
@@ -31,7 +31,7 @@ pub async fn ask(context: &LinkContext, asked: AskRequest) -> AskResponse {
         Ok((handle, _)) => handle,
         Err(refusal) => return refused(refusal),
     };
-    let (Some(mailbox), Some(request)) = (MailboxId::new(&app, &user), request.request.filter(only_reads)) else {
+    let (Some(mailbox), Some(request)) = (MailboxId::new(&app, &user), request.request.filter(is_for_backends)) else {
         return refused((ErrorCode::InvalidArgument, 0));
     };
     // The places of what users ask.
@@ -45,9 +45,12 @@ pub async fn ask(context: &LinkContext, asked: AskRequest) -> AskResponse {
     }
 }
 
-fn only_reads(request: &client::request::Request) -> bool {
+fn is_for_backends(request: &client::request::Request) -> bool {
     use client::request::Request;
-    matches!(request, Request::GetHistory(_) | Request::ListConversations(_) | Request::Search(_))
+    matches!(
+        request,
+        Request::GetHistory(_) | Request::ListConversations(_) | Request::Search(_) | Request::UpdateConversation(_)
+    )
 }
 
 /// Whether users of a shard are online, if this node leads it.

@@ -144,6 +144,7 @@ impl Courier {
                 return Err(CoreError::Contradiction("another shard has lost what it had taken").into());
             }
             self.metrics.relayed.increment(up_to - progress.delivered);
+            self.backlog.delivered(target, up_to);
             // An earlier leader may have delivered more than this page.
             progress.delivered = up_to.min(last.max(progress.delivered));
             if progress.delivered - progress.trimmed >= TRIM_AFTER {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_proto::client::v1::{UserPresence, user_presence};
+use tidings_proto::policy::v1::Audience;
 use tokio::time::Instant;
 
 use crate::core::MailboxId;
@@ -72,6 +73,10 @@ pub struct Watch {
     pub until: Instant,
     /// Others whom the user hides from; of one who is watched already it is known.
     pub hides_from: Vec<String>,
+    /// Which others the gateway wants to know of; unset: of none.
+    pub among: Audience,
+    /// It knows them, and is told when they change.
+    pub knows_them: bool,
 }
 
 /// Something to tell a gateway.
@@ -85,6 +90,8 @@ pub struct Telling {
     pub state: UserState,
     /// Whom it is not for.
     pub hides_from: Arc<[String]>,
+    /// Which others are to be told along; unset: none.
+    pub among: Audience,
 }
 
 /// There are as many watched users as the limit allows.
@@ -121,6 +128,9 @@ struct Watcher {
     link: u64,
     until: Instant,
     told: Option<UserState>,
+    among: Audience,
+    /// It was told who they are, or wants to know of none.
+    knows_them: bool,
 }
 
 impl Presence {
@@ -131,7 +141,7 @@ impl Presence {
 
     /// Takes a watch up, or prolongs it.
     pub fn watch(&mut self, watch: Watch, now: Instant) -> Result<(), TooManyWatched> {
-        let Watch { link, mailbox, is_online, last_seen_ms, is_known, until, hides_from } = watch;
+        let Watch { link, mailbox, is_online, last_seen_ms, is_known, until, hides_from, among, knows_them } = watch;
         if !self.watched.contains_key(&mailbox) && self.watched.len() >= self.limits.watched {
             return Err(TooManyWatched);
         }
@@ -152,8 +162,10 @@ impl Presence {
             Some(watcher) => {
                 watcher.until = until;
                 watcher.told = watcher.told.filter(|_| is_known);
+                watcher.knows_them &= knows_them && among == watcher.among;
+                watcher.among = among;
             }
-            None => user.watchers.push(Watcher { link, until, told: None }),
+            None => user.watchers.push(Watcher { link, until, told: None, among, knows_them: false }),
         }
         self.look_at(&mailbox, now);
         Ok(())
@@ -165,6 +177,14 @@ impl Presence {
             user.hides_from = hides_from.into();
             user.watchers.iter_mut().for_each(|watcher| watcher.told = None);
             self.look_at(mailbox, now);
+        }
+    }
+
+    /// A user has other contacts, or is among those of others: whoever goes by that is told.
+    pub fn contacts_changed(&mut self, mailbox: &MailboxId, now: Instant) {
+        if let Some(user) = self.watched.get_mut(mailbox) {
+            user.watchers.iter_mut().for_each(|watcher| watcher.knows_them = false);
+            self.look_at(mailbox, now + GATHER);
         }
     }
 
@@ -201,7 +221,7 @@ impl Presence {
     pub fn not_told(&mut self, telling: &Telling, now: Instant) {
         let Some(user) = self.watched.get_mut(&telling.mailbox) else { return };
         if let Some(watcher) = user.watchers.iter_mut().find(|watcher| watcher.link == telling.link) {
-            watcher.told = None;
+            (watcher.told, watcher.knows_them) = (None, false);
             self.look_at(&telling.mailbox, now + RETRY);
         }
     }
@@ -276,15 +296,17 @@ impl Presence {
             Ok(state) => {
                 let is_quiet = now < user.quiet_until;
                 let mut changed = false;
-                for watcher in user.watchers.iter_mut().filter(|watcher| watcher.told != Some(state)) {
+                for watcher in user.watchers.iter_mut().filter(|watcher| watcher.lacks(state)) {
                     // Who was told nothing yet does not wait.
                     if is_quiet && watcher.told.is_some() {
                         next = next.min(user.quiet_until);
                         continue;
                     }
                     changed |= watcher.told.replace(state).is_some();
-                    let hides_from = user.hides_from.clone();
-                    tellings.push(Telling { link: watcher.link, mailbox: mailbox.clone(), state, hides_from });
+                    let (link, hides_from) = (watcher.link, user.hides_from.clone());
+                    let among = if watcher.knows_them { Audience::Unspecified } else { watcher.among };
+                    watcher.knows_them = true;
+                    tellings.push(Telling { link, mailbox: mailbox.clone(), state, hides_from, among });
                 }
                 if changed {
                     user.quiet_until = now + self.limits.interval;
@@ -293,6 +315,13 @@ impl Presence {
         }
         user.due_at = next;
         self.due.insert((next, mailbox.clone()));
+    }
+}
+
+impl Watcher {
+    /// Whether there is something to tell.
+    fn lacks(&self, state: UserState) -> bool {
+        self.told != Some(state) || (!self.knows_them && self.among != Audience::Unspecified)
     }
 }
 

@@ -118,7 +118,8 @@ async fn activity_reaches_each_device_that_is_online_and_oversized_is_dropped() 
     let tell = |kind: activity::Kind, bytes: usize| {
         let (from, to) = ("alice".to_owned(), "bob".to_owned());
         let activity = Activity { from, to, kind: kind.into(), data: vec![7; bytes].into(), ..Activity::default() };
-        let told = TellActivity { shard: 0, app: APP.to_owned(), activity: Some(activity) };
+        let app = APP.to_owned();
+        let told = TellActivity { shard: 0, app, activity: Some(activity), ..TellActivity::default() };
         gateway_frame::Frame::Presence(Presence { presence: Some(presence::Presence::Activity(told)) })
     };
     gateway.send([tell(activity::Kind::Custom, 257), tell(activity::Kind::Typing, 256)]).await;

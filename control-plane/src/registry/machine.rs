@@ -16,17 +16,16 @@ const COMMAND_FORMAT: u8 = 2;
 const FORMAT_1: u8 = 1;
 
 /// Up to which level this build applies commands. Level 1 came with policies and groups, level 2 with what policies say of
-/// files.
-pub const LEVEL: u32 = 2;
+/// files, level 3 with what they say of contacts.
+pub const LEVEL: u32 = 3;
 
 /// The level that the control plane must have before a command may stand in its log.
 pub fn level_of(command: &command::Command) -> u32 {
     use command::Command as C;
     match command {
-        C::CreatePolicy(create) if create.policy.as_ref().is_some_and(policies::is_of_level_2) => 2,
-        C::UpdatePolicy(update) if update.fields.iter().any(|field| policies::LEVEL_2.contains(&field.as_str())) => 2,
-        C::CreatePolicy(_) | C::UpdatePolicy(_) | C::DeletePolicy(_) => 1,
-        C::ActOnGroup(_) | C::CreateInvite(_) | C::DeleteInvite(_) => 1,
+        C::CreatePolicy(create) => policies::level_to_create(create),
+        C::UpdatePolicy(update) => policies::level_to_update(update),
+        C::DeletePolicy(_) | C::ActOnGroup(_) | C::CreateInvite(_) | C::DeleteInvite(_) => 1,
         C::UpdateUser(update) if update.policy.is_some() => 1,
         _ => 0,
     }

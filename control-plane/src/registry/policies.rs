@@ -4,7 +4,7 @@
 use tidings_consensus::{ApplyContext, StateStore};
 use tidings_proto::ErrorCode;
 use tidings_proto::effective_policy::DEFAULT_POLICY;
-use tidings_proto::policy::v1::Policy;
+use tidings_proto::policy::v1::{Audience, Policy};
 use tidings_proto::registry::v1::{CreatePolicy, DeletePolicy, Done, UpdatePolicy};
 
 use super::changes::Changes;
@@ -47,6 +47,7 @@ fields!(
     edit_window_seconds,
     recall_window_seconds,
     presence_audience,
+    edit_contacts,
     last_seen_round_seconds,
     max_devices,
     large_group_members,
@@ -54,12 +55,35 @@ fields!(
     file_types,
 );
 
-/// The fields that members of level 1 do not know: they would pass them over.
-pub const LEVEL_2: &[&str] = &["max_file_bytes", "file_types"];
+/// From which level on members take over all that is set of a policy: those of a lower one would pass over what they do not know, or
+/// refuse it. `sets` says which fields are.
+fn level_of(policy: &Policy, sets: impl Fn(&str) -> bool) -> u32 {
+    let is_narrow = |audience: i32| audience > Audience::Nobody as i32;
+    let is_of_3 = sets("edit_contacts")
+        || (sets("audience") && is_narrow(policy.audience))
+        || (sets("presence_audience") && is_narrow(policy.presence_audience));
+    match () {
+        () if is_of_3 => 3,
+        () if sets("max_file_bytes") || sets("file_types") => 2,
+        () => 1,
+    }
+}
 
-/// Whether a policy says something that members of level 1 would pass over.
-pub fn is_of_level_2(policy: &Policy) -> bool {
-    policy.max_file_bytes.is_some() || !policy.file_types.is_empty()
+/// The level that making a policy needs.
+pub fn level_to_create(create: &CreatePolicy) -> u32 {
+    let policy = create.policy.clone().unwrap_or_default();
+    let sets = |field: &str| match field {
+        "edit_contacts" => policy.edit_contacts.is_some(),
+        "max_file_bytes" => policy.max_file_bytes.is_some(),
+        "file_types" => !policy.file_types.is_empty(),
+        _ => true,
+    };
+    level_of(&policy, sets)
+}
+
+/// The level that changing one needs.
+pub fn level_to_update(update: &UpdatePolicy) -> u32 {
+    level_of(&update.policy.clone().unwrap_or_default(), |field| update.fields.iter().any(|named| named == field))
 }
 
 /// The policy of an id, where the app exists and has it; every app has `default`.

@@ -7,7 +7,7 @@ use tidings_proto::policy::v1::{Audience, Policy, RateLimit};
 use tidings_proto::registry::v1::command::Command as C;
 use tidings_proto::registry::v1::{CreateApp, CreatePolicy, DeleteApp, DeletePolicy, Sweep, UpdatePolicy, UpdateUser};
 
-use super::machine::Outcome;
+use super::machine::{Outcome, level_of};
 use super::property_tests::Log;
 use super::refusal::Refusal;
 use super::{changes, keys, policies, users};
@@ -127,6 +127,23 @@ fn any_policy() -> impl Strategy<Value = Policy> {
         audience: audience.into(),
         ..named("p")
     })
+}
+
+#[test]
+fn what_members_of_an_earlier_release_would_pass_over_waits_for_them() {
+    let level_to_create = |policy: Policy| level_of(&create(policy));
+    let level_to_update = |policy: Policy, field: &str| level_of(&update(policy, &[field]));
+    let by = |audience: Audience| Policy { audience: audience.into(), ..named("p") };
+    assert_eq!([by(Audience::All), by(Audience::Nobody)].map(level_to_create), [1, 1]);
+    let edits = Policy { edit_contacts: Some(true), ..named("p") };
+    let seen = Policy { presence_audience: Audience::Paired.into(), ..named("p") };
+    let files = Policy { max_file_bytes: Some(1), ..named("p") };
+    let levels = [by(Audience::Contacts), edits, seen.clone(), files].map(level_to_create);
+    assert_eq!(levels, [3, 3, 3, 2]);
+    assert_eq!(level_to_update(by(Audience::Contacts), "audience"), 3);
+    assert_eq!(level_to_update(by(Audience::Contacts), "messages"), 1, "it is not what is set");
+    assert_eq!(level_to_update(seen, "presence_audience"), 3);
+    assert_eq!(["file_types", "edit_contacts"].map(|field| level_to_update(named("p"), field)), [2, 3]);
 }
 
 proptest! {

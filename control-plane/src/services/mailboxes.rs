@@ -11,8 +11,10 @@ use tidings_proto::client::v1::{
 use tidings_proto::control::v1::mailboxes_server::Mailboxes;
 use tidings_proto::control::v1::{
     GetPresenceRequest, GetPresenceResponse, ListConversationsRequest, ListConversationsResponse, ListHistoryRequest,
-    ListHistoryResponse, SearchMessagesRequest, SearchMessagesResponse, StoredMessage, UserPresence,
+    ListHistoryResponse, SearchMessagesRequest, SearchMessagesResponse, StoredMessage, UpdateConversationRequest,
+    UserPresence,
 };
+use tidings_proto::message::v1::Conversation;
 use tonic::{Request, Response, Status};
 
 use super::auth::Scope;
@@ -42,6 +44,24 @@ impl MailboxesService {
         let response::Response::Conversations(listed) = response else { return Err(another()) };
         let next_page_token = page::token_of(&listed.next_page);
         Ok(ListConversationsResponse { conversations: listed.conversations, next_page_token })
+    }
+
+    async fn update(&self, app: String, request: UpdateConversationRequest) -> Result<Conversation, Status> {
+        let update = request.update.ok_or_else(|| Refusal::invalid("update", "is missing"))?;
+        match (update.with.is_empty(), update.group.is_empty()) {
+            (false, true) => door::user_id("update.with", &update.with)?,
+            (true, false) => door::groups::group_id("update.group", &update.group)?,
+            _ => return Err(Refusal::invalid("update.with", "or group names the conversation, one of them").into()),
+        }
+        if !update.group.is_empty() && (update.blocks.is_some() || update.contact.is_some()) {
+            return Err(Refusal::invalid("update", "sets blocks or contact, which a group has not").into());
+        }
+        if update.contact == Some(true) {
+            self.check_user(&app, &update.with).await?;
+        }
+        let response = self.ask(app, request.user, None, request::Request::UpdateConversation(update)).await?;
+        let response::Response::Conversation(conversation) = response else { return Err(another()) };
+        Ok(conversation)
     }
 
     async fn history(&self, app: String, request: ListHistoryRequest) -> Result<ListHistoryResponse, Status> {
@@ -181,6 +201,17 @@ impl Mailboxes for MailboxesService {
         answer("ListConversations", async {
             let app = Scope::of(&self.0, request.metadata())?.app(&request.get_ref().app)?;
             self.conversations(app, request.into_inner()).await
+        })
+        .await
+    }
+
+    async fn update_conversation(
+        &self,
+        request: Request<UpdateConversationRequest>,
+    ) -> Result<Response<Conversation>, Status> {
+        answer("UpdateConversation", async {
+            let app = Scope::of(&self.0, request.metadata())?.app(&request.get_ref().app)?;
+            self.update(app, request.into_inner()).await
         })
         .await
     }

@@ -7,11 +7,12 @@ use futures_util::FutureExt as _;
 use prost::Message as _;
 use tidings_proto::broker::v1::{Ack as BrokerAck, Submit, gateway_frame};
 use tidings_proto::client::v1::{Ack, Pong, Read, ReadRecorded, Refused, Send, client_frame, server_frame};
+use tidings_proto::policy::v1::Audience;
 use tidings_proto::{EffectivePolicy, ErrorCode, GroupId, UserId};
 use tokio::time::Instant;
 
 use super::outbound::UnansweredRead;
-use super::requests::{LEVEL, NEWEST_LEVEL};
+use super::requests::{CONTACTS_LEVEL, LEVEL, SCHEDULED_LEVEL};
 use super::{Connection, Unblocked};
 use crate::backoff;
 use crate::claims::{self, NotClaimed};
@@ -178,7 +179,7 @@ impl<S: Transport> Connection<S> {
             return self.refuse(send.seq, ErrorCode::Unavailable, "no shard map is known", Some(RETRY_AFTER_MS));
         };
         let own = self.session().policy().effective();
-        let terms = permission::terms(&own, recipient.unwrap_or(&own), send.change.as_ref());
+        let terms = permission::terms(&own, recipient, send.change.as_ref());
         let receipts = recipient.map_or(send.receipts, |recipient| recipient.receipts_of(send.receipts));
         let inbox_limit = recipient.map_or(0, |recipient| self.core.config.inbox_limit(recipient.inbox_entries));
         let pending = Pending {
@@ -213,15 +214,16 @@ impl<S: Transport> Connection<S> {
         Ok(())
     }
 
-    /// The link on which a send can go now: of groups, changes, and what disappears, is scheduled, or is stored nowhere and for a group,
-    /// brokers of earlier releases know nothing; it waits until they were upgraded.
+    /// The link on which a send can go now: of groups, changes, what disappears, is scheduled, is stored nowhere and for a group, or
+    /// is for contacts alone, brokers of earlier releases know nothing; it waits until they were upgraded.
     pub(super) fn route(&self, pending: &Pending) -> Option<Arc<LinkHandle>> {
         let link = self.core.router.route(pending.shard)?;
         let is_new = pending.is_group || pending.change.is_some() || pending.disappears.is_some();
         let is_newest = pending.deliver_at_ms != 0
             || (pending.is_group && (pending.is_transient() || pending.disappears.is_some()));
         let needed = match (is_newest, is_new) {
-            (true, _) => NEWEST_LEVEL,
+            _ if pending.terms.audience != Audience::Unspecified => CONTACTS_LEVEL,
+            (true, _) => SCHEDULED_LEVEL,
             (false, true) => LEVEL,
             (false, false) => 0,
         };
@@ -274,6 +276,7 @@ impl<S: Transport> Connection<S> {
             deliver_at_ms: pending.deliver_at_ms,
             change_window_ms: pending.terms.change_window_ms,
             large_group_members,
+            audience: pending.terms.audience.into(),
         })
     }
 

@@ -17,7 +17,9 @@ use crate::socket::Transport;
 pub(super) const LEVEL: u32 = 2;
 /// The first one of a broker that knows scheduled messages, conversations with groups, search in them, messages that disappear there, and
 /// takes transients to groups.
-pub(super) const NEWEST_LEVEL: u32 = 3;
+pub(super) const SCHEDULED_LEVEL: u32 = 3;
+/// The first one of a broker that knows contacts, and what is for them alone.
+pub(super) const CONTACTS_LEVEL: u32 = 4;
 
 /// Who answers what the gateway does not.
 enum Answerer<'a> {
@@ -52,14 +54,14 @@ fn who_answers(kind: &request::Request) -> Answerer<'_> {
 
 /// The level of a broker that a request is handed to.
 fn needed_level(kind: &request::Request) -> u32 {
-    let is_new = match kind {
-        request::Request::ListScheduled(_) | request::Request::CancelScheduled(_) => true,
-        request::Request::MarkGroupRead(mark) => mark.privately,
-        request::Request::UpdateConversation(update) => !update.group.is_empty(),
-        request::Request::Search(search) => !search.group.is_empty(),
-        _ => false,
-    };
-    if is_new { NEWEST_LEVEL } else { LEVEL }
+    match kind {
+        request::Request::UpdateConversation(update) if update.contact.is_some() => CONTACTS_LEVEL,
+        request::Request::ListScheduled(_) | request::Request::CancelScheduled(_) => SCHEDULED_LEVEL,
+        request::Request::MarkGroupRead(mark) if mark.privately => SCHEDULED_LEVEL,
+        request::Request::UpdateConversation(update) if !update.group.is_empty() => SCHEDULED_LEVEL,
+        request::Request::Search(search) if !search.group.is_empty() => SCHEDULED_LEVEL,
+        _ => LEVEL,
+    }
 }
 
 /// Of a request that no shard answers.
@@ -90,6 +92,10 @@ impl<S: Transport> Connection<S> {
         let is_about_groups = !matches!(who, Answerer::OwnShard);
         if is_about_groups && !self.session().policy().effective().groups {
             return self.refuse_request(id, ErrorCode::FeatureOff, "groups are switched off for this user");
+        }
+        let sets_contact = matches!(kind, request::Request::UpdateConversation(update) if update.contact.is_some());
+        if sets_contact && !self.session().policy().effective().edit_contacts {
+            return self.refuse_request(id, ErrorCode::FeatureOff, "this user's contacts are for backends to set");
         }
         let needed = needed_level(kind);
         let is_kept_back = matches!(kind, request::Request::MarkGroupRead(mark) if mark.privately);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use tidings_proto::client::v1::{UserPresence, user_presence};
+use tidings_proto::policy::v1::Audience;
 use tokio::time::Instant;
 
 use crate::directory::UserKey;
@@ -32,8 +33,8 @@ pub(crate) struct WatchLimits {
 /// What a user's policy lets others see. Until it is known, nothing is told of the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct View {
-    /// Otherwise others are told that nothing is known of the user, once.
-    pub is_visible: bool,
+    /// Others are told that nothing is known of the user, once.
+    pub audience: Audience,
     /// When the user was last seen is told rounded down to a multiple of it; 1 ms or more.
     pub round_ms: i64,
 }
@@ -55,11 +56,31 @@ pub(crate) enum UserState {
     },
 }
 
+/// What else it says of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub state: UserState,
+    /// Users to whom nothing is told of this one.
+    pub hides_from: HashSet<String>,
+    /// Where it was asked: who is among those to whom it may be told.
+    pub acquainted: Option<HashSet<String>>,
+}
+
+impl From<UserState> for Said {
+    fn from(state: UserState) -> Self {
+        Self { state, hides_from: HashSet::new(), acquainted: None }
+    }
+}
+
 /// What a shard is to be asked for one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub user: UserKey,
     pub known: Option<UserState>,
+    /// Among whom a watcher has to be, for the shard to say; unset: it needs not.
+    pub among: Audience,
+    /// Of all who watch it was said.
+    pub knows_them: bool,
 }
 
 /// What is to be done.
@@ -103,6 +124,8 @@ struct Watched {
     state: Option<UserState>,
     /// Users to whom nothing is told of this one.
     hides_from: HashSet<String>,
+    /// Of users who watch: whether they are among those to whom the view lets it be told, as far as the shard said it.
+    acquainted: HashMap<String, bool>,
     view: Option<View>,
     is_asked: bool,
     watchers: HashSet<u64>,
@@ -118,6 +141,52 @@ struct Watcher {
     /// Nothing is told before.
     quiet_until: Instant,
     timer: Instant,
+}
+
+impl View {
+    /// Whether others are told of the user as it hangs on who they are.
+    fn among(self) -> Audience {
+        match self.audience {
+            Audience::Contacts | Audience::Paired => self.audience,
+            Audience::Unspecified | Audience::All | Audience::Nobody => Audience::Unspecified,
+        }
+    }
+}
+
+impl Watched {
+    /// Whether the shard has said what has to be known of a user who watches.
+    fn knows(&self, user: &str) -> bool {
+        self.view.is_none_or(|view| view.among() == Audience::Unspecified) || self.acquainted.contains_key(user)
+    }
+
+    /// What a user who watches sees; `None` as long as that is not known.
+    fn seen_by(&self, user: &str) -> Option<(user_presence::State, i64)> {
+        let view = self.view?;
+        if view.audience == Audience::Nobody {
+            return Some((user_presence::State::Unknown, 0));
+        }
+        let state = self.state?;
+        let is_acquainted = view.among() == Audience::Unspecified || *self.acquainted.get(user)?;
+        Some(match state {
+            _ if !is_acquainted || self.hides_from.contains(user) => (user_presence::State::Unknown, 0),
+            UserState::Online => (user_presence::State::Online, 0),
+            UserState::Offline { last_seen_ms } => {
+                (user_presence::State::Offline, last_seen_ms - last_seen_ms.rem_euclid(view.round_ms.max(1)))
+            }
+        })
+    }
+}
+
+/// The sessions that watch somebody, and whose they are.
+fn watching<'s>(watchers: &HashSet<u64>, sessions: &'s HashMap<u64, Watcher>) -> impl Iterator<Item = (u64, &'s str)> {
+    watchers.iter().filter_map(|session| Some((*session, sessions.get(session)?.user.as_str())))
+}
+
+impl Shard {
+    /// It is asked by then, for users it was not asked for yet.
+    fn ask_by(&mut self, at: Instant) {
+        self.ask_at = Some(self.ask_at.map_or(at, |before| before.min(at)));
+    }
 }
 
 impl Watches {
@@ -155,7 +224,7 @@ impl Watches {
             }
         }
         for added in targets.difference(&watcher.targets) {
-            if self.join(session, added, now) {
+            if self.join(session, user, added, now) {
                 watcher.untold.insert(added.clone());
             }
         }
@@ -167,25 +236,30 @@ impl Watches {
         Ok(())
     }
 
-    /// A shard says how a user is, and who is not to know.
-    pub fn changed(&mut self, target: &Target, state: UserState, hides_from: HashSet<String>, now: Instant) {
-        let Some(watched) = self.watched_mut(target) else { return };
-        let is_news = watched.state.replace(state) != Some(state);
-        let hid_from = std::mem::replace(&mut watched.hides_from, hides_from.clone());
-        // That something is told at all would be told of a user who hides.
-        if watched.view.is_some_and(|view| view.is_visible) {
-            self.tell_watchers(target, now, |user| {
-                let is_hidden = hides_from.contains(user);
-                (is_news && !is_hidden) || is_hidden != hid_from.contains(user)
-            });
-        }
+    /// A shard says something of a user.
+    pub fn changed(&mut self, target: &Target, said: impl Into<Said>, now: Instant) {
+        let Said { state, hides_from, acquainted } = said.into();
+        self.update(target, now, |watched, watching| {
+            (watched.state, watched.hides_from) = (Some(state), hides_from);
+            if let Some(acquainted) = acquainted {
+                watched.acquainted = watching.map(|user| (user.to_owned(), acquainted.contains(user))).collect();
+            }
+        });
     }
 
     /// What a user's policy says now.
     pub fn viewed(&mut self, target: &Target, view: View, now: Instant) {
-        let Some(watched) = self.watched_mut(target) else { return };
-        if watched.view.replace(view) != Some(view) {
-            self.tell_watchers(target, now, |_| true);
+        let mut asks = false;
+        self.update(target, now, |watched, _| {
+            let among = watched.view.replace(view).map_or(Audience::Unspecified, View::among);
+            if among != view.among() {
+                // Who saw nothing sees nothing for now, and is not told so again.
+                watched.acquainted.retain(|_, is_acquainted| !*is_acquainted);
+                (watched.is_asked, asks) = (false, true);
+            }
+        });
+        if asks && let Some(shard) = self.shards.get_mut(&target.shard) {
+            shard.ask_by(now);
         }
     }
 
@@ -260,7 +334,7 @@ impl Watches {
     }
 
     /// Adds a session to a user's watchers; answers whether something is known to tell.
-    fn join(&mut self, session: u64, target: &Target, now: Instant) -> bool {
+    fn join(&mut self, session: u64, user: &str, target: &Target, now: Instant) -> bool {
         let renew_at = now + RENEWAL;
         let new_shard = || Shard { users: HashMap::new(), ask_at: None, renew_at };
         let shard = self.shards.entry(target.shard).or_insert_with(new_shard);
@@ -270,19 +344,34 @@ impl Watches {
             Watched::default()
         });
         watched.watchers.insert(session);
-        if !watched.is_asked {
-            shard.ask_at = Some(shard.ask_at.map_or(now, |at| at.min(now)));
+        watched.is_asked &= watched.knows(user);
+        let (is_asked, is_known) = (watched.is_asked, watched.seen_by(user).is_some());
+        if !is_asked {
+            shard.ask_by(now);
         }
-        watched.state.is_some() || watched.view.is_some_and(|view| !view.is_visible)
+        is_known
     }
 
-    /// Tells the sessions that watch somebody, of those users to whom it is something new.
-    fn tell_watchers(&mut self, target: &Target, now: Instant, is_new_to: impl Fn(&str) -> bool) {
-        let watchers = self.watched(target).map(|watched| watched.watchers.iter().copied().collect::<Vec<_>>());
-        for session in watchers.unwrap_or_default() {
-            if self.sessions.get(&session).is_some_and(|watcher| is_new_to(&watcher.user)) {
-                self.note_untold(session, [target.clone()], now);
-            }
+    /// Changes what is known of somebody, and tells the sessions that watch and now see something else. `change` is given the users
+    /// who watch too.
+    fn update(
+        &mut self,
+        target: &Target,
+        now: Instant,
+        change: impl FnOnce(&mut Watched, &mut dyn Iterator<Item = &str>),
+    ) {
+        let shard = self.shards.get_mut(&target.shard);
+        let Some(watched) = shard.and_then(|shard| shard.users.get_mut(&target.user)) else { return };
+        let watching: Vec<(u64, &str)> = watching(&watched.watchers, &self.sessions).collect();
+        let before: Vec<_> = watching.iter().map(|(_, user)| watched.seen_by(user)).collect();
+        change(watched, &mut watching.iter().map(|(_, user)| *user));
+        let sees = watching.iter().zip(before);
+        let news: Vec<u64> = sees
+            .filter(|((_, user), before)| watched.seen_by(user) != *before)
+            .map(|((session, _), _)| *session)
+            .collect();
+        for session in news {
+            self.note_untold(session, [target.clone()], now);
         }
     }
 
@@ -331,16 +420,7 @@ impl Watches {
 
     /// What a user is told of another.
     fn presence_of(&self, target: &Target, to: &str) -> Option<UserPresence> {
-        let Watched { state, view, hides_from, .. } = self.watched(target)?;
-        let (state, last_seen_ms) = match (view.as_ref()?, state) {
-            (View { is_visible: false, .. }, _) => (user_presence::State::Unknown, 0),
-            (_, None) => return None,
-            _ if hides_from.contains(to) => (user_presence::State::Unknown, 0),
-            (_, Some(UserState::Online)) => (user_presence::State::Online, 0),
-            (View { round_ms, .. }, Some(UserState::Offline { last_seen_ms })) => {
-                (user_presence::State::Offline, last_seen_ms - last_seen_ms.rem_euclid((*round_ms).max(1)))
-            }
-        };
+        let (state, last_seen_ms) = self.watched(target)?.seen_by(to)?;
         Some(UserPresence { user: target.user.user().to_owned(), state: state.into(), last_seen_ms })
     }
 
@@ -354,6 +434,9 @@ impl Watches {
             let before = shard.users.len();
             shard.users.retain(|_, watched| {
                 watched.watchers.retain(|session| is_live(*session));
+                let watching: HashSet<&str> =
+                    watching(&watched.watchers, &self.sessions).map(|(_, user)| user).collect();
+                watched.acquainted.retain(|user, _| watching.contains(user.as_str()));
                 !watched.watchers.is_empty()
             });
             self.users -= before - shard.users.len();
@@ -364,7 +447,9 @@ impl Watches {
         let asked: Vec<_> = wanted
             .map(|(user, watched)| {
                 watched.is_asked = true;
-                Asked { user: user.clone(), known: watched.state }
+                let knows_them = watching(&watched.watchers, &self.sessions).all(|(_, user)| watched.knows(user));
+                let among = watched.view.map_or(Audience::Unspecified, View::among);
+                Asked { user: user.clone(), known: watched.state, among, knows_them }
             })
             .collect();
         if shard.users.is_empty() {

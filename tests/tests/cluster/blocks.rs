@@ -1,9 +1,10 @@
 //! What a user has blocked stays blocked while leaders die: of the user's own shard, and of the group's home.
 
-use tidings_proto::client::v1::{Blocks, user_presence::State};
+use tidings_proto::client::v1::user_presence::State;
 use tidings_proto::message::v1::Block;
-use tidings_sdk::{Event, Events, HistoryQuery, UpdateConversation};
+use tidings_sdk::{Event, Events, HistoryQuery};
 use tidings_tests::group_view::GroupView;
+use tidings_tests::settings::block;
 use tidings_tests::{DEADLINE, within};
 
 use super::support::{control, leader_of, online, settled, start};
@@ -30,9 +31,7 @@ async fn what_is_blocked_stays_so_while_leaders_die() {
     let (eve, _eves) = online(&cluster, 1, &tokens[1], "phone").await;
     let (carol, events) = online(&cluster, 1, &tokens[2], "phone").await;
     let carol_sees = GroupView::of(events);
-    let blocks = Some(Blocks { blocks: vec![Block::GroupMessages.into(), Block::Profile.into()] });
-    let update = UpdateConversation { with: "eve".to_owned(), blocks, ..UpdateConversation::default() };
-    within(DEADLINE, "it is set", bob.update_conversation(update)).await.unwrap();
+    block(&bob, "eve", &[Block::GroupMessages, Block::Profile]).await;
 
     let mut expected = Vec::new();
     for (round, dies) in ["bob", "team"].into_iter().enumerate() {

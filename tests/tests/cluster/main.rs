@@ -7,6 +7,7 @@
 mod backend_messages;
 mod blocks;
 mod company;
+mod contacts;
 mod control_plane;
 mod damage;
 mod endings;

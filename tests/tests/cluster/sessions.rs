@@ -7,9 +7,10 @@ use tidings_audit::{LocalCluster, Plan, Role};
 use tidings_proto::client::v1::server_frame;
 use tidings_proto::control::v1::RevokeTokenRequest;
 use tidings_proto::policy::v1::{Policy, RateLimit};
-use tidings_sdk::{Block, Blocks, Client, Conversation, ErrorCode, Event, SendError, UpdateConversation};
+use tidings_sdk::{Block, Client, Conversation, ErrorCode, Event, SendError, UpdateConversation};
 use tidings_tests::raw::Came;
 use tidings_tests::redis::Redis;
+use tidings_tests::settings::block;
 use tidings_tests::{Control, DEADLINE, RawClient, told, within};
 
 use super::support::{control, control_leader, leader_of, online, start_as};
@@ -67,14 +68,10 @@ async fn devices_share_conversations(cluster: &LocalCluster, control: &Control) 
     leader_of(cluster, "bob").await.kill9().unwrap();
     let after = with_alice(&phone).await;
     assert!(after.marked_unread && after.archived && after.favourite && after.mute_until_ms == i64::MAX, "{after:?}");
-    let blocks = |kinds: &[Block]| {
-        let blocks = Some(Blocks { blocks: kinds.iter().map(|kind| (*kind).into()).collect() });
-        update(UpdateConversation { blocks, ..UpdateConversation::default() })
-    };
-    within(DEADLINE, "it is set", phone.update_conversation(blocks(&[Block::Messages]))).await.unwrap();
+    block(&phone, "alice", &[Block::Messages]).await;
     let blocked = within(DEADLINE, "an answer", alice.send("bob", "hello?").await.unwrap().sent()).await;
     assert!(matches!(blocked, Err(SendError::Refused { code: ErrorCode::Blocked, .. })), "{blocked:?}");
-    within(DEADLINE, "it is set", laptop.update_conversation(blocks(&[]))).await.unwrap();
+    block(&laptop, "alice", &[]).await;
     within(DEADLINE, "an answer", alice.send("bob", "again").await.unwrap().sent()).await.unwrap();
 
     let devices = within(DEADLINE, "the answer", laptop.devices()).await.unwrap().devices;

@@ -213,7 +213,7 @@ impl Applying<'_> {
         let (Some(group), true) = (GroupName::new(&asked.app, &update.group), keys::is_id(&asked.user)) else {
             return refused(ErrorCode::InvalidArgument);
         };
-        if !asked.with.is_empty() || update.blocks.is_some() {
+        if !asked.with.is_empty() || update.blocks.is_some() || update.contact.is_some() {
             return refused(ErrorCode::InvalidArgument);
         }
         let Some(mut standing) = self.standing(group, &asked.user)? else { return refused(ErrorCode::NotAMember) };

@@ -1,8 +1,8 @@
 //! Keys of what a mailbox keeps of its conversations.
 
 use super::{
-    BLOCKS, CONVERSATION, CONVERSATION_ORDER, HISTORY, HISTORY_DUE, HISTORY_PLACE, MailboxId, UNREAD_DISAPPEARING,
-    is_id, key, time,
+    BLOCKS, CONTACT_OF, CONTACTS, CONVERSATION, CONVERSATION_ORDER, HISTORY, HISTORY_DUE, HISTORY_PLACE, MailboxId,
+    UNREAD_DISAPPEARING, is_id, key, time,
 };
 
 /// A message of a conversation.
@@ -30,6 +30,16 @@ pub fn conversation(mailbox: &MailboxId, conversation: &str) -> Vec<u8> {
 /// Whom the user of a mailbox has blocked.
 pub fn blocks(mailbox: &MailboxId) -> Vec<u8> {
     key(BLOCKS, &[&mailbox.0])
+}
+
+/// Whom the user of a mailbox has among the contacts.
+pub fn contacts(mailbox: &MailboxId) -> Vec<u8> {
+    key(CONTACTS, &[&mailbox.0])
+}
+
+/// That another has the user of a mailbox among its contacts.
+pub fn contact_of(mailbox: &MailboxId, other: &str) -> Vec<u8> {
+    key(CONTACT_OF, &[&mailbox.0, other.as_bytes(), &[0]])
 }
 
 /// A conversation's place in the order of a mailbox's: the newest first.

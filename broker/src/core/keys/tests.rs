@@ -30,6 +30,9 @@ fn golden_keys() {
     assert_eq!(conversation_order(&alice, 258, "bob"), [&[19], &name[..], &inverted, b"bob\0"].concat());
     assert_eq!(history_due(258, &alice, "bob", 258), [&[20], &seq[..], &name[..], b"bob\0", &seq].concat());
     assert_eq!(unread_disappearing(&alice, 258, 258), [&[21], &name[..], &seq, &seq].concat());
+    assert_eq!(blocks(&alice), [&[0x17], &name[..]].concat());
+    assert_eq!(contacts(&alice), [&[0x18], &name[..]].concat());
+    assert_eq!(contact_of(&alice, "bob"), [&[0x19], &name[..], b"bob\0"].concat());
     assert_eq!(posted(&alice), [&[0x40], &name[..]].concat());
 }
 

@@ -41,6 +41,7 @@ impl ShardActor {
                 }
                 Effect::Lost { mailbox } => lost.push(mailbox),
                 Effect::HidesFrom { mailbox, users } => self.presence.hides(&mailbox, users, Instant::now()),
+                Effect::ContactsChanged { mailbox } => self.presence.contacts_changed(&mailbox, Instant::now()),
                 Effect::Expanding => waits_to_expand = true,
                 Effect::Owed { .. } | Effect::ReceiptsMoved { .. } => {}
             }

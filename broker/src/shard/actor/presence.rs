@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tidings_consensus::StateView;
 use tidings_proto::ErrorCode;
-use tidings_proto::broker::v1::{HidingUser, PresenceChanged, broker_frame};
-use tidings_proto::mailbox::v1::BlocksRecord;
+use tidings_proto::broker::v1::{Acquainted, HidingUser, PresenceChanged, broker_frame};
+use tidings_proto::mailbox::v1::{BlocksRecord, Contact, ContactsRecord};
+use tidings_proto::policy::v1::Audience;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -34,11 +35,13 @@ impl ShardActor {
         let now = Instant::now();
         let until = now + lease.min(LONGEST_LEASE);
         let (mut is_full, view) = (false, self.group.view());
-        for WatchedMailbox { mailbox, is_known, last_seen_ms } in users {
+        for WatchedMailbox { mailbox, is_known, last_seen_ms, among, knows_them } in users {
             let is_online = self.mailboxes.contains_key(&mailbox);
             let hides_from =
                 if self.presence.is_watched(&mailbox) { Vec::new() } else { self.hides_from(&view, &mailbox) };
-            let watch = Watch { link: outbox.id, mailbox, is_online, last_seen_ms, is_known, until, hides_from };
+            let link = outbox.id;
+            let watch =
+                Watch { link, mailbox, is_online, last_seen_ms, is_known, until, hides_from, among, knows_them };
             is_full |= self.presence.watch(watch, now).is_err();
         }
         self.watching_links.insert(outbox.id, outbox.clone());
@@ -54,6 +57,21 @@ impl ShardActor {
             tracing::error!(shard = self.core.shard, %error, "whom a user hides from cannot be read");
             Vec::new()
         })
+    }
+
+    /// Who is among those whom the gateway wants to know of, as it is applied now.
+    fn acquainted(&self, view: &StateView, telling: &Telling) -> Option<Acquainted> {
+        if telling.among == Audience::Unspecified {
+            return None;
+        }
+        let record = load::<ContactsRecord>(view, "contacts", &keys::contacts(&telling.mailbox));
+        let record = record.map(Option::unwrap_or_default).unwrap_or_else(|error| {
+            tracing::error!(shard = self.core.shard, %error, "the contacts of a user cannot be read");
+            ContactsRecord::default()
+        });
+        let is_one = |contact: &Contact| telling.among == Audience::Contacts || contact.is_paired;
+        let with = record.contacts.into_iter().filter(is_one).map(|contact| contact.user).collect();
+        Some(Acquainted { user: telling.mailbox.user().to_owned(), with })
     }
 
     /// Dropping the question says that this replica does not lead.
@@ -97,6 +115,7 @@ impl ShardActor {
         }
         let now = Instant::now();
         let tellings = self.presence.take_due(now, USERS_PER_STEP);
+        let view = self.group.view();
         let mut by_link: BTreeMap<(u64, &str), Vec<&Telling>> = BTreeMap::new();
         for telling in &tellings {
             by_link.entry((telling.link, telling.mailbox.app())).or_default().push(telling);
@@ -104,15 +123,16 @@ impl ShardActor {
         for ((link, app), tellings) in by_link {
             // Of a link that ended meanwhile.
             let Some(outbox) = self.watching_links.get(&link) else { continue };
-            // Who hides from many goes alone: a list may be long.
-            let is_plain = |telling: &&Telling| telling.hides_from.is_empty();
+            // What comes with lists, which may be long, goes alone.
+            let is_plain = |telling: &&Telling| telling.hides_from.is_empty() && telling.among == Audience::Unspecified;
             let runs = tellings.chunk_by(|one, next| is_plain(one) && is_plain(next));
             for tellings in runs.flat_map(|run| run.chunks(USERS_PER_FRAME)) {
                 let users = tellings.iter().map(|telling| telling.state.told(telling.mailbox.user())).collect();
                 let hiding =
-                    tellings.iter().filter(|telling| !is_plain(telling)).map(|telling| hiding(telling)).collect();
+                    tellings.iter().filter(|telling| !telling.hides_from.is_empty()).map(|one| hiding(one)).collect();
+                let acquainted = tellings.iter().filter_map(|telling| self.acquainted(&view, telling)).collect();
                 let (shard, app) = (self.core.shard, app.to_owned());
-                let changed = PresenceChanged { shard, app, users, hiding, ..PresenceChanged::default() };
+                let changed = PresenceChanged { shard, app, users, hiding, acquainted, ..PresenceChanged::default() };
                 if outbox.try_deliver(broker_frame::Frame::Presence(changed)) {
                     self.metrics.presence_told.increment(tellings.len() as u64);
                 } else {

@@ -14,7 +14,18 @@ fn user(name: &str) -> MailboxId {
 
 fn watch(link: u64, name: &str, now: Instant) -> Watch {
     let (mailbox, until) = (user(name), now + LEASE);
-    Watch { link, mailbox, is_online: false, last_seen_ms: 0, is_known: false, until, hides_from: Vec::new() }
+    let (hides_from, among) = (Vec::new(), Audience::Unspecified);
+    Watch {
+        link,
+        mailbox,
+        is_online: false,
+        last_seen_ms: 0,
+        is_known: false,
+        until,
+        hides_from,
+        among,
+        knows_them: false,
+    }
 }
 
 fn states(tellings: Vec<Telling>) -> Vec<(u64, UserState)> {
@@ -36,6 +47,34 @@ fn about_whom_nobody_asked_nothing_is_told_and_when_they_left_is_known_afterward
     assert_eq!(states(presence.take_due(later + INTERVAL, MANY)), [], "asking on is no question");
     presence.watch(watch(1, "bob", later), later + INTERVAL).unwrap();
     assert_eq!(states(presence.take_due(later + INTERVAL, MANY)), [(1, offline)]);
+}
+
+#[test]
+fn a_gateway_that_goes_by_contacts_is_told_of_them_and_when_they_change() {
+    let start = Instant::now();
+    let mut presence = Presence::new(LIMITS, start);
+    let asked = |among, knows_them| {
+        let known = Watch { is_online: true, is_known: true, ..watch(1, "bob", start) };
+        Watch { among, knows_them, ..known }
+    };
+    let told = |presence: &mut Presence, now| -> Vec<Audience> {
+        presence.take_due(now, MANY).into_iter().map(|telling| telling.among).collect()
+    };
+    presence.watch(asked(Audience::Contacts, false), start).unwrap();
+    presence.watch(Watch { is_online: true, ..watch(2, "bob", start) }, start).unwrap();
+    assert_eq!(told(&mut presence, start), [Audience::Contacts, Audience::Unspecified]);
+    presence.watch(asked(Audience::Contacts, true), start).unwrap();
+    assert_eq!(told(&mut presence, start + INTERVAL), [], "it knows them");
+    presence.contacts_changed(&user("bob"), start + INTERVAL);
+    assert_eq!(told(&mut presence, start + INTERVAL * 2), [Audience::Contacts], "and the other does not want to");
+    presence.watch(asked(Audience::Paired, true), start + INTERVAL * 2).unwrap();
+    assert_eq!(told(&mut presence, start + INTERVAL * 3), [Audience::Paired], "others than before");
+    presence.watch(asked(Audience::Paired, false), start + INTERVAL * 3).unwrap();
+    let lost = presence.take_due(start + INTERVAL * 4, MANY).remove(0);
+    presence.not_told(&lost, start + INTERVAL * 4);
+    assert_eq!(told(&mut presence, start + INTERVAL * 5), [Audience::Paired]);
+    presence.left(&user("bob"), start + INTERVAL * 6, 1_000);
+    assert_eq!(told(&mut presence, start + GRACE * 2), [Audience::Unspecified; 2], "not with each change");
 }
 
 #[test]

@@ -10,8 +10,8 @@ fn limits(users: usize) -> WatchLimits {
     WatchLimits { users, interval: INTERVAL, lease: LEASE }
 }
 
-const SEEN_BY_ALL: View = View { is_visible: true, round_ms: MINUTE_MS };
-const HIDDEN: View = View { is_visible: false, round_ms: MINUTE_MS };
+const SEEN_BY_ALL: View = View { audience: Audience::All, round_ms: MINUTE_MS };
+const HIDDEN: View = View { audience: Audience::Nobody, round_ms: MINUTE_MS };
 
 /// Does what is due, with every policy looked up at once.
 fn due(watches: &mut Watches, now: Instant) -> Work {
@@ -48,7 +48,7 @@ fn however_many_watch_a_user_the_shard_is_asked_once_and_each_is_told_once() {
     let work = due(&mut watches, now);
     assert_eq!((asked(&work), told(&work)), (vec![(0, 1)], vec![]));
     for _ in 0..3 {
-        watches.changed(&target(0), UserState::Online, HashSet::new(), now);
+        watches.changed(&target(0), UserState::Online, now);
     }
     let work = due(&mut watches, now + GATHER);
     assert_eq!(work.tells.len(), 100);
@@ -68,7 +68,7 @@ fn a_storm_costs_a_client_one_frame_in_an_interval() {
     while now < start + INTERVAL * 10 {
         for number in 0..200 {
             let state = if frames % 2 == 0 { UserState::Online } else { UserState::Offline { last_seen_ms: 0 } };
-            watches.changed(&target(number), state, HashSet::new(), now);
+            watches.changed(&target(number), state, now);
         }
         frames += due(&mut watches, now).tells.len();
         now += Duration::from_millis(10);
@@ -81,8 +81,8 @@ fn the_time_of_leaving_is_rounded_down_and_not_invented() {
     let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
     watches.watch(1, "me", targets([0, 2]), now).unwrap();
     due(&mut watches, now);
-    watches.changed(&target(0), UserState::Offline { last_seen_ms: 3 * MINUTE_MS - 1 }, HashSet::new(), now);
-    watches.changed(&target(2), UserState::Offline { last_seen_ms: 0 }, HashSet::new(), now);
+    watches.changed(&target(0), UserState::Offline { last_seen_ms: 3 * MINUTE_MS - 1 }, now);
+    watches.changed(&target(2), UserState::Offline { last_seen_ms: 0 }, now);
     let work = due(&mut watches, now + GATHER);
     let times: Vec<_> = work.tells[0].1.iter().map(|user| user.last_seen_ms).collect();
     assert_eq!(times, [2 * MINUTE_MS, 0]);
@@ -96,7 +96,7 @@ fn at_the_limit_a_watch_with_a_further_user_is_refused_as_a_whole() {
     assert_eq!(watches.watch(3, "me", targets([0, 3]), now), Err(TooManyWatched));
     assert_eq!(watches.len(), (3, 2));
     due(&mut watches, now);
-    watches.changed(&target(0), UserState::Online, HashSet::new(), now);
+    watches.changed(&target(0), UserState::Online, now);
     assert_eq!(told(&due(&mut watches, now + GATHER)).len(), 2);
 }
 
@@ -119,7 +119,7 @@ fn another_leader_is_asked_for_all_and_what_is_known_already_is_not_told_again()
     let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
     watches.watch(1, "me", targets([0, 2, 3]), now).unwrap();
     due(&mut watches, now);
-    watches.changed(&target(0), UserState::Online, HashSet::new(), now);
+    watches.changed(&target(0), UserState::Online, now);
     due(&mut watches, now + GATHER);
     watches.ask_again(0, now + INTERVAL);
     assert!(due(&mut watches, now + GATHER).asks.is_empty());
@@ -127,7 +127,7 @@ fn another_leader_is_asked_for_all_and_what_is_known_already_is_not_told_again()
     assert_eq!(asked(&work), [(0, 2)]);
     let known: Vec<_> = work.asks[0].1.iter().filter_map(|asked| asked.known).collect();
     assert_eq!(known, [UserState::Online]);
-    watches.changed(&target(0), UserState::Online, HashSet::new(), now + INTERVAL);
+    watches.changed(&target(0), UserState::Online, now + INTERVAL);
     assert!(due(&mut watches, now + INTERVAL * 2).tells.is_empty());
 }
 
@@ -137,12 +137,12 @@ fn of_a_user_who_hides_one_word_is_told_however_they_come_and_go() {
     watches.watch(1, "me", targets([0]), now).unwrap();
     let work = watches.due(now, |_| true);
     assert_eq!((work.look_up.len(), work.asks.len()), (1, 1));
-    watches.changed(&target(0), UserState::Online, HashSet::new(), now);
+    watches.changed(&target(0), UserState::Online, now);
     assert!(watches.due(now + GATHER, |_| true).tells.is_empty(), "the policy is not known yet");
     watches.viewed(&target(0), HIDDEN, now + GATHER);
     let work = watches.due(now + GATHER * 2, |_| true);
     assert_eq!(work.tells[0].1[0].state(), user_presence::State::Unknown);
-    watches.changed(&target(0), UserState::Offline { last_seen_ms: 1 }, HashSet::new(), now + INTERVAL);
+    watches.changed(&target(0), UserState::Offline { last_seen_ms: 1 }, now + INTERVAL);
     assert!(watches.due(now + INTERVAL * 2, |_| true).tells.is_empty());
     watches.watch(2, "me", targets([0]), now + INTERVAL * 2).unwrap();
     let work = watches.due(now + INTERVAL * 2 + GATHER, |_| true);
@@ -211,7 +211,7 @@ impl Model {
             Step::Change(user, online) => {
                 self.truth[user as usize] = online;
                 // The shard tells whoever asked; what it was not asked for is passed over.
-                self.watches.changed(&target(user), state_of(online), HashSet::new(), self.now);
+                self.watches.changed(&target(user), state_of(online), self.now);
             }
             Step::Gone(session) => {
                 self.clients.remove(&(session + 4 * self.lives[session as usize]));
@@ -233,7 +233,7 @@ impl Model {
             }
             for asked in work.asks.iter().flat_map(|(_, asked)| asked) {
                 let user: u32 = asked.user.user()["user-".len()..].parse().unwrap();
-                self.watches.changed(&target(user), state_of(self.truth[user as usize]), HashSet::new(), self.now);
+                self.watches.changed(&target(user), state_of(self.truth[user as usize]), self.now);
             }
             for (session, users) in work.tells {
                 self.tell(session, &users);
@@ -289,23 +289,28 @@ proptest! {
     }
 }
 
+fn names(names: &[&str]) -> HashSet<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+/// What each session is told of the one user whom it watches.
+fn states(work: &Work) -> Vec<(u64, user_presence::State)> {
+    let mut told: Vec<_> = work.tells.iter().map(|(session, users)| (*session, users[0].state())).collect();
+    told.sort_by_key(|(session, _)| *session);
+    told
+}
+
 #[test]
 fn one_who_hides_is_unknown_to_those_users_and_what_changes_is_not_told_them() {
     let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
-    let hides_from = |names: &[&str]| -> HashSet<String> { names.iter().map(ToString::to_string).collect() };
     for (session, user) in [(1, "bob"), (2, "eve"), (3, "eve")] {
         watches.watch(session, user, targets([0]), now).unwrap();
     }
     due(&mut watches, now);
-    let states = |work: &Work| -> Vec<(u64, user_presence::State)> {
-        let mut told: Vec<_> = work.tells.iter().map(|(session, users)| (*session, users[0].state())).collect();
-        told.sort_by_key(|(session, _)| *session);
-        told
-    };
     use user_presence::State::{Offline, Online, Unknown};
     let mut at = now + INTERVAL;
     let mut told = |watches: &mut Watches, state: UserState, hidden: &[&str]| {
-        watches.changed(&target(0), state, hides_from(hidden), at);
+        watches.changed(&target(0), Said { hides_from: names(hidden), ..state.into() }, at);
         at += INTERVAL;
         states(&due(watches, at))
     };
@@ -315,4 +320,51 @@ fn one_who_hides_is_unknown_to_those_users_and_what_changes_is_not_told_them() {
     assert_eq!(told(&mut watches, offline, &["bob", "eve"]), [(1, Unknown)]);
     assert_eq!(told(&mut watches, UserState::Online, &["bob"]), [(2, Online), (3, Online)]);
     assert_eq!(told(&mut watches, UserState::Online, &[]), [(1, Online)]);
+}
+
+#[test]
+fn of_who_is_seen_by_contacts_alone_others_learn_nothing() {
+    use user_presence::State::{Offline, Online, Unknown};
+    let (mut watches, now) = (Watches::new(limits(10)), Instant::now());
+    for (session, user) in [(1, "bob"), (2, "eve")] {
+        watches.watch(session, user, targets([0]), now).unwrap();
+    }
+    assert_eq!(watches.due(now, |_| true).asks[0].1[0].among, Audience::Unspecified, "the policy is not known yet");
+    watches.changed(&target(0), UserState::Online, now);
+    let by_contacts = View { audience: Audience::Contacts, round_ms: 1 };
+    watches.viewed(&target(0), by_contacts, now);
+    let work = watches.due(now + GATHER, |_| true);
+    let asked = &work.asks[0].1[0];
+    assert_eq!((asked.among, asked.knows_them, work.tells.len()), (Audience::Contacts, false, 0));
+    let said = |state: UserState, with: &[&str]| Said { acquainted: Some(names(with)), ..state.into() };
+    let mut at = now + INTERVAL;
+    let mut told = |watches: &mut Watches, said: Said| {
+        watches.changed(&target(0), said, at);
+        at += INTERVAL;
+        states(&watches.due(at, |_| true))
+    };
+    let (online, offline) = (UserState::Online, UserState::Offline { last_seen_ms: 0 });
+    assert_eq!(told(&mut watches, said(online, &["bob"])), [(1, Online), (2, Unknown)]);
+    assert_eq!(told(&mut watches, offline.into()), [(1, Offline)]);
+    assert_eq!(told(&mut watches, said(offline, &["eve"])), [(1, Unknown), (2, Offline)]);
+    // One who comes later is asked for, and whoever watches already hears nothing of it.
+    watches.watch(3, "zoe", targets([0]), at).unwrap();
+    let work = watches.due(at + GATHER, |_| true);
+    assert_eq!((work.asks[0].1[0].knows_them, states(&work)), (false, vec![]));
+    watches.changed(&target(0), said(offline, &["eve", "zoe"]), at + GATHER);
+    let work = watches.due(at + INTERVAL, |_| true);
+    assert_eq!((work.asks.len(), states(&work)), (0, vec![(3, Offline)]));
+    // When it is renewed, the shard hears that nothing is missing.
+    let work = watches.due(now + RENEWAL, |_| true);
+    assert!(work.asks[0].1[0].knows_them);
+    // Who is seen by pairs is asked for anew.
+    watches.viewed(&target(0), View { audience: Audience::Paired, ..by_contacts }, now + RENEWAL);
+    let work = watches.due(now + RENEWAL + GATHER, |_| true);
+    let asked = &work.asks[0].1[0];
+    assert_eq!((asked.among, asked.knows_them, work.tells.len()), (Audience::Paired, false, 0));
+    watches.viewed(&target(0), SEEN_BY_ALL, now + RENEWAL + GATHER);
+    assert_eq!(
+        states(&watches.due(now + RENEWAL + INTERVAL * 2, |_| true)),
+        [(1, Offline), (2, Offline), (3, Offline)]
+    );
 }

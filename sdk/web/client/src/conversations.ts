@@ -14,6 +14,8 @@ export interface ConversationChange {
   favourite?: boolean;
   /** All of them; none unblocks. */
   blocks?: readonly Block[];
+  /** Whether the other is among the user's contacts, where the policy lets the user say it. */
+  contact?: boolean;
 }
 
 export class Conversations {
@@ -28,7 +30,7 @@ export class Conversations {
     return { items: listed.conversations, next: nextOf(listed.nextPage) };
   }
 
-  /** Of the conversation with a user (as text, or `with`), or of a group; a group has no blocks. Answers it as it then is. */
+  /** Of the conversation with a user (as text, or `with`), or of a group; a group has no blocks and is no contact. Answers it as it then is. */
   update(
     of: string | { with: string } | { group: string },
     change: ConversationChange,
