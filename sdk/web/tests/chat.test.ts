@@ -271,8 +271,15 @@ test('settings of a conversation are kept by the server', async () => {
   await ada.inList('Ben').click({ button: 'right' });
   await ada.page.getByRole('menuitem', { name: 'Mute' }).click();
   await ada.inList('Ben').getByTitle('muted').waitFor();
+  await ada.open('Ben');
+  await ada.page.getByRole('button', { name: 'About this conversation', exact: true }).click();
+  const profile = ada.page.locator('tidings-profile');
+  await profile.getByRole('button', { name: 'Add to contacts' }).click();
+  await profile.getByRole('button', { name: 'Remove from contacts' }).waitFor();
   await ada.page.reload();
   await ada.inList('Ben').getByTitle('muted').waitFor();
+  await profile.getByRole('button', { name: 'Remove from contacts' }).waitFor();
+  await ada.page.locator('.about-pane').getByRole('button', { name: 'Close' }).click();
 });
 
 test('what was begun waits in its conversation', async () => {

@@ -92,7 +92,15 @@ export const messages: readonly MessageView[] = [
   message('ada', 'This one did not go out', 9, { status: 'failed', reason: 'The inbox is full' }),
 ];
 
-const none = { markedUnread: false, mutedUntil: 0, archived: false, favourite: false, blocked: false, typing: [] };
+const none = {
+  markedUnread: false,
+  mutedUntil: 0,
+  archived: false,
+  favourite: false,
+  contact: false,
+  blocked: false,
+  typing: [],
+};
 
 export const conversations: readonly ConversationView[] = [
   {

@@ -122,6 +122,8 @@ export interface ConversationView {
   readonly mutedUntil: number;
   readonly archived: boolean;
   readonly favourite: boolean;
+  /** The other is among the user's contacts; never in a group. */
+  readonly contact: boolean;
   readonly blocked: boolean;
   /** Who is writing just now. */
   readonly typing: readonly string[];

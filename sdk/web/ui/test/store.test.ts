@@ -364,6 +364,7 @@ describe('around the messages', () => {
       muteUntilMs: 5,
       archived: false,
       favourite: true,
+      contact: true,
       blocks: [1],
       lastMessage: told(4, 'ben', 'me'),
     } as unknown as Conversation;
@@ -375,6 +376,7 @@ describe('around the messages', () => {
     expect(summaryOf(state, 'u/ben')).toMatchObject({
       unread: 3,
       favourite: true,
+      contact: true,
       blocked: true,
       mutedUntil: 5,
       last: { text: 'text 9' },

@@ -28,6 +28,8 @@ export const german: Table = {
   'act.unarchive': 'Aus dem Archiv holen',
   'act.favourite': 'Oben anheften',
   'act.unfavourite': 'Lösen',
+  'act.addContact': 'Zu den Kontakten hinzufügen',
+  'act.removeContact': 'Aus den Kontakten entfernen',
   'act.block': 'Blockieren',
   'act.unblock': 'Nicht mehr blockieren',
   'act.markUnread': 'Als ungelesen markieren',

@@ -27,6 +27,8 @@ export const english = {
   'act.unarchive': 'Move out of the archive',
   'act.favourite': 'Pin to the top',
   'act.unfavourite': 'Unpin',
+  'act.addContact': 'Add to contacts',
+  'act.removeContact': 'Remove from contacts',
   'act.block': 'Block',
   'act.unblock': 'Unblock',
   'act.markUnread': 'Mark as unread',

@@ -20,6 +20,8 @@ export type ConversationAction =
   | 'unarchive'
   | 'favourite'
   | 'unfavourite'
+  | 'addContact'
+  | 'removeContact'
   | 'block'
   | 'unblock'
   | 'markUnread'

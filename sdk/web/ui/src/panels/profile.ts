@@ -46,6 +46,7 @@ export class TidingsProfile extends TidingsElement {
         <button class="act" @click=${() => this.#act(muted ? 'unmute' : 'mute')}>${muted ? icons.bell() : icons.bellOff()} ${say(muted ? 'act.unmute' : 'act.mute')}</button>
         <button class="act" @click=${() => this.#act(conversation.favourite ? 'unfavourite' : 'favourite')}>${icons.pin()} ${say(conversation.favourite ? 'act.unfavourite' : 'act.favourite')}</button>
         <button class="act" @click=${() => this.#act(conversation.archived ? 'unarchive' : 'archive')}>${icons.archive()} ${say(conversation.archived ? 'act.unarchive' : 'act.archive')}</button>
+        <button class="act" @click=${() => this.#act(conversation.contact ? 'removeContact' : 'addContact')}>${icons.person()} ${say(conversation.contact ? 'act.removeContact' : 'act.addContact')}</button>
         <button class="act danger" @click=${() => this.#act(conversation.blocked ? 'unblock' : 'block')}>${icons.block()} ${say(conversation.blocked ? 'act.unblock' : 'act.block')}</button>
       </div>
       <div class="rows"><h3>${say('profile.media')}</h3>${pictureGrid(this.messages, (message, file) => this.tell('open-file', { message, file }))}</div>

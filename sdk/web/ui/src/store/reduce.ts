@@ -258,6 +258,7 @@ function summed(state: State, summary: Summary, told: Parameters<typeof blocksMe
     mutedUntil: told.muteUntilMs,
     archived: told.archived,
     favourite: told.favourite,
+    contact: told.contact,
     blocked: blocksMessages(told),
     restored: undefined,
     readTo: Math.max(summary.readTo, told.readPlace),

@@ -13,6 +13,7 @@ export interface Summary {
   readonly mutedUntil: number;
   readonly archived: boolean;
   readonly favourite: boolean;
+  readonly contact: boolean;
   readonly blocked: boolean;
   /** Of a group: its messages were counted up to this place of its order, and read up to that one. */
   readonly countedTo: number;
@@ -92,6 +93,7 @@ export function blank(key: ConversationKey): Summary {
     mutedUntil: 0,
     archived: false,
     favourite: false,
+    contact: false,
     blocked: false,
     countedTo: 0,
     readTo: 0,

@@ -341,6 +341,8 @@ export class Store {
       unarchive: { archived: false },
       favourite: { favourite: true },
       unfavourite: { favourite: false },
+      addContact: { contact: true },
+      removeContact: { contact: false },
       block: { blocks: [Block.MESSAGES, Block.CALLS, Block.GROUP_MESSAGES, Block.PROFILE] },
       unblock: { blocks: [] },
       markUnread: { markedUnread: true },

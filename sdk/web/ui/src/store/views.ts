@@ -20,6 +20,7 @@ export function conversationView(state: State, key: ConversationKey, names: Name
     mutedUntil: summary.mutedUntil,
     archived: summary.archived,
     favourite: summary.favourite,
+    contact: summary.contact,
     blocked: summary.blocked,
     typing: [...(state.typing.get(key)?.keys() ?? [])],
     presence: 'user' in peer ? state.presence.get(peer.user) : undefined,
