@@ -31,6 +31,8 @@ use crate::shards::Shards;
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
 /// What members of groups do, and others are being told at the same time; more is dropped.
 const ACTIVITIES: usize = 256;
+/// Answers that wait for another shard at a time; further ones do not wait.
+const WAITS: usize = 32;
 /// Searches in groups for users of other nodes' shards, at a time.
 const SEARCHES: usize = 64;
 
@@ -82,6 +84,7 @@ impl Broker {
             shutdown: options.shutdown.clone(),
             requests: Arc::new(Semaphore::new(config.requests_in_flight)),
             activities: Arc::new(Semaphore::new(ACTIVITIES)),
+            waits: Arc::new(Semaphore::new(WAITS)),
             searches: Arc::new(Semaphore::new(SEARCHES)),
         });
         let placer = Placer {

@@ -122,15 +122,25 @@ pub async fn hand_out(shards: &Shards, node: NodeId, shard: u32, told: Vec<Group
     };
     let view = handle.group.view();
     let found = tokio::task::spawn_blocking(move || {
-        told.into_iter().take(TOGETHER).filter_map(|one| Some((receivers(&view, &one).ok()?, one))).collect::<Vec<_>>()
+        // Mostly several are of one sender.
+        let runs = told.chunk_by(is_for_the_same).take(TOGETHER);
+        runs.filter_map(|run| Some((receivers(&view, run.first()?).ok()?, run.to_vec()))).collect::<Vec<_>>()
     });
     let Ok(found) = found.await else { return refused(ErrorCode::Internal, 0) };
-    for (members, told) in found {
+    for (members, told) in
+        found.into_iter().flat_map(|(members, run)| run.into_iter().map(move |told| (members.clone(), told)))
+    {
         if !hand_to(&handle, members, told).await {
             return refused(ErrorCode::Overloaded, 0);
         }
     }
     RelayResponse::default()
+}
+
+/// Whether two messages are for the same members.
+fn is_for_the_same(one: &GroupTransient, other: &GroupTransient) -> bool {
+    let GroupTransient { app, group, from, member_permissions, .. } = one;
+    (app, group, from, member_permissions) == (&other.app, &other.group, &other.from, &other.member_permissions)
 }
 
 async fn hand_to(handle: &ShardHandle, members: Vec<MailboxId>, told: GroupTransient) -> bool {

@@ -4,8 +4,10 @@
 //! - [`outbox`]: frames on their way to a gateway
 //! - [`reader`]: what a gateway asks
 //! - [`answers`]: what becomes of its submissions
+//! - [`activities`]: what is handed out and stored nowhere
 //! - [`requests`]: what its users want to know or to have set
 
+pub mod activities;
 pub mod answers;
 pub mod links;
 pub mod outbox;
@@ -57,6 +59,8 @@ pub struct LinkContext {
     pub requests: Arc<Semaphore>,
     /// Places of what members of groups do and others are being told.
     pub activities: Arc<Semaphore>,
+    /// Places of answers that wait for another shard to hear of what was set.
+    pub waits: Arc<Semaphore>,
     /// Places of other nodes' searches in groups.
     pub searches: Arc<Semaphore>,
 }

@@ -5,7 +5,7 @@ use tidings_proto::policy::v1::Audience;
 use tidings_proto::{EffectivePolicy, ErrorCode};
 
 /// How a message goes by the policies of its sender (of the system: the app's default) and its recipient (none: a group), or why
-/// it may not go. Where something was narrower when it was scheduled, it stays so.
+/// it may not go. Where something was narrower when it was scheduled, it stays so; among whom the recipient has to be is what it is now.
 pub fn terms(
     waits: &ScheduledRecord,
     by_system: bool,
@@ -34,7 +34,7 @@ pub fn terms(
         inbox_limit,
         retention_ms: message.retention_ms.min(kept_ms(recipient.unwrap_or(sender))),
         sender_retention_ms: message.sender_retention_ms.min(kept_ms(sender)),
-        audience: if by_system || waits.to_group { Audience::Unspecified } else { sender.restriction() }.into(),
+        audience: sender.restriction(by_system || waits.to_group).into(),
     })
 }
 

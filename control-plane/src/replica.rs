@@ -124,6 +124,19 @@ impl Replica {
         Ok(())
     }
 
+    /// Waits until every broker is of a level, which what is asked for needs.
+    pub async fn admit_brokers(&self, level: u32) -> Result<(), Status> {
+        let deadline = Instant::now() + ADMISSION;
+        while level > cluster::brokers_level(&self.group.view())? {
+            if Instant::now() >= deadline {
+                let message = "not every broker runs this release yet: upgrade the others first";
+                return Err(ErrorCode::Unavailable.status(message));
+            }
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+        Ok(())
+    }
+
     /// Has the leader do a command; `None` when it certainly did not.
     async fn hand_over(&self, leader: &str, command: &[u8]) -> Result<Option<Outcome>, Status> {
         let request = ProposeRequest { command: command.to_vec() };

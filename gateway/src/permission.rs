@@ -103,7 +103,7 @@ pub(crate) fn terms(sender: &EffectivePolicy, recipient: Option<&EffectivePolicy
         retention_ms: recipient.unwrap_or(sender).history_seconds.saturating_mul(1000),
         sender_retention_ms: sender.history_seconds.saturating_mul(1000),
         change_window_ms: u64::from(window_seconds) * 1000,
-        audience: recipient.map_or(Audience::Unspecified, |_| sender.restriction()),
+        audience: sender.restriction(recipient.is_none()),
     }
 }
 

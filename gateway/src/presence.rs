@@ -74,7 +74,8 @@ impl Presence {
             let hiding = changed.hiding.iter().find(|hiding| hiding.user == user.user);
             let hides_from = hiding.map(|hiding| hiding.from.iter().cloned().collect()).unwrap_or_default();
             let acquainted = changed.acquainted.iter().find(|acquainted| acquainted.user == user.user);
-            let acquainted = acquainted.map(|acquainted| acquainted.with.iter().cloned().collect());
+            let acquainted =
+                acquainted.map(|acquainted| (acquainted.among(), acquainted.with.iter().cloned().collect()));
             watches.changed(&target, Said { state, hides_from, acquainted }, now);
         }
         match ErrorCode::try_from(changed.code).unwrap_or(ErrorCode::Internal) {

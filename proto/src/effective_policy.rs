@@ -115,9 +115,11 @@ impl EffectivePolicy {
         left as i32
     }
 
-    /// Among whom a recipient has to be, for the recipient's shard to look at; `Unspecified`: there is nothing to look at.
-    pub fn restriction(&self) -> Audience {
+    /// Among whom a recipient has to be, for the recipient's shard to look at; `Unspecified`: there is nothing to look at, as in
+    /// groups, where the members are the audience.
+    pub fn restriction(&self, to_group: bool) -> Audience {
         match self.audience {
+            _ if to_group => Audience::Unspecified,
             Audience::All | Audience::Unspecified => Audience::Unspecified,
             narrower => narrower,
         }
@@ -287,10 +289,12 @@ mod tests {
         }
         let restrictions =
             [Audience::Unspecified, Audience::All, Audience::Contacts, Audience::Nobody].map(|audience| {
-                EffectivePolicy::from(&Policy { audience: audience.into(), ..Policy::default() }).restriction()
+                let policy = EffectivePolicy::from(&Policy { audience: audience.into(), ..Policy::default() });
+                [false, true].map(|to_group| policy.restriction(to_group))
             });
         let nothing = Audience::Unspecified;
-        assert_eq!(restrictions, [nothing, nothing, Audience::Contacts, Audience::Nobody]);
+        let to_users = [nothing, nothing, Audience::Contacts, Audience::Nobody];
+        assert_eq!(restrictions, to_users.map(|to_user| [to_user, nothing]));
         let unknown = Policy { presence_audience: 77, ..Policy::default() };
         assert_eq!(check(&unknown).unwrap_err().0, "presence_audience");
     }

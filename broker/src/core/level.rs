@@ -3,7 +3,6 @@
 //! log until every broker of the cluster has told that it is of this release (promise 7).
 
 use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
-use tidings_proto::policy::v1::Audience;
 
 /// Up to which level this build applies commands; brokers tell it when they register. Level 1 came with groups, history and
 /// changes, level 3 with scheduled messages, groups among a user's conversations and large groups (2 is no level of a log), level 4 with
@@ -14,7 +13,7 @@ pub const LEVEL: u32 = 4;
 /// The command as brokers of a level apply it: without what it only adds to. `None` when it has to wait until they are
 /// upgraded.
 pub fn for_level(mut command: Command, level: u32) -> Option<Command> {
-    if level < 4 && !below_4(&command) {
+    if level < 4 && sets_contact(&command) {
         return None;
     }
     if level < 3 && !below_3(&mut command) {
@@ -26,23 +25,10 @@ pub fn for_level(mut command: Command, level: u32) -> Option<Command> {
     Some(command)
 }
 
-/// Whether a command is one that was there before level 4: what only some may be sent waits, as contacts do.
-fn below_4(command: &Command) -> bool {
-    let is_for_all = |message: &AppendMessage| message.audience() == Audience::Unspecified;
-    let message = match command {
-        Command::AppendMessage(message) => Some(message),
-        Command::PostMessage(post) => post.message.as_ref(),
-        Command::ScheduleMessage(schedule) => schedule.message.as_ref(),
-        Command::ReleaseScheduled(release) => {
-            let mut terms = release.releases.iter().filter_map(|release| release.terms);
-            return terms.all(|terms| terms.audience() == Audience::Unspecified);
-        }
-        Command::UpdateConversation(asked) => {
-            return asked.update.as_ref().is_none_or(|update| update.contact.is_none());
-        }
-        _ => None,
-    };
-    message.is_none_or(is_for_all)
+/// What came with level 4. (Policies by which messages are for contacts alone are not made before, so that there are no such messages.)
+fn sets_contact(command: &Command) -> bool {
+    let Command::UpdateConversation(asked) = command else { return false };
+    asked.update.as_ref().is_some_and(|update| update.contact.is_some())
 }
 
 /// Takes off what came with level 3; answers whether the command is one that was there before.
@@ -112,8 +98,8 @@ fn reduce(append: &mut AppendMessage) -> bool {
 mod tests {
     use tidings_proto::client::v1::UpdateConversation as Update;
     use tidings_proto::mailbox::v1::{
-        AdoptGroups, AttachDevice, ExpandGroups, MarkGroupRead, PostMessage, ReleaseScheduled, ReleaseTerms,
-        ScheduleMessage, ScheduleRelease, UpdateConversation, UpdateGroup,
+        AdoptGroups, AttachDevice, ExpandGroups, MarkGroupRead, PostMessage, ScheduleMessage, UpdateConversation,
+        UpdateGroup,
     };
     use tidings_proto::message::v1::Change;
 
@@ -165,32 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn contacts_and_what_is_for_them_alone_wait_for_level_4() {
-        let of = |audience: Audience| AppendMessage { audience: audience.into(), ..kept() };
-        let release = |audience: Audience| {
-            let terms = Some(ReleaseTerms { audience: audience.into(), ..ReleaseTerms::default() });
-            let releases = vec![ScheduleRelease { terms, ..ScheduleRelease::default() }];
-            Command::ReleaseScheduled(ReleaseScheduled { releases })
-        };
-        let commands = |audience| {
-            let message = Some(of(audience));
-            [
-                Command::AppendMessage(of(audience)),
-                Command::PostMessage(PostMessage { message: message.clone(), ..PostMessage::default() }),
-                Command::ScheduleMessage(ScheduleMessage { message, ..ScheduleMessage::default() }),
-                release(audience),
-            ]
-        };
+    fn contacts_wait_for_level_4() {
         let update = |contact| {
             let update = Some(Update { contact, ..Update::default() });
             Command::UpdateConversation(UpdateConversation { update, ..UpdateConversation::default() })
         };
-        for new in commands(Audience::Contacts).into_iter().chain([update(Some(false))]) {
-            assert_eq!((for_level(new.clone(), 3), for_level(new.clone(), LEVEL)), (None, Some(new)));
-        }
-        for known in commands(Audience::Unspecified).into_iter().chain([update(None)]) {
-            assert_eq!(for_level(known.clone(), 3), Some(known));
-        }
+        let (sets, leaves) = (update(Some(false)), update(None));
+        assert_eq!((for_level(sets.clone(), 3), for_level(sets.clone(), LEVEL)), (None, Some(sets)));
+        assert_eq!(for_level(leaves.clone(), 3), Some(leaves));
     }
 
     #[test]

@@ -11,17 +11,16 @@ use tidings_consensus::ProposeError;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{GroupTransient, Submitted, broker_frame};
 use tidings_proto::client::v1::Durability;
-use tidings_proto::policy::v1::Audience;
 use tokio::sync::{Semaphore, mpsc};
 
+use super::activities::Told;
 use super::outbox::Outbox;
-use crate::core::{GroupName, MailboxId, Reply};
+use crate::core::{GroupName, Reply};
 use crate::error::code_of;
 use crate::group_feed::registry::GroupRegistry;
 use crate::group_live::{self, Live, Reach};
 use crate::metrics::Metrics;
-use crate::query::refusal_of;
-use crate::shard::{Request, ShardHandle};
+use crate::shard::ShardHandle;
 
 /// Answers put together before they are queued, at most.
 const BATCH: usize = 256;
@@ -49,31 +48,21 @@ pub enum Pending {
     /// Waits for what was submitted before it, and goes to the sessions that are online then.
     Transient {
         transient: Transient,
-        mailbox: MailboxId,
-        from: String,
-        audience: Audience,
-    },
-    /// The same, and is not answered.
-    Activity {
-        mailbox: MailboxId,
-        from: String,
-        audience: Audience,
-        envelope: Bytes,
+        told: Told,
     },
     GroupTransient {
         transient: Transient,
         group: GroupName,
         from: String,
+        envelope: Bytes,
+        conflates: u64,
     },
 }
 
-/// A message that is stored nowhere.
+/// A message that is stored nowhere: as it is answered.
 pub struct Transient {
     pub session: u64,
     pub seq: u64,
-    pub envelope: Bytes,
-    /// As in [`v1::Transient`](tidings_proto::broker::v1::Transient).
-    pub conflates: u64,
     pub sent_at_ms: i64,
 }
 
@@ -108,17 +97,15 @@ impl Answers {
                             answers.push(broker_frame::Frame::Submitted(self.submitted(session, seq, outcome)));
                         }
                     }
-                    Pending::Transient { transient, mailbox, from, audience } => {
-                        let answer = self.transient(transient, mailbox, from, audience).await;
+                    Pending::Transient { transient, told } => {
+                        self.outbox.push_all(answers.drain(..));
+                        let answer = self.transient(told, transient).await;
                         answers.push(broker_frame::Frame::Submitted(answer));
                     }
-                    Pending::Activity { mailbox, from, audience, envelope } => {
-                        // At most once: what may not be told, or finds no room, is dropped.
-                        let _ = self.hand_out(mailbox, from, audience, envelope, 0).await;
-                    }
-                    Pending::GroupTransient { transient, group, from } => {
+                    Pending::GroupTransient { transient, group, from, envelope, conflates } => {
+                        self.outbox.push_all(answers.drain(..));
                         let (session, seq) = (transient.session, transient.seq);
-                        let answer = self.group_transient(transient, &group, &from).await;
+                        let answer = self.group_transient(transient, &group, &from, envelope, conflates).await;
                         let is_no_member = answer.code() == ErrorCode::NotAMember;
                         if !is_no_member || !self.asks_the_registry(session, seq, group, from) {
                             answers.push(broker_frame::Frame::Submitted(answer));
@@ -183,40 +170,25 @@ impl Answers {
     }
 
     /// Handed to the sessions that are attached, stored nowhere; accepted also when there are none.
-    async fn transient(&self, transient: Transient, mailbox: MailboxId, from: String, audience: Audience) -> Submitted {
-        let Transient { session, seq, envelope, conflates, sent_at_ms } = transient;
+    async fn transient(&self, told: Told, Transient { session, seq, sent_at_ms }: Transient) -> Submitted {
         if self.shard.group.leads_now().is_none() {
             return self.refused(session, seq, ErrorCode::NotLeader, self.shard.leadership().leader.unwrap_or(0));
         }
-        match self.hand_out(mailbox, from, audience, envelope, conflates).await {
+        match told.hand_out(&self.shard).await {
             Ok(()) => handed_on(session, seq, sent_at_ms),
             Err(code) => self.refused(session, seq, code, 0),
         }
     }
 
-    /// Hands something to the sessions of a user who lets it come from this other user.
-    async fn hand_out(
+    /// On its way to the members who are online.
+    async fn group_transient(
         &self,
-        mailbox: MailboxId,
-        from: String,
-        audience: Audience,
+        Transient { session, seq, sent_at_ms }: Transient,
+        group: &GroupName,
+        from: &str,
         envelope: Bytes,
         conflates: u64,
-    ) -> Result<(), ErrorCode> {
-        let (view, to) = (self.shard.group.view(), mailbox.clone());
-        let looked = tokio::task::spawn_blocking(move || refusal_of(&view, &to, &from, audience)).await;
-        match looked {
-            Ok(Ok(None)) => {}
-            Ok(Ok(Some(code))) => return Err(code),
-            Ok(Err(_)) | Err(_) => return Err(ErrorCode::Internal),
-        }
-        let handed = self.shard.requests.try_send(Request::Transient { mailbox, envelope, conflates });
-        handed.map_err(|_| ErrorCode::Overloaded)
-    }
-
-    /// On its way to the members who are online.
-    async fn group_transient(&self, transient: Transient, group: &GroupName, from: &str) -> Submitted {
-        let Transient { session, seq, envelope, conflates, sent_at_ms } = transient;
+    ) -> Submitted {
         if self.shard.group.leads_now().is_none() {
             return self.refused(session, seq, ErrorCode::NotLeader, self.shard.leadership().leader.unwrap_or(0));
         }

@@ -204,12 +204,11 @@ impl Outbox {
 /// About what a frame holds in memory.
 fn cost(frame: &broker_frame::Frame) -> usize {
     const FRAME: usize = 96;
-    const USER: usize = 96;
     match frame {
         broker_frame::Frame::Deliver(deliver) => FRAME + deliver.envelope.len(),
         broker_frame::Frame::Transient(transient) => FRAME + transient.envelope.len(),
         broker_frame::Frame::Response(response) => FRAME + response.encoded_len(),
-        broker_frame::Frame::Presence(presence) => FRAME + presence.users.len() * USER,
+        broker_frame::Frame::Presence(presence) => FRAME + presence.encoded_len(),
         _ => FRAME,
     }
 }

@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tonic::{Status, Streaming};
 
 use super::LinkContext;
+use super::activities::{self, Told};
 use super::answers::{Answers, Pending, QUESTIONS, Transient, refusal};
 use super::outbox::Outbox;
 use super::requests::{self, Refusal};
@@ -44,6 +45,7 @@ pub struct Reader {
     outbox: Arc<Outbox>,
     /// Where submissions to each shard wait for their answers.
     lanes: BTreeMap<u32, Lane>,
+    activities: mpsc::Sender<(ShardHandle, Told)>,
     /// Shards that sessions of this link were attached to.
     touched: BTreeSet<u32>,
     is_welcome: bool,
@@ -57,7 +59,8 @@ struct Lane {
 impl Reader {
     /// The reader of a stream whose answers go to `outbox`.
     pub fn new(context: Arc<LinkContext>, outbox: Arc<Outbox>) -> Self {
-        Self { context, outbox, lanes: BTreeMap::new(), touched: BTreeSet::new(), is_welcome: false }
+        let (lanes, touched) = (BTreeMap::new(), BTreeSet::new());
+        Self { context, outbox, lanes, activities: activities::open(), touched, is_welcome: false }
     }
 
     /// Runs until the stream ends.
@@ -254,7 +257,7 @@ impl Reader {
     }
 
     /// At most once: what cannot be handed on is dropped.
-    fn tell_activity(&mut self, told: TellActivity) {
+    fn tell_activity(&self, told: TellActivity) {
         let audience = told.audience();
         let Some(activity) = told.activity.filter(|activity| activity.data.len() <= MAX_ACTIVITY_BYTES) else { return };
         let to = if activity.group.is_empty() { &activity.to } else { &activity.group };
@@ -270,11 +273,11 @@ impl Reader {
             });
             return;
         }
-        let Ok(lane) = self.lane(told.shard) else { return };
+        let Some(shard) = self.context.shards.get(told.shard) else { return };
         let from = activity.from.clone();
         let envelope = Envelope { event: Some(envelope::Event::Activity(activity)) }.encode_to_vec().into();
         // Fails when the shard has more to do than it can, or is closing.
-        let _ = lane.pending.try_send(Pending::Activity { mailbox, from, audience, envelope });
+        let _ = self.activities.try_send((shard, Told { mailbox, from, audience, envelope, conflates: 0 }));
     }
 
     // Submissions ---------------------------------------------------------------------------------------------------
@@ -303,12 +306,15 @@ impl Reader {
         let (session, seq) = (submit.session, submit.seq);
         if submit.ttl_ms == Some(0) && !waits {
             let (envelope, conflates) = (transient_envelope(&submit, now_ms), conflation(&submit));
-            let transient = Transient { session, seq, envelope, conflates, sent_at_ms: now_ms };
+            let transient = Transient { session, seq, sent_at_ms: now_ms };
             let group = GroupName::new(&submit.app, &submit.group).filter(|_| to_group);
-            let audience = submit.audience();
+            let (audience, from) = (submit.audience(), submit.from);
             place.send(match group {
-                None => Pending::Transient { transient, mailbox, from: submit.from, audience },
-                Some(group) => Pending::GroupTransient { transient, group, from: submit.from },
+                None => {
+                    let told = Told { mailbox, from, audience, envelope, conflates };
+                    Pending::Transient { transient, told }
+                }
+                Some(group) => Pending::GroupTransient { transient, group, from, envelope, conflates },
             });
             return Ok(());
         }

@@ -28,7 +28,7 @@ use crate::{group_receipts, group_search, query};
 const GROUPS_SEARCHED: u32 = 3;
 
 /// How long an answer waits for the shard of another user to hear of it.
-const TOLD_WITHIN: Duration = Duration::from_secs(2);
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why a request was not answered with what it asked for.
 pub struct Refusal {
@@ -128,7 +128,7 @@ pub async fn ask(
             let Reply::Conversation(conversation) = set(shard, Command::UpdateConversation(command)).await? else {
                 return Err(ErrorCode::Internal.into());
             };
-            if sets_contact {
+            if sets_contact && let Ok(_place) = context.waits.try_acquire() {
                 until_told(shard, &app, &with).await;
             }
             Ok(response::Response::Conversation(*conversation))

@@ -183,8 +183,11 @@ impl Presence {
     /// A user has other contacts, or is among those of others: whoever goes by that is told.
     pub fn contacts_changed(&mut self, mailbox: &MailboxId, now: Instant) {
         if let Some(user) = self.watched.get_mut(mailbox) {
-            user.watchers.iter_mut().for_each(|watcher| watcher.knows_them = false);
-            self.look_at(mailbox, now + GATHER);
+            for watcher in user.watchers.iter_mut().filter(|watcher| watcher.among != Audience::Unspecified) {
+                // Who is to know nothing any more is told so before anything else.
+                (watcher.told, watcher.knows_them) = (None, false);
+            }
+            self.look_at(mailbox, now);
         }
     }
 

@@ -50,6 +50,14 @@ pub fn node<R: Read + ?Sized>(state: &R, role: i32, id: u64) -> Result<Option<No
     state.record(&keys::node(role, id))
 }
 
+/// The level of brokers from which on they know contacts.
+pub const BROKERS_WITH_CONTACTS: u32 = 4;
+
+/// Up to which level every broker applies commands, as the shard map tells all of them.
+pub fn brokers_level<R: Read + ?Sized>(state: &R) -> Result<u32, Refusal> {
+    Ok(shard_map(state)?.nodes.iter().map(|node| node.level).min().unwrap_or(0))
+}
+
 /// Makes the settings, the app `default` and the map of unassigned shards. On a cluster that has them it changes
 /// nothing but the replication, and refuses another number of shards: users would be looked for in the wrong ones.
 pub fn bootstrap(

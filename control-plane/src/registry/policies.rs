@@ -55,15 +55,18 @@ fields!(
     file_types,
 );
 
+/// The level from which on policies say something of contacts.
+pub const CONTACTS: u32 = 3;
+
 /// From which level on members take over all that is set of a policy: those of a lower one would pass over what they do not know, or
 /// refuse it. `sets` says which fields are.
 fn level_of(policy: &Policy, sets: impl Fn(&str) -> bool) -> u32 {
     let is_narrow = |audience: i32| audience > Audience::Nobody as i32;
-    let is_of_3 = sets("edit_contacts")
+    let speaks_of_contacts = sets("edit_contacts")
         || (sets("audience") && is_narrow(policy.audience))
         || (sets("presence_audience") && is_narrow(policy.presence_audience));
     match () {
-        () if is_of_3 => 3,
+        () if speaks_of_contacts => CONTACTS,
         () if sets("max_file_bytes") || sets("file_types") => 2,
         () => 1,
     }

@@ -56,10 +56,18 @@ impl MailboxesService {
         if !update.group.is_empty() && (update.blocks.is_some() || update.contact.is_some()) {
             return Err(Refusal::invalid("update", "sets blocks or contact, which a group has not").into());
         }
+        // Those of an earlier release set nothing for backends.
+        self.0.admit_brokers(cluster::BROKERS_WITH_CONTACTS).await?;
         if update.contact == Some(true) {
             self.check_user(&app, &update.with).await?;
         }
-        let response = self.ask(app, request.user, None, request::Request::UpdateConversation(update)).await?;
+        let asked = self.ask(app, request.user, None, request::Request::UpdateConversation(update)).await;
+        let response = asked.map_err(|status| match ErrorCode::of_status(&status) {
+            ErrorCode::InboxFull => {
+                ErrorCode::InboxFull.status("update: the user has as many contacts, blocks or conversations as may be")
+            }
+            _ => status,
+        })?;
         let response::Response::Conversation(conversation) = response else { return Err(another()) };
         Ok(conversation)
     }

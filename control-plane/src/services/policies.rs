@@ -13,9 +13,9 @@ use tonic::{Request, Response, Status};
 use super::auth::Scope;
 use super::page::PageRequest;
 use super::{answer, door, unexpected};
-use crate::registry::machine::Outcome;
+use crate::registry::machine::{Outcome, level_of};
 use crate::registry::refusal::Refusal;
-use crate::registry::{apps, keys, policies};
+use crate::registry::{apps, cluster, keys, policies};
 use crate::replica::Replica;
 
 /// Policies, for backends and operators.
@@ -23,7 +23,12 @@ use crate::replica::Replica;
 pub struct PoliciesService(pub Replica);
 
 impl PoliciesService {
+    /// A policy by which only some are reached is not made before all brokers know who they are: one of an earlier release would take
+    /// it for all.
     async fn propose(&self, command: Command) -> Result<Policy, Status> {
+        if level_of(&command) >= policies::CONTACTS {
+            self.0.admit_brokers(cluster::BROKERS_WITH_CONTACTS).await?;
+        }
         match self.0.propose(command).await? {
             Outcome::Policy(policy) => Ok(policy),
             other => Err(unexpected(&other)),

@@ -144,7 +144,7 @@ impl MessagesService {
             retention_ms: kept_ms(recipient.as_ref().unwrap_or(&policy)),
             sender_retention_ms: if has_own_history { kept_ms(&policy) } else { 0 },
             large_beyond,
-            audience: if by_system || to_group { Audience::Unspecified } else { policy.restriction() }.into(),
+            audience: policy.restriction(by_system || to_group).into(),
             ..AppendMessage::default()
         };
         let post = PostMessage { message: Some(append), request_id, to_group, by_system, in_full: true };

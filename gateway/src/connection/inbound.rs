@@ -7,12 +7,11 @@ use futures_util::FutureExt as _;
 use prost::Message as _;
 use tidings_proto::broker::v1::{Ack as BrokerAck, Submit, gateway_frame};
 use tidings_proto::client::v1::{Ack, Pong, Read, ReadRecorded, Refused, Send, client_frame, server_frame};
-use tidings_proto::policy::v1::Audience;
 use tidings_proto::{EffectivePolicy, ErrorCode, GroupId, UserId};
 use tokio::time::Instant;
 
 use super::outbound::UnansweredRead;
-use super::requests::{CONTACTS_LEVEL, LEVEL, SCHEDULED_LEVEL};
+use super::requests::{LEVEL, SCHEDULED_LEVEL};
 use super::{Connection, Unblocked};
 use crate::backoff;
 use crate::claims::{self, NotClaimed};
@@ -214,15 +213,14 @@ impl<S: Transport> Connection<S> {
         Ok(())
     }
 
-    /// The link on which a send can go now: of groups, changes, what disappears, is scheduled, is stored nowhere and for a group, or
-    /// is for contacts alone, brokers of earlier releases know nothing; it waits until they were upgraded.
+    /// The link on which a send can go now: of groups, changes, and what disappears, is scheduled, or is stored nowhere and for a group,
+    /// brokers of earlier releases know nothing; it waits until they were upgraded.
     pub(super) fn route(&self, pending: &Pending) -> Option<Arc<LinkHandle>> {
         let link = self.core.router.route(pending.shard)?;
         let is_new = pending.is_group || pending.change.is_some() || pending.disappears.is_some();
         let is_newest = pending.deliver_at_ms != 0
             || (pending.is_group && (pending.is_transient() || pending.disappears.is_some()));
         let needed = match (is_newest, is_new) {
-            _ if pending.terms.audience != Audience::Unspecified => CONTACTS_LEVEL,
             (true, _) => SCHEDULED_LEVEL,
             (false, true) => LEVEL,
             (false, false) => 0,

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use super::Connection;
 use super::inbound::RETRY_AFTER_MS;
-use super::requests::CONTACTS_LEVEL;
 use crate::directory::UserKey;
 use crate::presence::Target;
 use crate::session::Close;
@@ -72,7 +71,7 @@ impl<S: Transport> Connection<S> {
         let may_tell =
             policy.messages && policy.audience != Audience::Nobody && (activity.group.is_empty() || policy.groups);
         let is_allowed = may_tell && self.activity.take(&self.core.activity_rate, self.core.uptime(now)).is_ok();
-        let audience = if activity.group.is_empty() { policy.restriction() } else { Audience::Unspecified };
+        let audience = policy.restriction(!activity.group.is_empty());
         if !(is_allowed && self.hand_on(activity, audience)) {
             self.core.metrics.activities_dropped.increment(1);
         }
@@ -84,9 +83,6 @@ impl<S: Transport> Connection<S> {
         let to = if activity.group.is_empty() { &activity.to } else { &activity.group };
         let Some(shard) = self.core.router.shard(user.app(), to) else { return false };
         let Some(link) = self.core.router.route(shard) else { return false };
-        if audience != Audience::Unspecified && link.level < CONTACTS_LEVEL {
-            return false;
-        }
         let activity = Some(Activity { from: user.user().to_owned(), ..activity });
         let told = broker::TellActivity { shard, app: user.app().to_owned(), activity, audience: audience.into() };
         let presence = broker::Presence { presence: Some(broker::presence::Presence::Activity(told)) };

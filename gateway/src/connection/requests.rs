@@ -18,8 +18,8 @@ pub(super) const LEVEL: u32 = 2;
 /// The first one of a broker that knows scheduled messages, conversations with groups, search in them, messages that disappear there, and
 /// takes transients to groups.
 pub(super) const SCHEDULED_LEVEL: u32 = 3;
-/// The first one of a broker that knows contacts, and what is for them alone.
-pub(super) const CONTACTS_LEVEL: u32 = 4;
+/// The first one of a broker that knows contacts.
+const CONTACTS_LEVEL: u32 = 4;
 
 /// Who answers what the gateway does not.
 enum Answerer<'a> {

@@ -33,7 +33,7 @@ pub(crate) struct WatchLimits {
 /// What a user's policy lets others see. Until it is known, nothing is told of the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct View {
-    /// Others are told that nothing is known of the user, once.
+    /// Who is told of the user. To others nothing is known of it, and they are told that once.
     pub audience: Audience,
     /// When the user was last seen is told rounded down to a multiple of it; 1 ms or more.
     pub round_ms: i64,
@@ -62,8 +62,8 @@ pub(crate) struct Said {
     pub state: UserState,
     /// Users to whom nothing is told of this one.
     pub hides_from: HashSet<String>,
-    /// Where it was asked: who is among those to whom it may be told.
-    pub acquainted: Option<HashSet<String>>,
+    /// Where it was asked: who is among those to whom it may be told, and whom it was asked for.
+    pub acquainted: Option<(Audience, HashSet<String>)>,
 }
 
 impl From<UserState> for Said {
@@ -241,7 +241,9 @@ impl Watches {
         let Said { state, hides_from, acquainted } = said.into();
         self.update(target, now, |watched, watching| {
             (watched.state, watched.hides_from) = (Some(state), hides_from);
-            if let Some(acquainted) = acquainted {
+            let among = watched.view.map(View::among);
+            // The answer to what was asked by a policy of before says nothing of that of now.
+            if let Some((_, acquainted)) = acquainted.filter(|(asked, _)| Some(*asked) == among) {
                 watched.acquainted = watching.map(|user| (user.to_owned(), acquainted.contains(user))).collect();
             }
         });

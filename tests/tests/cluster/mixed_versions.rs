@@ -1,8 +1,13 @@
 //! Nodes of the last release and of this one in one cluster (promise 7): what was accepted is neither lost, doubled nor
 //! reordered, whichever of them a message passes, and replicas of both releases hold the same.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use tidings_audit::{LocalCluster, Member, Plan, Role};
-use tidings_sdk::{Change, Client, ErrorCode, MessageId, SendError};
+use tidings_proto::control::v1::CreatePolicyRequest;
+use tidings_proto::policy::v1::{Audience, Policy};
+use tidings_sdk::{Change, Client, ErrorCode, MessageId, UpdateConversation};
 use tidings_tests::binary::{last_release, tidings};
 use tidings_tests::{DEADLINE, within};
 
@@ -34,8 +39,8 @@ async fn a_gateway_of_the_last_release_beside_a_new_one() {
     traffic.end().await;
 }
 
-async fn say(alice: &Client, text: &str) -> MessageId {
-    within(DEADLINE, "it is sent", alice.send("bob", text).await.unwrap().sent()).await.unwrap().id
+async fn say(client: &Client, text: &str) -> MessageId {
+    within(DEADLINE, "it is sent", client.send("bob", text).await.unwrap().sent()).await.unwrap().id
 }
 
 async fn upgrade(member: &Member) {
@@ -66,6 +71,17 @@ async fn a_cluster_of_the_last_release_is_upgraded_process_by_process() {
     drop(events);
     let (bob, events) = client(&cluster, &operator.user("bob").await, "phone").connect().unwrap();
     drop(events);
+    // What sets a contact waits until brokers of the last release are gone, and no policy goes by contacts before.
+    let (carol, events) = client(&cluster, &operator.user("carol").await, "phone").connect().unwrap();
+    drop(events);
+    let guest = Policy { id: "guest".into(), audience: Audience::Contacts.into(), ..Policy::default() };
+    let create = async || {
+        let request = CreatePolicyRequest { policy: Some(guest.clone()) };
+        operator.policies.clone().create_policy(request).await.err().map(|status| ErrorCode::of_status(&status))
+    };
+    let contact = UpdateConversation { with: "bob".into(), contact: Some(true), ..UpdateConversation::default() };
+    let mut taking = pin!(carol.update_conversation(contact));
+
     let brokers = cluster.of(Role::Broker);
     let (last, first) = brokers.split_last().unwrap();
     let early = say(&alice, "beside brokers of the last release").await;
@@ -74,7 +90,10 @@ async fn a_cluster_of_the_last_release_is_upgraded_process_by_process() {
         settled(&cluster).await;
         traffic.goes_on(50).await;
         say(&alice, "beside one of them").await;
+        let taken = tokio::time::timeout(Duration::from_millis(500), &mut taking).await;
+        assert!(taken.is_err(), "{taken:?}");
     }
+    assert_eq!(create().await, Some(ErrorCode::Unavailable));
     // It dies and comes back, beside the new ones.
     last.kill9().unwrap();
     last.restart().await.unwrap();
@@ -83,21 +102,20 @@ async fn a_cluster_of_the_last_release_is_upgraded_process_by_process() {
     settled(&cluster).await;
     traffic.goes_on(50).await;
 
-    let kept = say(&alice, "kept").await;
-    let change = async |of, text: &str| {
-        let changing = alice.change("bob", of, Change::edit(text)).await.unwrap();
-        within(DEADLINE, "it is answered", changing.sent()).await
-    };
-    change(kept, "kept, and edited").await.unwrap();
-    match change(early, "never kept").await {
-        Err(SendError::Refused { code: ErrorCode::NotFound, .. }) => {}
-        other => panic!("{other:?}"),
-    }
+    say(&alice, "afterwards").await;
+    let changing = alice.change("bob", early, Change::edit("said early, and edited")).await.unwrap();
+    within(DEADLINE, "it is answered", changing.sent()).await.unwrap();
+    assert!(within(DEADLINE, "bob is a contact", taking).await.unwrap().contact);
+    assert_eq!(create().await, None);
+    operator.assign_policy("carol", "guest").await;
     for broker in &brokers {
         broker.kill9().unwrap();
-        assert_eq!(texts(&bob, "alice").await, ["kept, and edited"]);
+        let expected = ["said early, and edited", "beside one of them", "beside one of them", "afterwards"];
+        assert_eq!(texts(&bob, "alice").await, expected);
+        say(&carol, "to a contact").await;
         broker.restart().await.unwrap();
         settled(&cluster).await;
     }
+    assert_eq!(texts(&bob, "carol").await, ["to a contact"; 3]);
     traffic.end().await;
 }

@@ -19,8 +19,8 @@ use crate::link::outbox::Outbox;
 use crate::shard::WatchedMailbox;
 use crate::shard::presence::{Telling, UserState, Watch};
 
-/// Users looked at in one step, before others get their turn.
-const USERS_PER_STEP: usize = 1024;
+/// Users looked at in one step, before others get their turn: for each there may be a list to read.
+const USERS_PER_STEP: usize = 128;
 /// Users in one frame.
 const USERS_PER_FRAME: usize = 256;
 /// The longest that a gateway may want to be told without asking again.
@@ -71,7 +71,7 @@ impl ShardActor {
         });
         let is_one = |contact: &Contact| telling.among == Audience::Contacts || contact.is_paired;
         let with = record.contacts.into_iter().filter(is_one).map(|contact| contact.user).collect();
-        Some(Acquainted { user: telling.mailbox.user().to_owned(), with })
+        Some(Acquainted { user: telling.mailbox.user().to_owned(), with, among: telling.among.into() })
     }
 
     /// Dropping the question says that this replica does not lead.

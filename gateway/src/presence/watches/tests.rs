@@ -336,7 +336,9 @@ fn of_who_is_seen_by_contacts_alone_others_learn_nothing() {
     let work = watches.due(now + GATHER, |_| true);
     let asked = &work.asks[0].1[0];
     assert_eq!((asked.among, asked.knows_them, work.tells.len()), (Audience::Contacts, false, 0));
-    let said = |state: UserState, with: &[&str]| Said { acquainted: Some(names(with)), ..state.into() };
+    let said_of =
+        |among, state: UserState, with: &[&str]| Said { acquainted: Some((among, names(with))), ..state.into() };
+    let said = |state, with: &[&str]| said_of(Audience::Contacts, state, with);
     let mut at = now + INTERVAL;
     let mut told = |watches: &mut Watches, said: Said| {
         watches.changed(&target(0), said, at);
@@ -362,6 +364,15 @@ fn of_who_is_seen_by_contacts_alone_others_learn_nothing() {
     let work = watches.due(now + RENEWAL + GATHER, |_| true);
     let asked = &work.asks[0].1[0];
     assert_eq!((asked.among, asked.knows_them, work.tells.len()), (Audience::Paired, false, 0));
+    let at = now + RENEWAL + GATHER;
+    watches.changed(&target(0), said(offline, &["eve"]), at);
+    watches.changed(&target(0), said_of(Audience::Paired, offline, &["zoe"]), at);
+    let paired = [(2, Unknown), (3, Offline)];
+    assert_eq!(
+        states(&watches.due(at + INTERVAL, |_| true)),
+        paired,
+        "contacts, who were asked for before, are no pairs"
+    );
     watches.viewed(&target(0), SEEN_BY_ALL, now + RENEWAL + GATHER);
     assert_eq!(
         states(&watches.due(now + RENEWAL + INTERVAL * 2, |_| true)),
