@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use rand::Rng as _;
+use rand::rngs::SmallRng;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -40,8 +42,13 @@ pub struct Workload {
 
 /// The groups that users make among themselves.
 pub fn groups(people: &[Person]) -> impl Iterator<Item = String> {
-    let users = u32::try_from(people.len()).unwrap_or(User::MAX);
-    (0..users).filter(|user| owner::owns_a_group(*user)).map(|user| owner::group_of(people, user))
+    owner::owners(people).map(|user| owner::group_of(people, user))
+}
+
+/// Another user; there are at least two.
+fn anybody_but(user: User, people: &[Person], rng: &mut SmallRng) -> User {
+    let others = people.len() as u32 - 1;
+    (user + 1 + rng.random_range(0..others)) % (others + 1)
 }
 
 /// What all devices do now.

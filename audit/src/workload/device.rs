@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::owner::{self, Owner};
 use super::scheduling::{Moment, Scheduling};
-use super::{Gathering, Phase, Workload};
+use super::{Gathering, Phase, Workload, anybody_but};
 use crate::history::{self, Event, Group, History, User};
 use crate::people::Person;
 
@@ -334,8 +334,7 @@ impl Device {
                 return To::Group(*group);
             }
         }
-        let others = self.people.len() as u32 - 1;
-        To::User((self.this.user + 1 + self.rng.random_range(0..others)) % (others + 1))
+        To::User(anybody_but(self.this.user, &self.people, &mut self.rng))
     }
 
     /// Where clocks jump, a group's home may wait for a sender who has left for as long as they did (decision 0041): there only
