@@ -12,7 +12,7 @@ use crate::faults::{Class, Shape};
 use crate::history::History;
 use crate::schedule::{self, Timed};
 use crate::verdict::{self, Verdict};
-use crate::workload::Workload;
+use crate::workload::{ControlPlane, Workload};
 use crate::{operator, people};
 
 /// How long the cluster has, after the last fault, to settle every message.
@@ -109,7 +109,8 @@ impl Audit {
         let stores = tempfile::Builder::new().prefix("tidings-audit-devices-").tempdir()?;
         let (gateways, rate, seed) = (cluster.gateway_urls(), self.rate, self.seed);
         let (stores_at, one_clock) = (stores.path().to_owned(), class != Class::ClockStep);
-        let mut traffic = Workload { gateways, people, rate, stores: stores_at, seed, one_clock }.start();
+        let workload = Workload { gateways, people, rate, stores: stores_at, seed, one_clock };
+        let mut traffic = workload.start(ControlPlane { nodes, app: String::new() });
         let history = traffic.history().clone();
         let schedule = schedule::plan(self.seed, class, self.length, &Shape::of(&self.plan));
         let faults = async {

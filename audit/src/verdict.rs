@@ -108,8 +108,8 @@ impl Verdict {
         self.kinds().into_iter().flat_map(|findings| &findings.examples)
     }
 
-    fn kinds(&self) -> [&Findings; 3] {
-        [&self.direct, &self.groups, &self.scheduled]
+    fn kinds(&self) -> [&Findings; 4] {
+        [&self.direct, &self.groups, &self.scheduled, &self.backend]
     }
 }
 
