@@ -20,16 +20,29 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// A user of the audit.
 pub type User = u32;
 
+/// The system: a backend writes in its name where it names no user.
+pub const SYSTEM: User = User::MAX - 1;
+
 /// A group of the audit, by its owner.
 pub type Group = User;
+
+/// In the place of a device: a backend, which writes in the user's name, and is shown nothing.
+pub const BACKEND: u32 = u32::MAX;
 
 /// A device of a user. The first one, 0, is what the user sends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Client {
     /// Whose.
     pub user: User,
-    /// Which.
+    /// Which, or [`BACKEND`].
     pub device: u32,
+}
+
+impl Client {
+    /// Whether it is no device, but a backend that writes in this user's name.
+    pub fn is_backend(&self) -> bool {
+        self.device == BACKEND
+    }
 }
 
 impl fmt::Display for Client {
@@ -52,7 +65,8 @@ pub struct Record {
 }
 
 /// What a client can see or do. Messages are named by their sender and its `number`, which counts the sender's messages in
-/// the order in which they were given to the client.
+/// the order in which they were given to the client. A backend's have other numbers than those of the users in whose names it
+/// writes, and grow for each recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {

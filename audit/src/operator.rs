@@ -7,6 +7,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+use crate::cluster::LocalCluster;
+
 /// What the generated clients call through.
 pub type Service = InterceptedService<Channel, Key>;
 
@@ -19,6 +21,15 @@ impl Interceptor for Key {
         request.metadata_mut().insert("authorization", self.0.clone());
         Ok(request)
     }
+}
+
+/// Connects to every control-plane node of a cluster of this machine, with the operator's key.
+pub async fn connect_to_all(cluster: &LocalCluster) -> Result<Vec<Service>> {
+    let (key, mut nodes) = (cluster.operator_key()?, Vec::new());
+    for url in cluster.control_urls() {
+        nodes.push(connect(&url, &key).await?);
+    }
+    Ok(nodes)
 }
 
 /// Connects to a control-plane node, `http://host:port`.

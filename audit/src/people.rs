@@ -14,8 +14,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::cluster::{DEADLINE, LocalCluster};
-use crate::operator;
+use crate::cluster::DEADLINE;
 
 /// A user, and the token that its client connects with.
 #[derive(Debug, Clone)]
@@ -24,12 +23,6 @@ pub struct Person {
     pub id: String,
     /// The token.
     pub token: String,
-}
-
-/// Makes users in a cluster of this machine, through any of its control-plane nodes.
-pub async fn create_in(cluster: &LocalCluster, prefix: &str, count: u32) -> Result<Vec<Person>> {
-    let url = cluster.control_urls().into_iter().next().context("there is no control plane")?;
-    create(operator::connect(&url, &cluster.operator_key()?).await?, "", prefix, count).await
 }
 
 /// Makes users of an app (empty: the key's own), named by a prefix and a number.

@@ -10,10 +10,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::cluster::{DEADLINE, LocalCluster, Plan, Role};
 use crate::faults::{Class, Shape};
 use crate::history::History;
-use crate::people;
 use crate::schedule::{self, Timed};
 use crate::verdict::{self, Verdict};
-use crate::workload::Workload;
+use crate::workload::{ControlPlane, Workload};
+use crate::{operator, people};
 
 /// How long the cluster has, after the last fault, to settle every message.
 pub const SETTLE: Duration = Duration::from_secs(120);
@@ -103,11 +103,14 @@ impl Audit {
         report: &mut Report,
         tell: &impl Fn(String),
     ) -> Result<History> {
-        let people = people::create_in(cluster, "audit", self.users).await?;
+        let nodes = operator::connect_to_all(cluster).await?;
+        let first = nodes.first().context("there is no control plane")?.clone();
+        let people = people::create(first, "", "audit", self.users).await?;
         let stores = tempfile::Builder::new().prefix("tidings-audit-devices-").tempdir()?;
         let (gateways, rate, seed) = (cluster.gateway_urls(), self.rate, self.seed);
         let (stores_at, one_clock) = (stores.path().to_owned(), class != Class::ClockStep);
-        let mut traffic = Workload { gateways, people, rate, stores: stores_at, seed, one_clock }.start();
+        let workload = Workload { gateways, people, rate, stores: stores_at, seed, one_clock };
+        let mut traffic = workload.start(ControlPlane { nodes, app: String::new() });
         let history = traffic.history().clone();
         let schedule = schedule::plan(self.seed, class, self.length, &Shape::of(&self.plan));
         let faults = async {

@@ -3,8 +3,11 @@
 //! - `messages`: what was given to clients, and how they were answered
 //! - `direct`: messages and changes between two users; `groups`: messages to groups, their changes and receipts
 //! - `scheduled`: messages that wait for their time
+//! - a backend's posts to users and groups are told apart by who gave them, and counted in a line of their own
 //! - `typing`: who was told that somebody types in a group
 
+#[cfg(test)]
+mod backend_tests;
 mod direct;
 #[cfg(test)]
 mod group_tests;
@@ -25,7 +28,7 @@ use serde::Serialize;
 use crate::history::{Client, Event, Record, User};
 use direct::Direct;
 use groups::Groups;
-use messages::{Answer, Message, Messages, Name};
+use messages::{Answer, Message, Messages, Name, findings_of};
 use scheduled::Counting;
 use typing::Typing;
 
@@ -41,6 +44,8 @@ pub struct Verdict {
     pub groups: Findings,
     /// Of messages to users and groups that waited for their time.
     pub scheduled: Findings,
+    /// Of what a backend posted to users and groups.
+    pub backend: Findings,
     /// What more was told of groups.
     pub told: Told,
 }
@@ -73,8 +78,8 @@ pub struct Findings {
     pub doubled: u64,
     /// Shown although the device had acknowledged that place of its mailbox, or a later one (promise 2).
     pub returned: u64,
-    /// Shown after a later one of the same sender to the same recipient; in a group: not at the same place for all, or not in
-    /// the order of places (promise 3).
+    /// Shown after a later one of the same sender, or of the same backend in whosever name, to the same recipient; in a group: not at
+    /// the same place for all, or not in the order of places (promise 3).
     pub out_of_order: u64,
     /// Shown before its time (promise 4).
     pub early: u64,
@@ -103,8 +108,8 @@ impl Verdict {
         self.kinds().into_iter().flat_map(|findings| &findings.examples)
     }
 
-    fn kinds(&self) -> [&Findings; 3] {
-        [&self.direct, &self.groups, &self.scheduled]
+    fn kinds(&self) -> [&Findings; 4] {
+        [&self.direct, &self.groups, &self.scheduled, &self.backend]
     }
 }
 
@@ -239,14 +244,17 @@ pub fn judge(records: &[Record]) -> Verdict {
 
 /// The line of the verdict in which it counts that a message was shown.
 fn line<'a>(verdict: &'a mut Verdict, messages: &Messages, name: Name, record: &Record) -> &'a mut Findings {
-    if let Some(schedule) = messages.get(name).and_then(|message| message.schedule.as_ref()) {
-        schedule.shown(record.at_ms, record.client, name, &mut verdict.scheduled);
-        return &mut verdict.scheduled;
+    let Some(message) = messages.get(name) else {
+        return match record.event {
+            Event::ShownInGroup { .. } => &mut verdict.groups,
+            _ => &mut verdict.direct,
+        };
+    };
+    let findings = findings_of(verdict, message);
+    if let Some(schedule) = &message.schedule {
+        schedule.shown(record.at_ms, record.client, name, findings);
     }
-    match record.event {
-        Event::ShownInGroup { .. } => &mut verdict.groups,
-        _ => &mut verdict.direct,
-    }
+    findings
 }
 
 /// The devices of each user.
@@ -256,7 +264,7 @@ struct Clients(BTreeMap<User, BTreeSet<Client>>);
 impl Clients {
     fn of(records: &[Record]) -> Self {
         let mut clients: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for Record { client, .. } in records {
+        for Record { client, .. } in records.iter().filter(|record| !record.client.is_backend()) {
             clients.entry(client.user).or_default().insert(*client);
         }
         Self(clients)

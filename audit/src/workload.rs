@@ -1,6 +1,8 @@
 //! Users that write to each other and to groups at a rate, through the SDK: some with two devices, half of the devices on a
-//! file store, with spells offline in which their client is closed and opened again on the same file.
+//! file store, with spells offline in which their client is closed and opened again on the same file. A backend posts to the same
+//! users and groups.
 
+mod backend;
 mod device;
 mod owner;
 mod scheduling;
@@ -11,11 +13,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use rand::Rng as _;
+use rand::rngs::SmallRng;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tonic::service::Interceptor;
 
 use crate::history::{Client, History, User};
 use crate::people::Person;
+pub use backend::ControlPlane;
+use backend::Line;
 use device::Device;
 
 /// One user of so many has a second device.
@@ -40,11 +47,16 @@ pub struct Workload {
 
 /// The groups that users make among themselves.
 pub fn groups(people: &[Person]) -> impl Iterator<Item = String> {
-    let users = u32::try_from(people.len()).unwrap_or(User::MAX);
-    (0..users).filter(|user| owner::owns_a_group(*user)).map(|user| owner::group_of(people, user))
+    owner::owners(people).map(|user| owner::group_of(people, user))
 }
 
-/// What all devices do now.
+/// Another user; there are at least two.
+fn anybody_but(user: User, people: &[Person], rng: &mut SmallRng) -> User {
+    let others = people.len() as u32 - 1;
+    (user + 1 + rng.random_range(0..others)) % (others + 1)
+}
+
+/// What all devices, and the backend, do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Come online for the first time: what is sent before a device is known is not for it.
@@ -57,12 +69,13 @@ enum Phase {
     Returning,
 }
 
-/// The running clients. They end when it is dropped.
+/// The running clients, and the backend. They end when it is dropped.
 #[derive(Debug)]
 pub struct Traffic {
     history: History,
     phase: watch::Sender<Phase>,
-    devices: JoinSet<Result<()>>,
+    /// Devices, and the backend's lines.
+    running: JoinSet<Result<()>>,
 }
 
 /// The devices that were not online yet.
@@ -88,20 +101,26 @@ impl Gathering {
 }
 
 impl Workload {
-    /// Starts the clients.
-    pub fn start(self) -> Traffic {
+    /// Starts the clients, and a backend that calls there.
+    pub fn start<K>(self, control_plane: ControlPlane<K>) -> Traffic
+    where
+        K: Interceptor + Clone + Send + Sync + 'static,
+    {
         let (history, phase) = (History::default(), watch::Sender::new(Phase::Gathering));
         let users = u32::try_from(self.people.len()).unwrap_or(User::MAX);
         let of_user = |user: User| 0..1 + u32::from(user.is_multiple_of(TWO_DEVICES_ONE_OF));
         let clients = (0..users).flat_map(|user| of_user(user).map(move |device| Client { user, device }));
         let clients: Vec<Client> = clients.collect();
         let gathering = Arc::new(Gathering { absent: AtomicUsize::new(clients.len()), phase: phase.clone() });
-        let mut devices = JoinSet::new();
+        let mut running = JoinSet::new();
         for client in clients {
             let device = Device::new(&self, client, history.clone(), gathering.clone());
-            devices.spawn(device.run(phase.subscribe()));
+            running.spawn(device.run(phase.subscribe()));
         }
-        Traffic { history, phase, devices }
+        for line in Line::all(&self, control_plane, &history) {
+            running.spawn(line.run(phase.subscribe()));
+        }
+        Traffic { history, phase, running }
     }
 }
 
@@ -118,7 +137,7 @@ impl Traffic {
         self.history.settled(limit).await;
         self.phase.send_replace(Phase::Returning);
         let returned = async {
-            while let Some(ended) = self.devices.join_next().await {
+            while let Some(ended) = self.running.join_next().await {
                 ended??;
             }
             Ok::<_, anyhow::Error>(())
@@ -132,7 +151,7 @@ impl Traffic {
 
     /// Waits for a device to fail, which only its own store or a refusal for good can make it do.
     pub async fn failed(&mut self) -> anyhow::Error {
-        match self.devices.join_next().await {
+        match self.running.join_next().await {
             Some(Ok(Err(error))) => error,
             Some(Err(error)) => error.into(),
             Some(Ok(Ok(()))) | None => std::future::pending().await,

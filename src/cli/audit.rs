@@ -11,11 +11,11 @@ use tidings_audit::faults::Class;
 use tidings_audit::people::Person;
 use tidings_audit::run::{Audit, Outcome as ClassOutcome, Report, SETTLE};
 use tidings_audit::verdict::{self, Findings};
-use tidings_audit::workload::{self, Workload};
+use tidings_audit::workload::{self, ControlPlane, Workload};
 use tidings_audit::{Plan, Verdict, isolation, people, schedule};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::control::ControlOptions;
+use super::control::{ApiKey, ControlOptions};
 use super::exit::{Exit, Failure, Outcome};
 use super::output;
 
@@ -197,19 +197,20 @@ impl AuditCommand {
         let seed = self.seed.unwrap_or_else(schedule::random_seed);
         let (service, app) = (self.control.connect().await?, &self.control.app);
         let people = people::create(service.clone(), app, &format!("audit-{seed:016x}"), self.users).await?;
-        let ended = self.traffic(people.clone(), seed).await;
+        let control_plane = ControlPlane { nodes: vec![service.clone()], app: app.clone() };
+        let ended = self.traffic(people.clone(), control_plane, seed).await;
         people::delete(service, app, &people, workload::groups(&people)).await?;
         ended
     }
 
     /// Traffic until the time is over or the operator ends it, and the verdict.
-    async fn traffic(&self, people: Vec<Person>, seed: u64) -> Outcome {
+    async fn traffic(&self, people: Vec<Person>, control_plane: ControlPlane<ApiKey>, seed: u64) -> Outcome {
         let stores = tempfile::Builder::new().prefix("tidings-audit-devices-").tempdir()?;
         let (gateways, rate) = (self.gateway.clone(), self.rate);
         let stores_at = stores.path().to_owned();
         // Those servers have clocks of their own.
         let workload = Workload { gateways, people, rate, stores: stores_at, seed, one_clock: false };
-        let mut traffic = workload.start();
+        let mut traffic = workload.start(control_plane);
         let history = traffic.history().clone();
         let ended = tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(self.seconds)) => Ok(()),
@@ -246,9 +247,10 @@ async fn interrupted() -> Outcome {
     Ok(())
 }
 
-/// Messages between two users, messages to groups, and those to both that waited for their time.
-fn rows_of(class: &str, faults: usize, verdict: &Verdict) -> [Vec<String>; 3] {
-    let kinds = [("", &verdict.direct), (", groups", &verdict.groups), (", scheduled", &verdict.scheduled)];
+/// Messages between two users, messages to groups, those to both that waited for their time, and what a backend posted to both.
+fn rows_of(class: &str, faults: usize, verdict: &Verdict) -> [Vec<String>; 4] {
+    let Verdict { direct, groups, scheduled, backend, .. } = verdict;
+    let kinds = [("", direct), (", groups", groups), (", scheduled", scheduled), (", backend", backend)];
     kinds.map(|(kind, findings)| row(&format!("{class}{kind}"), faults, findings))
 }
 

@@ -1,5 +1,6 @@
 //! The loss audit in its short form: a cluster of 3 + 3 + 2 processes for each class of faults, clients that write to each
-//! other, and not one accepted message lost, doubled or out of order (promises 1 to 5). `make audit` is the long form.
+//! other, a backend that writes to them, and not one accepted message lost, doubled or out of order (promises 1 to 5).
+//! `make audit` is the long form.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -60,6 +61,7 @@ async fn a_running_node_is_audited_from_outside() {
     assert!(verdict["direct"]["delivered"].as_u64().unwrap() > 100, "{answer}");
     assert!(verdict["groups"]["delivered"].as_u64().unwrap() > 10, "{answer}");
     assert!(verdict["scheduled"]["delivered"].as_u64().unwrap() > 5, "{answer}");
+    assert!(verdict["backend"]["delivered"].as_u64().unwrap() > 5, "{answer}");
     let users = node.control().await.users.list_users(ListUsersRequest::default()).await.unwrap().into_inner().users;
     assert!(users.is_empty(), "{users:?}");
     let groups = node.control().await.groups.list_groups(ListGroupsRequest::default()).await.unwrap().into_inner();

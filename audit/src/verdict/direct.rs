@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::messages::{Address, Message, Messages, Name, findings_of};
+use super::messages::{Address, Giver, Message, Messages, Name, Named, findings_of};
 use super::scheduled::{Counting, Reached};
 use super::{Clients, Findings, Verdict};
-use crate::history::{Client, User};
+use crate::history::{Client, SYSTEM, User};
 
 #[derive(Debug)]
 pub(super) struct Direct<'a> {
@@ -14,8 +14,8 @@ pub(super) struct Direct<'a> {
     clients: &'a Clients,
     /// On which devices each was shown, and at which position in the history.
     shown: HashMap<Name, BTreeMap<Client, usize>>,
-    /// The highest number of each sender to each recipient that a device was shown.
-    highest: HashMap<(Client, User, User), u64>,
+    /// The highest number of each giver to each recipient that a device was shown.
+    highest: HashMap<(Client, Giver, User), u64>,
     receipts: Vec<Receipt>,
 }
 
@@ -46,23 +46,19 @@ impl<'a> Direct<'a> {
     pub(super) fn shown(&mut self, position: usize, client: Client, name: Name, findings: &mut Findings) {
         let (from, number) = name;
         let Some((message, to)) = self.find(client, name) else {
-            return findings.contradiction(|| {
-                format!("{client} was shown {from}'s message {number}, which was never given, or not for it")
-            });
+            return findings
+                .contradiction(|| format!("{client} was shown {}, which was never given, or not for it", Named(name)));
         };
         let devices = self.shown.entry(name).or_default();
         if devices.contains_key(&client) {
             findings.doubled += 1;
-            return findings.example(|| format!("{client} was shown {from}'s message {number} again"));
+            return findings.example(|| format!("{client} was shown {} again", Named(name)));
         }
         devices.insert(client, position);
-        if message.schedule.is_some() {
-            // Its place is that of its time.
-            return;
-        }
-        let highest = self.highest.entry((client, from, to)).or_insert(number);
+        let Some(giver) = message.giver(from) else { return };
+        let highest = self.highest.entry((client, giver, to)).or_insert(number);
         if number < *highest {
-            findings.disorder(|| format!("{client} was shown {from}'s message {number} after {highest}"));
+            findings.disorder(|| format!("{client} was shown {} after {highest}", Named(name)));
         } else {
             *highest = number;
         }
@@ -91,7 +87,7 @@ impl<'a> Direct<'a> {
         self.check_receipts(&mut verdict.direct);
         for (name, message) in self.messages.iter() {
             let Address::User(to) = message.to else { continue };
-            let (from, number) = name;
+            let (from, _) = name;
             let shown = self.shown.get(&name);
             let is_on = |client: &Client| shown.is_some_and(|devices| devices.contains_key(client));
             let copies = self.clients.of_user(from).filter(|client| is_copied_to(*client, from, message));
@@ -101,7 +97,7 @@ impl<'a> Direct<'a> {
             if message.schedule.is_some() {
                 counting.count(name, message, &Reached { is_shown, missing }, findings);
             } else {
-                findings.count(format_args!("{from}'s message {number} to {to}"), message, is_shown, missing);
+                findings.count(format_args!("{} to {to}", Named(name)), message, is_shown, missing);
             }
         }
     }
@@ -138,9 +134,10 @@ impl<'a> Direct<'a> {
 }
 
 /// Whether a device is given what its own user sends: all but the one that sends, which does not know when something is sent that
-/// waited.
+/// waited, nor what a backend sends. The system has no devices.
 fn is_copied_to(client: Client, from: User, message: &Message) -> bool {
-    client.user == from && (client.device != 0 || message.schedule.is_some())
+    let is_known = client.device == 0 && message.schedule.is_none() && !message.is_post;
+    client.user == from && from != SYSTEM && !is_known
 }
 
 /// By sender, recipient and stream: the number of each accepted message, and when it was shown.

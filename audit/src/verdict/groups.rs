@@ -4,10 +4,10 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::messages::{Address, Messages, Name, findings_of};
+use super::messages::{Address, Messages, Name, Named, findings_of};
 use super::scheduled::{Counting, Reached};
 use super::{Clients, Findings, Verdict};
-use crate::history::{Client, Group, User};
+use crate::history::{Client, Group, SYSTEM, User};
 
 /// What stands at a place of a group's order.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,16 +45,15 @@ impl<'a> Groups<'a> {
     }
 
     pub(super) fn shown(&mut self, client: Client, place: (Group, u64), name: Name, findings: &mut Findings) {
-        let ((group, at), (from, number)) = (place, name);
+        let (group, at) = place;
         if self.messages.get(name).is_none_or(|message| message.to != Address::Group(group)) {
             return findings.contradiction(|| {
-                format!("{client} was shown {from}'s message {number}, which was never given to group {group}")
+                format!("{client} was shown {}, which was never given to group {group}", Named(name))
             });
         }
         if *self.places.entry(name).or_insert(at) != at {
             findings.doubled += 1;
-            return findings
-                .example(|| format!("{from}'s message {number} stands twice in group {group}, also at {at}"));
+            return findings.example(|| format!("{} stands twice in group {group}, also at {at}", Named(name)));
         }
         self.placed(client, place, What::Said(name), findings);
     }
@@ -157,48 +156,48 @@ impl<'a> Groups<'a> {
 
     pub(super) fn conclude(mut self, counting: &Counting<'_>, verdict: &mut Verdict) {
         for (group, order) in std::mem::take(&mut self.orders) {
-            self.check_order(group, &order, &mut verdict.groups);
+            self.check_order(group, &order, verdict);
         }
         for (name, message) in self.messages.iter() {
             let Address::Group(group) = message.to else { continue };
-            let (from, number) = name;
             let is_shown = self.places.contains_key(&name);
-            let nobody = (!is_shown).then_some(Client { user: from, device: 0 });
+            // Nobody was: its owner, who always is a member, neither.
+            let nobody = (!is_shown).then_some(Client { user: group, device: 0 });
             let missing = self.missing.get(&name).copied().or(nobody);
             let findings = findings_of(verdict, message);
             if message.schedule.is_some() {
                 counting.count(name, message, &Reached { is_shown, missing }, findings);
             } else {
-                findings.count(format_args!("{from}'s message {number} to group {group}"), message, is_shown, missing);
+                findings.count(format_args!("{} to group {group}", Named(name)), message, is_shown, missing);
             }
         }
     }
 
     /// Who is a member at each place, since when, and who was shown what stands there.
-    fn check_order(&mut self, group: Group, order: &BTreeMap<u64, What>, findings: &mut Findings) {
+    fn check_order(&mut self, group: Group, order: &BTreeMap<u64, What>, verdict: &mut Verdict) {
         let (mut members, mut highest) = (BTreeMap::new(), HashMap::new());
         // Each place is for somebody who is there from the beginning to the end.
         if let Some((at, _)) = (1..).zip(order.keys()).find(|(expected, at)| expected != *at) {
-            findings.contradiction(|| format!("place {at} of group {group} was shown to nobody"));
+            verdict.groups.contradiction(|| format!("place {at} of group {group} was shown to nobody"));
         }
         for (at, what) in order {
             if let What::Membership { came, .. } = what {
                 members.extend(came.iter().map(|user| (*user, *at)));
             }
-            if let What::Said((from, number)) | What::Changed((from, number), _) = what {
-                if !members.contains_key(from) {
+            if let What::Said(name) | What::Changed(name, _) = what
+                && let Some(message) = self.messages.get(*name)
+            {
+                let ((from, number), findings) = (*name, findings_of(verdict, message));
+                // The system is a member nowhere, and speaks everywhere.
+                if from != SYSTEM && !members.contains_key(&from) {
                     findings.contradiction(|| format!("{from} spoke at {at} of group {group} and is no member there"));
                 }
-                // One that waited has the place of its time.
-                let waited = self.messages.get((*from, *number)).is_some_and(|message| message.schedule.is_some());
-                let last = if waited { None } else { highest.insert(*from, *number) };
-                if last.is_some_and(|last| last > *number) {
-                    findings.disorder(|| {
-                        format!("{from}'s message {number} stands at {at} of group {group}, after {last:?}")
-                    });
+                let last = message.giver(from).and_then(|giver| highest.insert(giver, number));
+                if last.is_some_and(|last| last > number) {
+                    findings.disorder(|| format!("{} stands at {at} of group {group}, after {last:?}", Named(*name)));
                 }
             }
-            self.check_place(group, (*at, what), &members, findings);
+            self.check_place(group, (*at, what), &members, verdict);
             if let What::Membership { went, .. } = what {
                 went.iter().for_each(|user| _ = members.remove(user));
             }
@@ -210,21 +209,24 @@ impl<'a> Groups<'a> {
         group: Group,
         (at, what): (u64, &What),
         members: &BTreeMap<User, u64>,
-        findings: &mut Findings,
+        verdict: &mut Verdict,
     ) {
+        let said = if let What::Said(name) | What::Changed(name, _) = what { Some(*name) } else { None };
+        let findings = match said.and_then(|name| self.messages.get(name)) {
+            Some(message) => findings_of(verdict, message),
+            None => &mut verdict.groups,
+        };
         for client in self.clients.all() {
             let is_shown = self.shown.get(&(client, group)).is_some_and(|places| places.contains(&at));
             // Who came after a message is not told what became of it.
             let is_for = |joined: &u64| !matches!(what, What::Changed(_, of) if of < joined);
-            match (members.get(&client.user).is_some_and(is_for), is_shown, what) {
+            match (members.get(&client.user).is_some_and(is_for), is_shown, said) {
                 (false, true, _) => {
                     findings.contradiction(|| {
                         format!("{client} was shown place {at} of group {group}, which is not for it")
                     });
                 }
-                (true, false, What::Said(name) | What::Changed(name, _)) => {
-                    _ = self.missing.entry(*name).or_insert(client)
-                }
+                (true, false, Some(name)) => _ = self.missing.entry(name).or_insert(client),
                 _ => {}
             }
         }

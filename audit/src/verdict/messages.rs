@@ -1,13 +1,34 @@
 //! What was given to clients, and how they were answered.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use super::scheduled::Schedule;
 use super::{Findings, Verdict};
-use crate::history::{Event, Group, Record, User};
+use crate::history::{Event, Group, Record, SYSTEM, User};
 
 /// A message's sender, and its number among those of the sender.
 pub(super) type Name = (User, u64);
+
+/// A message's name for people.
+pub(super) struct Named(pub(super) Name);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            (SYSTEM, number) => write!(f, "the system's message {number}"),
+            (from, number) => write!(f, "{from}'s message {number}"),
+        }
+    }
+}
+
+/// Who gives messages one after the other: what one gives for one recipient comes in that order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Giver {
+    User(User),
+    /// In whosever name.
+    Backend,
+}
 
 /// For whom a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +52,8 @@ pub(super) struct Message {
     pub(super) of: Option<u64>,
     pub(super) answer: Option<Answer>,
     pub(super) failed: bool,
+    /// A backend gave it in its sender's name.
+    pub(super) is_post: bool,
     /// Of one that waits for its time.
     pub(super) schedule: Option<Schedule>,
 }
@@ -42,6 +65,15 @@ impl Message {
             (Some(schedule), _) => schedule.sent_as(),
             (None, Some(Answer::Accepted { stream, seq })) => Some((stream, seq)),
             (None, _) => None,
+        }
+    }
+
+    /// In whose order it comes, being sent by `from`; in nobody's where it waits, and comes at its time.
+    pub(super) fn giver(&self, from: User) -> Option<Giver> {
+        match (&self.schedule, self.is_post) {
+            (Some(_), _) => None,
+            (None, true) => Some(Giver::Backend),
+            (None, false) => Some(Giver::User(from)),
         }
     }
 }
@@ -72,10 +104,10 @@ impl Messages {
                 }
                 _ => continue,
             };
-            let message = Message { to, of, answer: None, failed: false, schedule };
+            let message = Message { to, of, answer: None, failed: false, is_post: client.is_backend(), schedule };
             let findings = findings_of(verdict, &message);
             if messages.by_name.insert((client.user, number), message).is_some() {
-                findings.contradiction(|| format!("{}'s message {number} was given twice", client.user));
+                findings.contradiction(|| format!("{} was given twice", Named((client.user, number))));
             }
         }
         for Record { client, event, .. } in records {
@@ -126,13 +158,15 @@ impl Messages {
         self.by_name.get_mut(&name)?.schedule.as_mut()
     }
 
-    fn answered(&mut self, (from, number): Name, answer: Answer, verdict: &mut Verdict) {
-        match self.by_name.get_mut(&(from, number)) {
+    fn answered(&mut self, name: Name, answer: Answer, verdict: &mut Verdict) {
+        match self.by_name.get_mut(&name) {
             Some(message) if message.answer.is_none() => message.answer = Some(answer),
+            // A backend may ask again, and is answered as the first time.
+            Some(message) if message.is_post && message.answer == Some(answer) => {}
             Some(message) => {
-                findings_of(verdict, message).contradiction(|| format!("{from}'s message {number} was answered twice"))
+                findings_of(verdict, message).contradiction(|| format!("{} was answered twice", Named(name)))
             }
-            None => verdict.direct.contradiction(|| format!("{from}'s message {number} was answered and never given")),
+            None => verdict.direct.contradiction(|| format!("{} was answered and never given", Named(name))),
         }
     }
 
@@ -154,6 +188,7 @@ impl Messages {
 pub(super) fn findings_of<'a>(verdict: &'a mut Verdict, message: &Message) -> &'a mut Findings {
     match (&message.schedule, message.to) {
         (Some(_), _) => &mut verdict.scheduled,
+        (None, _) if message.is_post => &mut verdict.backend,
         (None, Address::User(_)) => &mut verdict.direct,
         (None, Address::Group(_)) => &mut verdict.groups,
     }

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::owner::{self, Owner};
 use super::scheduling::{Moment, Scheduling};
-use super::{Gathering, Phase, Workload};
+use super::{Gathering, Phase, Workload, anybody_but};
 use crate::history::{self, Event, Group, History, User};
 use crate::people::Person;
 
@@ -38,6 +38,8 @@ const CHANGE_ONE_OF: u32 = 10;
 /// Of one message of so many to groups its sender asks who has it, and waits so long for the answer.
 const ASK_ONE_OF: u32 = 4;
 const ASK_PATIENCE: Duration = Duration::from_secs(5);
+/// Who the system is to those to whom a backend writes in its name.
+const SYSTEM_NAME: &str = "system";
 /// How long a connection that came back is watched for what should not come, after it has caught up.
 const LAST_LOOK: Duration = Duration::from_millis(500);
 
@@ -334,8 +336,7 @@ impl Device {
                 return To::Group(*group);
             }
         }
-        let others = self.people.len() as u32 - 1;
-        To::User((self.this.user + 1 + self.rng.random_range(0..others)) % (others + 1))
+        To::User(anybody_but(self.this.user, &self.people, &mut self.rng))
     }
 
     /// Where clocks jump, a group's home may wait for a sender who has left for as long as they did (decision 0041): there only
@@ -501,7 +502,8 @@ impl Device {
 
     /// A name that is none of ours is a user that was never given anything: a contradiction.
     fn user_named(&self, id: &str) -> User {
-        self.users.get(id).copied().unwrap_or(User::MAX)
+        let named = self.users.get(id).copied();
+        named.unwrap_or(if id == SYSTEM_NAME { history::SYSTEM } else { User::MAX })
     }
 }
 

@@ -24,13 +24,27 @@ const TURN_MS: std::ops::Range<u64> = 500..2_500;
 const SUFFIX: &str = "-group";
 
 /// Whether a user owns a group.
-pub(super) fn owns_a_group(user: User) -> bool {
+fn owns_a_group(user: User) -> bool {
     user.is_multiple_of(OWNER_ONE_OF)
+}
+
+/// All users who own a group.
+pub(super) fn owners(people: &[Person]) -> impl Iterator<Item = User> {
+    (0..).take(people.len()).filter(|user| owns_a_group(*user))
 }
 
 /// The name of the group that a user owns.
 pub(super) fn group_of(people: &[Person], owner: User) -> String {
     format!("{}{SUFFIX}", people[owner as usize].id)
+}
+
+/// The users in a circle, from the owner of a group on: first its regular members, the owner among them, then who may be its guests.
+/// Neighbouring groups have members in common.
+pub(super) fn regulars_and_guests(people: &[Person], owner: User) -> (Vec<User>, Vec<User>) {
+    let mut circle: Vec<User> = (0..).take(people.len()).collect();
+    circle.rotate_left(owner as usize);
+    let guests = circle.split_off(REGULARS.min(people.len() / 2 + 1));
+    (circle, guests)
 }
 
 /// The name of the user who owns a group.
@@ -72,15 +86,12 @@ impl Owner {
         if !owns_a_group(user) {
             return None;
         }
-        // The owner and those who follow, in a circle: neighbouring groups have members in common.
-        let circle = people.iter().cycle().skip(user as usize).take(people.len());
-        let mut regulars: Vec<_> = circle.map(|person| person.id.clone()).collect();
-        let guests = regulars.split_off(REGULARS.min(people.len() / 2 + 1));
-        regulars.remove(0);
+        let (regulars, guests) = regulars_and_guests(people, user);
+        let named = |users: &[User]| users.iter().map(|user| people[*user as usize].id.clone()).collect();
         Some(Self {
             group: group_of(people, user),
-            regulars,
-            guests,
+            regulars: named(&regulars[1..]),
+            guests: named(&guests),
             standing: Standing::NotMade,
             running: None,
             next: Instant::now(),
