@@ -36,7 +36,10 @@ async fn sent(client: &Client, outgoing: Outgoing) -> Result<MessageId, ErrorCod
     let sending = async { client.send_message(outgoing).await.unwrap().sent().await };
     match within(DEADLINE, "it is answered", sending).await {
         Ok(sent) => Ok(sent.id),
-        Err(SendError::Refused { code, .. }) => Err(code),
+        Err(SendError::Refused { code, message }) => {
+            assert!(!message.is_empty(), "{code:?} says nothing to people");
+            Err(code)
+        }
         Err(other) => panic!("{other}"),
     }
 }

@@ -25,6 +25,25 @@ pub(super) struct UnansweredRead {
     pub told: bool,
 }
 
+/// What a shard means that does not take a message, or a change of one.
+fn for_people(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Blocked => "the recipient has blocked this user",
+        ErrorCode::RefusedByPolicy => "the policy does not let this user write to the recipient",
+        ErrorCode::InboxFull => "the recipient's mailbox holds as much as it may",
+        ErrorCode::NotAMember => "this user is no member of the group",
+        ErrorCode::PermissionDenied => "this user may not do that in this conversation",
+        ErrorCode::GroupPaused => "the group is paused",
+        ErrorCode::TooLate => "it is too late to change the message",
+        ErrorCode::NotFound => "there is no such message",
+        ErrorCode::ScheduleFull => "as many messages wait for their time as may",
+        ErrorCode::FailedPrecondition => "as things stand this cannot be done",
+        ErrorCode::Overloaded => "the recipient's shard has too much to do",
+        ErrorCode::StorageFailed => "the recipient's shard cannot store anything now",
+        _ => "",
+    }
+}
+
 impl<S: Transport> Connection<S> {
     pub(super) fn on_event(&mut self, event: Event, now: Instant) -> Result<(), Close> {
         match event {
@@ -107,7 +126,7 @@ impl<S: Transport> Connection<S> {
             0 => retries.then_some(RETRY_AFTER_MS),
             given => Some(given),
         };
-        self.refuse(answer.seq, code, "", retry_after)
+        self.refuse(answer.seq, code, for_people(code), retry_after)
     }
 
     fn on_read_recorded(&mut self, recorded: broker::ReadRecorded) -> Result<(), Close> {
