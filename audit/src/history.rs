@@ -276,6 +276,22 @@ pub enum Event {
         /// The place.
         place: u64,
     },
+    /// The user read the own history with another from the server, whole, in the order of its places.
+    HistoryRead {
+        /// The other.
+        with: User,
+        /// What stands there.
+        messages: Vec<Kept>,
+    },
+    /// The same of the history of a group that the user is a member of.
+    GroupHistoryRead {
+        /// The group.
+        group: Group,
+        /// What stands there.
+        messages: Vec<Kept>,
+    },
+    /// The user has read all the histories that there are.
+    HistoriesRead,
     /// The client said that entries of the mailbox may be lost.
     Gap {
         /// The first.
@@ -283,6 +299,19 @@ pub enum Event {
         /// The last.
         to: u64,
     },
+}
+
+/// A message as the server keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its place in the history.
+    pub place: u64,
+    /// Its sender.
+    pub from: User,
+    /// Its number.
+    pub number: u64,
+    /// The number of the change as which it stands there.
+    pub change: Option<u64>,
 }
 
 /// What became of a message that waited for its time.

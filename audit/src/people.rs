@@ -1,6 +1,8 @@
 //! The users of a run: made in the control plane with a token each, and deleted at the end.
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -15,6 +17,10 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::cluster::DEADLINE;
+use crate::history::{SYSTEM, User};
+
+/// Who the system is to those to whom a backend writes in its name.
+const SYSTEM_NAME: &str = "system";
 
 /// A user, and the token that its client connects with.
 #[derive(Debug, Clone)]
@@ -23,6 +29,22 @@ pub struct Person {
     pub id: String,
     /// The token.
     pub token: String,
+}
+
+/// Which user a name stands for. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Names(Arc<HashMap<String, User>>);
+
+impl Names {
+    pub(crate) fn of(people: &[Person]) -> Self {
+        Self(Arc::new((0..).zip(people).map(|(user, person)| (person.id.clone(), user)).collect()))
+    }
+
+    /// A name that is none of ours is a user that was never given anything: a contradiction.
+    pub(crate) fn user(&self, id: &str) -> User {
+        let named = self.0.get(id).copied();
+        named.unwrap_or(if id == SYSTEM_NAME { SYSTEM } else { User::MAX })
+    }
 }
 
 /// Makes users of an app (empty: the key's own), named by a prefix and a number.

@@ -109,7 +109,8 @@ impl Audit {
         let stores = tempfile::Builder::new().prefix("tidings-audit-devices-").tempdir()?;
         let (gateways, rate, seed) = (cluster.gateway_urls(), self.rate, self.seed);
         let (stores_at, one_clock) = (stores.path().to_owned(), class != Class::ClockStep);
-        let workload = Workload { gateways, people, rate, stores: stores_at, seed, one_clock };
+        let people = people.into();
+        let workload = Workload { gateways, people, rate, stores: stores_at, seed, one_clock, histories: true };
         let mut traffic = workload.start(ControlPlane { nodes, app: String::new() });
         let history = traffic.history().clone();
         let schedule = schedule::plan(self.seed, class, self.length, &Shape::of(&self.plan));

@@ -4,6 +4,7 @@
 //! - `direct`: messages and changes between two users; `groups`: messages to groups, their changes and receipts
 //! - `scheduled`: messages that wait for their time
 //! - a backend's posts to users and groups are told apart by who gave them, and counted in a line of their own
+//! - `histories`: what the servers keep for each user
 //! - `typing`: who was told that somebody types in a group
 
 #[cfg(test)]
@@ -12,6 +13,9 @@ mod direct;
 #[cfg(test)]
 mod group_tests;
 mod groups;
+mod histories;
+#[cfg(test)]
+mod histories_tests;
 mod messages;
 mod scheduled;
 #[cfg(test)]
@@ -28,6 +32,7 @@ use serde::Serialize;
 use crate::history::{Client, Event, Record, User};
 use direct::Direct;
 use groups::Groups;
+use histories::{Histories, Of};
 use messages::{Answer, Message, Messages, Name, findings_of};
 use scheduled::Counting;
 use typing::Typing;
@@ -46,6 +51,8 @@ pub struct Verdict {
     pub scheduled: Findings,
     /// Of what a backend posted to users and groups.
     pub backend: Findings,
+    /// Of messages in what the servers keep for each user, where users read that: those that have to be there.
+    pub histories: Option<Findings>,
     /// What more was told of groups.
     pub told: Told,
 }
@@ -95,21 +102,21 @@ pub struct Findings {
 impl Verdict {
     /// Whether every promise was kept, and all kinds were tested at all.
     pub fn is_clean(&self) -> bool {
-        self.kinds().iter().all(|findings| findings.is_clean())
+        self.kinds().all(Findings::is_clean)
     }
 
     /// What more time may mend: messages without an answer, and accepted ones that were not shown to all.
     pub fn missing(&self) -> u64 {
-        self.kinds().iter().map(|findings| findings.lost + findings.unknown).sum()
+        self.kinds().map(|findings| findings.lost + findings.unknown).sum()
     }
 
     /// What is wrong, for people.
     pub fn examples(&self) -> impl Iterator<Item = &String> {
-        self.kinds().into_iter().flat_map(|findings| &findings.examples)
+        self.kinds().flat_map(|findings| &findings.examples)
     }
 
-    fn kinds(&self) -> [&Findings; 4] {
-        [&self.direct, &self.groups, &self.scheduled, &self.backend]
+    fn kinds(&self) -> impl Iterator<Item = &Findings> {
+        [&self.direct, &self.groups, &self.scheduled, &self.backend].into_iter().chain(&self.histories)
     }
 }
 
@@ -179,6 +186,7 @@ pub fn judge(records: &[Record]) -> Verdict {
     let (mut direct, mut groups) = (Direct::new(&messages, &clients), Groups::new(&messages, &clients));
     let mut cursors = Cursors::default();
     let mut typing = Typing::of(records);
+    let mut histories = Histories::default();
     for (position, record) in records.iter().enumerate() {
         let client = record.client;
         match &record.event {
@@ -215,6 +223,9 @@ pub fn judge(records: &[Record]) -> Verdict {
             Event::Membership { group, at, came, went } => {
                 groups.changed(client, (*group, *at), (came, went), &mut verdict.groups);
             }
+            Event::HistoryRead { with, messages } => histories.read(client.user, Of::With(*with), messages),
+            Event::GroupHistoryRead { group, messages } => histories.read(client.user, Of::Group(*group), messages),
+            Event::HistoriesRead => histories.all_read(client.user),
             Event::Acknowledged { place } => cursors.acknowledged(client, *place),
             Event::Gap { from, to } => {
                 verdict.direct.unknown += 1;
@@ -237,6 +248,7 @@ pub fn judge(records: &[Record]) -> Verdict {
             | Event::Failed { .. } => {}
         }
     }
+    histories.conclude(&messages, &groups, &mut verdict);
     direct.conclude(&counting, &mut verdict);
     groups.conclude(&counting, &mut verdict);
     verdict

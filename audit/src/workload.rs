@@ -4,6 +4,7 @@
 
 mod backend;
 mod device;
+mod histories;
 mod owner;
 mod scheduling;
 
@@ -20,11 +21,14 @@ use tokio::task::JoinSet;
 use tonic::service::Interceptor;
 
 use crate::history::{Client, History, User};
-use crate::people::Person;
+use crate::people::{Names, Person};
 pub use backend::ControlPlane;
 use backend::Line;
 use device::Device;
+use histories::Readers;
 
+/// The SDK's waits before a reconnect: clients come back soon, so that they are there when the next fault comes.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// One user of so many has a second device.
 const TWO_DEVICES_ONE_OF: u32 = 3;
 
@@ -34,7 +38,7 @@ pub struct Workload {
     /// The gateways that any client may use.
     pub gateways: Vec<String>,
     /// The users; at least two.
-    pub people: Vec<Person>,
+    pub people: Arc<[Person]>,
     /// Messages per second of all users together. An open loop: they are given when they are due, however slow the answers.
     pub rate: f64,
     /// Where devices keep their files.
@@ -43,6 +47,8 @@ pub struct Workload {
     pub seed: u64,
     /// Whether the servers' clocks are this machine's: then what comes before its time can be told.
     pub one_clock: bool,
+    /// Whether users read what the servers keep at the end: where policies let it be kept.
+    pub histories: bool,
 }
 
 /// The groups that users make among themselves.
@@ -76,6 +82,7 @@ pub struct Traffic {
     phase: watch::Sender<Phase>,
     /// Devices, and the backend's lines.
     running: JoinSet<Result<()>>,
+    readers: Option<Readers>,
 }
 
 /// The devices that were not online yet.
@@ -112,15 +119,17 @@ impl Workload {
         let clients = (0..users).flat_map(|user| of_user(user).map(move |device| Client { user, device }));
         let clients: Vec<Client> = clients.collect();
         let gathering = Arc::new(Gathering { absent: AtomicUsize::new(clients.len()), phase: phase.clone() });
-        let mut running = JoinSet::new();
+        let (names, mut running) = (Names::of(&self.people), JoinSet::new());
         for client in clients {
-            let device = Device::new(&self, client, history.clone(), gathering.clone());
+            let device = Device::new(&self, client, names.clone(), history.clone(), gathering.clone());
             running.spawn(device.run(phase.subscribe()));
         }
         for line in Line::all(&self, control_plane, &history) {
             running.spawn(line.run(phase.subscribe()));
         }
-        Traffic { history, phase, running }
+        let Self { people, gateways, .. } = self;
+        let readers = self.histories.then_some(Readers { people, names, gateways });
+        Traffic { history, phase, running, readers }
     }
 }
 
@@ -131,7 +140,7 @@ impl Traffic {
     }
 
     /// Lets nothing more be sent, waits until all is settled, at most so long, and then until every device came back once
-    /// more and was shown whatever the cluster still has for it. What is not settled is for the verdict.
+    /// more and was shown whatever the cluster still has for it, and all have read what is kept. What is not settled is for the verdict.
     pub async fn end(mut self, limit: Duration) -> Result<History> {
         self.phase.send_replace(Phase::Settling);
         self.history.settled(limit).await;
@@ -145,6 +154,9 @@ impl Traffic {
         match tokio::time::timeout(limit, returned).await {
             Ok(ended) => ended?,
             Err(_) => bail!("after {limit:?} not every device had come back to the cluster"),
+        }
+        if let Some(readers) = self.readers {
+            readers.read(&self.history).await?;
         }
         Ok(self.history)
     }

@@ -2,6 +2,7 @@
 //! one the operator does, and the audit is the traffic and the verdict.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -77,6 +78,9 @@ pub struct AuditCommand {
     /// Its gateways
     #[arg(long, default_value_t = 2, value_name = "NUMBER", requires = "local")]
     gateways: usize,
+    /// Do not read what the servers keep: for a running cluster whose policies keep no history
+    #[arg(long, requires = "gateway")]
+    without_histories: bool,
     /// Count a class that cannot run on this machine as a success
     #[arg(long, requires = "local")]
     allow_skip: bool,
@@ -198,18 +202,19 @@ impl AuditCommand {
         let (service, app) = (self.control.connect().await?, &self.control.app);
         let people = people::create(service.clone(), app, &format!("audit-{seed:016x}"), self.users).await?;
         let control_plane = ControlPlane { nodes: vec![service.clone()], app: app.clone() };
-        let ended = self.traffic(people.clone(), control_plane, seed).await;
+        let ended = self.traffic(people.clone().into(), control_plane, seed).await;
         people::delete(service, app, &people, workload::groups(&people)).await?;
         ended
     }
 
     /// Traffic until the time is over or the operator ends it, and the verdict.
-    async fn traffic(&self, people: Vec<Person>, control_plane: ControlPlane<ApiKey>, seed: u64) -> Outcome {
+    async fn traffic(&self, people: Arc<[Person]>, control_plane: ControlPlane<ApiKey>, seed: u64) -> Outcome {
         let stores = tempfile::Builder::new().prefix("tidings-audit-devices-").tempdir()?;
         let (gateways, rate) = (self.gateway.clone(), self.rate);
         let stores_at = stores.path().to_owned();
         // Those servers have clocks of their own.
-        let workload = Workload { gateways, people, rate, stores: stores_at, seed, one_clock: false };
+        let histories = !self.without_histories;
+        let workload = Workload { gateways, people, rate, stores: stores_at, seed, one_clock: false, histories };
         let mut traffic = workload.start(control_plane);
         let history = traffic.history().clone();
         let ended = tokio::select! {
@@ -247,11 +252,13 @@ async fn interrupted() -> Outcome {
     Ok(())
 }
 
-/// Messages between two users, messages to groups, those to both that waited for their time, and what a backend posted to both.
-fn rows_of(class: &str, faults: usize, verdict: &Verdict) -> [Vec<String>; 4] {
-    let Verdict { direct, groups, scheduled, backend, .. } = verdict;
+/// Messages between two users, messages to groups, those to both that waited for their time, what a backend posted to both, and what
+/// all of them read at the end.
+fn rows_of(class: &str, faults: usize, verdict: &Verdict) -> Vec<Vec<String>> {
+    let Verdict { direct, groups, scheduled, backend, histories, .. } = verdict;
     let kinds = [("", direct), (", groups", groups), (", scheduled", scheduled), (", backend", backend)];
-    kinds.map(|(kind, findings)| row(&format!("{class}{kind}"), faults, findings))
+    let kinds = kinds.into_iter().chain(histories.iter().map(|findings| (", histories", findings)));
+    kinds.map(|(kind, findings)| row(&format!("{class}{kind}"), faults, findings)).collect()
 }
 
 fn row(class: &str, faults: usize, findings: &Findings) -> Vec<String> {

@@ -61,6 +61,8 @@ async fn a_running_node_is_audited_from_outside() {
     assert!(verdict["direct"]["delivered"].as_u64().unwrap() > 100, "{answer}");
     assert!(verdict["groups"]["delivered"].as_u64().unwrap() > 10, "{answer}");
     assert!(verdict["scheduled"]["delivered"].as_u64().unwrap() > 5, "{answer}");
+    // Each message to a user stands in two.
+    assert!(verdict["histories"]["delivered"].as_u64().unwrap() > 200, "{answer}");
     assert!(verdict["backend"]["delivered"].as_u64().unwrap() > 5, "{answer}");
     let users = node.control().await.users.list_users(ListUsersRequest::default()).await.unwrap().into_inner().users;
     assert!(users.is_empty(), "{users:?}");

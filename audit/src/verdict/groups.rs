@@ -91,6 +91,26 @@ impl<'a> Groups<'a> {
         self.placed(client, place, What::Changed(name, of), findings);
     }
 
+    /// Where a message stands in its group, if any device was shown it.
+    pub(super) fn place_of(&self, name: Name) -> Option<u64> {
+        self.places.get(&name).copied()
+    }
+
+    /// The members of each group at the end, and the places from which on they are.
+    pub(super) fn standing(&self) -> BTreeMap<Group, BTreeMap<User, u64>> {
+        let members = |order: &BTreeMap<u64, What>| {
+            let mut members = BTreeMap::new();
+            for (at, what) in order {
+                if let What::Membership { came, went } = what {
+                    members.extend(came.iter().map(|user| (*user, *at)));
+                    went.iter().for_each(|user| _ = members.remove(user));
+                }
+            }
+            members
+        };
+        self.orders.iter().map(|(group, order)| (*group, members(order))).collect()
+    }
+
     /// A user has read a group up to a place.
     pub(super) fn read(&mut self, user: User, (group, at): (Group, u64)) {
         let read = self.read.entry((user, group)).or_default();

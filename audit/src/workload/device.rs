@@ -21,12 +21,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::owner::{self, Owner};
 use super::scheduling::{Moment, Scheduling};
-use super::{Gathering, Phase, Workload, anybody_but};
+use super::{BACKOFF, Gathering, Phase, Workload, anybody_but};
 use crate::history::{self, Event, Group, History, User};
-use crate::people::Person;
+use crate::people::{Names, Person};
 
-/// The SDK's waits before a reconnect: clients come back soon, so that they are there when the next fault comes.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How long a device stays online and offline, in milliseconds.
 const ONLINE_MS: std::ops::Range<u64> = 3_000..12_000;
 const OFFLINE_MS: std::ops::Range<u64> = 200..3_000;
@@ -38,8 +36,6 @@ const CHANGE_ONE_OF: u32 = 10;
 /// Of one message of so many to groups its sender asks who has it, and waits so long for the answer.
 const ASK_ONE_OF: u32 = 4;
 const ASK_PATIENCE: Duration = Duration::from_secs(5);
-/// Who the system is to those to whom a backend writes in its name.
-const SYSTEM_NAME: &str = "system";
 /// How long a connection that came back is watched for what should not come, after it has caught up.
 const LAST_LOOK: Duration = Duration::from_millis(500);
 
@@ -79,7 +75,7 @@ enum Next {
 pub(super) struct Device {
     this: history::Client,
     people: Arc<[Person]>,
-    users: Arc<HashMap<String, User>>,
+    names: Names,
     gateways: Vec<String>,
     /// None: the state is in memory, and the client stays open.
     store: Option<PathBuf>,
@@ -113,9 +109,14 @@ enum Closing {
 }
 
 impl Device {
-    pub(super) fn new(workload: &Workload, this: history::Client, history: History, gathering: Arc<Gathering>) -> Self {
-        let people: Arc<[Person]> = workload.people.clone().into();
-        let users = (0..).zip(people.iter()).map(|(user, person)| (person.id.clone(), user)).collect();
+    pub(super) fn new(
+        workload: &Workload,
+        this: history::Client,
+        names: Names,
+        history: History,
+        gathering: Arc<Gathering>,
+    ) -> Self {
+        let people = workload.people.clone();
         let per_user = workload.rate / people.len() as f64;
         let history::Client { user, device } = this;
         let seed = workload.seed.wrapping_add(u64::from(user) | u64::from(device) << 32);
@@ -124,8 +125,8 @@ impl Device {
         Self {
             this,
             owner: (device == 0).then(|| Owner::of(&people, user, seed)).flatten(),
+            names,
             people,
-            users: Arc::new(users),
             gateways: workload.gateways.clone(),
             store: keeps.then(|| workload.stores.join(format!("user-{user}-{device}"))),
             interval,
@@ -462,12 +463,11 @@ impl Device {
     /// Asks who has a message and who read it. An answer that does not come says nothing.
     fn ask_receipts(&self, client: &Client, group: &str, at: u64) {
         let (client, name, group) = (client.clone(), group.to_owned(), self.group_named(group));
-        let (history, this, users) = (self.history.clone(), self.this, self.users.clone());
+        let (history, this, names) = (self.history.clone(), self.this, self.names.clone());
         tokio::spawn(async move {
             let asking = timeout(ASK_PATIENCE, client.group_receipts(name, at));
             let Ok(Ok(receipts)) = asking.await else { return };
-            let named =
-                |names: Vec<String>| names.iter().map(|name| users.get(name).copied().unwrap_or(User::MAX)).collect();
+            let named = |ids: Vec<String>| ids.iter().map(|id| names.user(id)).collect();
             let (delivered, read) = (named(receipts.delivered_to), named(receipts.read_by));
             history.record(this, Event::GroupReceipts { group, at, delivered, read });
         });
@@ -500,10 +500,8 @@ impl Device {
         self.user_named(owner::owner_of(id))
     }
 
-    /// A name that is none of ours is a user that was never given anything: a contradiction.
     fn user_named(&self, id: &str) -> User {
-        let named = self.users.get(id).copied();
-        named.unwrap_or(if id == SYSTEM_NAME { history::SYSTEM } else { User::MAX })
+        self.names.user(id)
     }
 }
 
@@ -513,6 +511,6 @@ async fn answer(sending: Sending, number: u64, changeable: Option<To>, cancel_at
 }
 
 /// A message's number, which its text begins with. What has none was never given: a contradiction.
-fn number_in(text: &str) -> u64 {
+pub(super) fn number_in(text: &str) -> u64 {
     text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(u64::MAX)
 }

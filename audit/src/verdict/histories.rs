@@ -1,0 +1,188 @@
+//! What the servers keep: each history that a user reads has every message that was sent in it, once, as it was changed last, and
+//! nothing else.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+use super::groups::Groups;
+use super::messages::{Address, Answer, Message, Messages, Name, Named};
+use super::{Findings, Verdict};
+use crate::history::{Group, Kept, SYSTEM, User};
+
+/// A history of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Of {
+    With(User),
+    Group(Group),
+}
+
+impl fmt::Display for Of {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::With(SYSTEM) => f.write_str("with the system"),
+            Self::With(user) => write!(f, "with {user}"),
+            Self::Group(group) => write!(f, "of group {group}"),
+        }
+    }
+}
+
+/// What users read.
+#[derive(Debug, Default)]
+pub(super) struct Histories {
+    readers: BTreeSet<User>,
+    read: BTreeMap<(User, Of), Vec<Kept>>,
+}
+
+impl Histories {
+    pub(super) fn read(&mut self, user: User, of: Of, messages: &[Kept]) {
+        self.read.insert((user, of), messages.to_vec());
+    }
+
+    /// A user has read all of them.
+    pub(super) fn all_read(&mut self, user: User) {
+        self.readers.insert(user);
+    }
+
+    /// Nothing is judged where nobody read.
+    pub(super) fn conclude(self, messages: &Messages, groups: &Groups<'_>, verdict: &mut Verdict) {
+        if self.readers.is_empty() {
+            return;
+        }
+        let mut findings = Findings::default();
+        let mut expected = self.expected(messages, groups);
+        let changes = Changes::of(messages);
+        for ((user, of), kept) in &self.read {
+            let mut rest = expected.remove(&(*user, *of)).unwrap_or_default();
+            let mut known = HashMap::new();
+            let (mut last_place, mut highest) = (0, HashMap::new());
+            for Kept { place, from, number, change } in kept {
+                let name = (*from, *number);
+                let text = || format!("{} in {user}'s history {of}", Named(name));
+                if *place <= last_place {
+                    findings.disorder(|| format!("{} stands at {place}, after {last_place}", text()));
+                }
+                last_place = *place;
+                match known.entry(name) {
+                    Entry::Occupied(_) => {
+                        findings.doubled += 1;
+                        findings.example(|| format!("{} stands there twice", text()));
+                        continue;
+                    }
+                    Entry::Vacant(free) => _ = free.insert(()),
+                }
+                let message = messages.get(name).filter(|message| message.of.is_none());
+                let (Some(message), is_expected) = (message, rest.remove(&name)) else {
+                    findings.contradiction(|| format!("{} was never given", text()));
+                    continue;
+                };
+                let may_be =
+                    matches!(message.answer, None | Some(Answer::Unknown)) && is_between(*user, *of, name, message);
+                if !is_expected && !may_be {
+                    findings.contradiction(|| format!("{} does not belong there", text()));
+                    continue;
+                }
+                findings.delivered += u64::from(is_expected);
+                if !changes.may_stand(name, *change) {
+                    findings.contradiction(|| format!("{} stands as {change:?} changed it", text()));
+                }
+                let last = message.giver(*from).and_then(|giver| highest.insert(giver, *number));
+                if last.is_some_and(|last| last > *number) {
+                    findings.disorder(|| format!("{} stands after {last:?}", text()));
+                }
+            }
+            findings.lost(*user, *of, rest);
+        }
+        // Of these nothing was read, not even that they are there.
+        for ((user, of), rest) in expected {
+            findings.lost(user, of, rest);
+        }
+        findings.accepted = findings.delivered + findings.lost;
+        findings.given = findings.accepted;
+        verdict.histories = Some(findings);
+    }
+
+    /// What has to stand in the histories of those who read.
+    fn expected(&self, messages: &Messages, groups: &Groups<'_>) -> BTreeMap<(User, Of), BTreeSet<Name>> {
+        let mut expected = BTreeMap::<(User, Of), BTreeSet<Name>>::new();
+        let mut expects = |user: User, of, name| {
+            if self.readers.contains(&user) {
+                expected.entry((user, of)).or_default().insert(name);
+            }
+        };
+        let standing: BTreeMap<Group, BTreeMap<User, u64>> = groups.standing();
+        for (name, message) in messages.iter().filter(|(_, message)| is_sent(message)) {
+            match message.to {
+                Address::User(to) => {
+                    expects(to, Of::With(name.0), name);
+                    if name.0 != SYSTEM {
+                        expects(name.0, Of::With(to), name);
+                    }
+                }
+                Address::Group(group) => {
+                    let Some(at) = groups.place_of(name) else { continue };
+                    let members = standing.get(&group).into_iter().flatten();
+                    members
+                        .filter(|(_, joined)| **joined < at)
+                        .for_each(|(user, _)| expects(*user, Of::Group(group), name));
+                }
+            }
+        }
+        expected
+    }
+}
+
+impl Findings {
+    fn lost(&mut self, user: User, of: Of, missing: BTreeSet<Name>) {
+        self.lost += missing.len() as u64;
+        for name in missing {
+            self.example(|| format!("{} is not in {user}'s history {of}", Named(name)));
+        }
+    }
+}
+
+/// A message, no change of one, of which it is known that it went to its recipient.
+fn is_sent(message: &Message) -> bool {
+    let is_accepted = matches!(message.answer, Some(Answer::Accepted { .. })) && !message.failed;
+    let waits = message.schedule.as_ref().is_some_and(|schedule| schedule.sent_as().is_none());
+    message.of.is_none() && is_accepted && !waits
+}
+
+/// Whether a message is one that could stand in a history.
+fn is_between(user: User, of: Of, (from, _): Name, message: &Message) -> bool {
+    match (message.to, of) {
+        (Address::User(to), Of::With(other)) => (user, other) == (to, from) || (user, other) == (from, to),
+        (Address::Group(group), Of::Group(other)) => group == other,
+        _ => false,
+    }
+}
+
+/// The changes of each message: the last that was accepted, and later ones of which that is not known.
+#[derive(Debug, Default)]
+struct Changes(HashMap<Name, (Option<u64>, BTreeSet<u64>)>);
+
+impl Changes {
+    fn of(messages: &Messages) -> Self {
+        let mut changes = Self::default();
+        for ((from, number), change) in messages.iter() {
+            let Some(of) = change.of else { continue };
+            let (last, unknown) = changes.0.entry((from, of)).or_default();
+            match change.answer {
+                Some(Answer::Accepted { .. }) => *last = (*last).max(Some(number)),
+                Some(Answer::Unknown) | None => _ = unknown.insert(number),
+                Some(Answer::Refused) => {}
+            }
+        }
+        changes
+    }
+
+    /// Whether a message may stand as this change left it.
+    fn may_stand(&self, name: Name, change: Option<u64>) -> bool {
+        match self.0.get(&name) {
+            None => change.is_none(),
+            Some((last, unknown)) => {
+                change == *last || change.is_some_and(|change| unknown.contains(&change) && Some(change) > *last)
+            }
+        }
+    }
+}
