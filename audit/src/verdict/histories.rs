@@ -86,7 +86,9 @@ impl Histories {
                 if !changes.may_stand(name, *change) {
                     findings.contradiction(|| format!("{} stands as {change:?} changed it", text()));
                 }
-                let last = message.giver(*from).and_then(|giver| highest.insert(giver, *number));
+                // What a backend gives is in order for each of the two.
+                let comes = message.to == Address::User(*user);
+                let last = message.giver(*from).and_then(|giver| highest.insert((giver, comes), *number));
                 if last.is_some_and(|last| last > *number) {
                     findings.disorder(|| format!("{} stands after {last:?}", text()));
                 }

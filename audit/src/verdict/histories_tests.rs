@@ -120,6 +120,25 @@ fn twice_or_in_another_order_is_wrong() {
     assert_eq!(wrong(vec![Kept { place: 2, ..first }, second]), disorder, "two at one place");
 }
 
+/// A backend posts to both in the name of the other: later numbers to the one may stand before earlier ones to the other.
+#[test]
+fn posts_are_in_order_for_each_of_two() {
+    let posted = |from, number, to| {
+        let by = Client { user: from, ..BACKEND };
+        let event = Event::Given { number, to };
+        let shown = Event::Shown { from, number, place: number };
+        [(by, event), (by, Event::Accepted { number, stream: 3, seq: number }), (Client { user: to, ..ALICE }, shown)]
+    };
+    let sent: Vec<_> = [posted(1, 2_001, 0), posted(0, 2_000, 1)].into_iter().flatten().chain(sent()).collect();
+    let both = || vec![kept(1, 1, 2_001), kept(2, 0, 2_000), Kept { change: Some(3), ..kept(3, 0, 0) }, kept(4, 0, 1)];
+    let mut read = read();
+    for (at, with) in [(0, 1), (3, 0)] {
+        read[at].1 = Event::HistoryRead { with, messages: both() };
+    }
+    let findings = verdict(sent, read).histories.unwrap();
+    assert!(findings.is_clean(), "{findings:?}");
+}
+
 #[test]
 fn what_does_not_belong_there_is_a_contradiction() {
     let right = || vec![Kept { change: Some(3), ..kept(1, 0, 0) }, kept(2, 0, 1)];
