@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use rand::Rng as _;
 use rand::rngs::SmallRng;
+use tidings_sdk::Builder;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::service::Interceptor;
@@ -60,6 +61,13 @@ pub fn groups(people: &[Person]) -> impl Iterator<Item = String> {
 fn anybody_but(user: User, people: &[Person], rng: &mut SmallRng) -> User {
     let others = people.len() as u32 - 1;
     (user + 1 + rng.random_range(0..others)) % (others + 1)
+}
+
+/// A client of a person, at any of the gateways.
+fn client_of(person: &Person, gateways: &[String]) -> Result<Builder> {
+    let (first, others) = gateways.split_first().context("there is no gateway")?;
+    let builder = tidings_sdk::Client::builder(first, person.token.as_str()).backoff(BACKOFF.0, BACKOFF.1);
+    Ok(others.iter().fold(builder, |builder, url| builder.gateway(url)))
 }
 
 /// What all devices, and the backend, do now.

@@ -19,6 +19,7 @@ use tonic::Status;
 use crate::peers::{Peers, was_not_sent};
 use crate::registry::cluster;
 use crate::registry::machine::{Outcome, RegistryMachine, encode_command, level_of};
+use crate::registry::refusal::Refusal;
 
 /// How long a request waits for a leader, for room in the queue, and for its command to be applied.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -113,23 +114,26 @@ impl Replica {
 
     /// Waits until commands of a level may stand in the log; nothing was proposed when that takes too long.
     async fn admit(&self, level: u32) -> Result<(), Status> {
-        let deadline = Instant::now() + ADMISSION;
-        while level > cluster::settings(&self.group.view())?.map_or(0, |settings| settings.level) {
-            if Instant::now() >= deadline {
-                let message = "not every node of the control plane runs this release yet: upgrade the others first";
-                return Err(ErrorCode::Unavailable.status(message));
-            }
-            tokio::time::sleep(RETRY_INTERVAL).await;
-        }
-        Ok(())
+        let known = |view: &StateView| Ok(cluster::settings(view)?.map_or(0, |settings| settings.level));
+        self.wait_for(level, "node of the control plane", known).await
     }
 
     /// Waits until every broker is of a level, which what is asked for needs.
     pub async fn admit_brokers(&self, level: u32) -> Result<(), Status> {
+        self.wait_for(level, "broker", cluster::brokers_level).await
+    }
+
+    /// Waits until all nodes of a kind are of a level, as it is known here.
+    async fn wait_for(
+        &self,
+        level: u32,
+        node: &str,
+        known: impl Fn(&StateView) -> Result<u32, Refusal>,
+    ) -> Result<(), Status> {
         let deadline = Instant::now() + ADMISSION;
-        while level > cluster::brokers_level(&self.group.view())? {
+        while level > known(&self.group.view())? {
             if Instant::now() >= deadline {
-                let message = "not every broker runs this release yet: upgrade the others first";
+                let message = format!("not every {node} runs this release yet: upgrade the others first");
                 return Err(ErrorCode::Unavailable.status(message));
             }
             tokio::time::sleep(RETRY_INTERVAL).await;

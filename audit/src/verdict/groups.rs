@@ -21,6 +21,22 @@ enum What {
     },
 }
 
+impl What {
+    /// Who came is a member from this place on.
+    fn let_in(&self, at: u64, members: &mut BTreeMap<User, u64>) {
+        if let Self::Membership { came, .. } = self {
+            members.extend(came.iter().map(|user| (*user, at)));
+        }
+    }
+
+    /// Who went is none any more, after it.
+    fn show_out(&self, members: &mut BTreeMap<User, u64>) {
+        if let Self::Membership { went, .. } = self {
+            went.iter().for_each(|user| _ = members.remove(user));
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Groups<'a> {
     messages: &'a Messages,
@@ -101,10 +117,8 @@ impl<'a> Groups<'a> {
         let members = |order: &BTreeMap<u64, What>| {
             let mut members = BTreeMap::new();
             for (at, what) in order {
-                if let What::Membership { came, went } = what {
-                    members.extend(came.iter().map(|user| (*user, *at)));
-                    went.iter().for_each(|user| _ = members.remove(user));
-                }
+                what.let_in(*at, &mut members);
+                what.show_out(&mut members);
             }
             members
         };
@@ -201,9 +215,7 @@ impl<'a> Groups<'a> {
             verdict.groups.contradiction(|| format!("place {at} of group {group} was shown to nobody"));
         }
         for (at, what) in order {
-            if let What::Membership { came, .. } = what {
-                members.extend(came.iter().map(|user| (*user, *at)));
-            }
+            what.let_in(*at, &mut members);
             if let What::Said(name) | What::Changed(name, _) = what
                 && let Some(message) = self.messages.get(*name)
             {
@@ -218,9 +230,7 @@ impl<'a> Groups<'a> {
                 }
             }
             self.check_place(group, (*at, what), &members, verdict);
-            if let What::Membership { went, .. } = what {
-                went.iter().for_each(|user| _ = members.remove(user));
-            }
+            what.show_out(&mut members);
         }
     }
 

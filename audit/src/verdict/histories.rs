@@ -1,8 +1,7 @@
 //! What the servers keep: each history that a user reads has every message that was sent in it, once, as it was changed last, and
 //! nothing else.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use super::groups::Groups;
@@ -53,46 +52,8 @@ impl Histories {
         let mut expected = self.expected(messages, groups);
         let changes = Changes::of(messages);
         for ((user, of), kept) in &self.read {
-            let mut rest = expected.remove(&(*user, *of)).unwrap_or_default();
-            let mut known = HashMap::new();
-            let (mut last_place, mut highest) = (0, HashMap::new());
-            for Kept { place, from, number, change } in kept {
-                let name = (*from, *number);
-                let text = || format!("{} in {user}'s history {of}", Named(name));
-                if *place <= last_place {
-                    findings.disorder(|| format!("{} stands at {place}, after {last_place}", text()));
-                }
-                last_place = *place;
-                match known.entry(name) {
-                    Entry::Occupied(_) => {
-                        findings.doubled += 1;
-                        findings.example(|| format!("{} stands there twice", text()));
-                        continue;
-                    }
-                    Entry::Vacant(free) => _ = free.insert(()),
-                }
-                let message = messages.get(name).filter(|message| message.of.is_none());
-                let (Some(message), is_expected) = (message, rest.remove(&name)) else {
-                    findings.contradiction(|| format!("{} was never given", text()));
-                    continue;
-                };
-                let may_be =
-                    matches!(message.answer, None | Some(Answer::Unknown)) && is_between(*user, *of, name, message);
-                if !is_expected && !may_be {
-                    findings.contradiction(|| format!("{} does not belong there", text()));
-                    continue;
-                }
-                findings.delivered += u64::from(is_expected);
-                if !changes.may_stand(name, *change) {
-                    findings.contradiction(|| format!("{} stands as {change:?} changed it", text()));
-                }
-                // What a backend gives is in order for each of the two.
-                let comes = message.to == Address::User(*user);
-                let last = message.giver(*from).and_then(|giver| highest.insert((giver, comes), *number));
-                if last.is_some_and(|last| last > *number) {
-                    findings.disorder(|| format!("{} stands after {last:?}", text()));
-                }
-            }
+            let rest = expected.remove(&(*user, *of)).unwrap_or_default();
+            let rest = check((*user, *of), kept, rest, (messages, &changes), &mut findings);
             findings.lost(*user, *of, rest);
         }
         // Of these nothing was read, not even that they are there.
@@ -132,6 +93,51 @@ impl Histories {
         }
         expected
     }
+}
+
+/// Looks at one history; answers what should be there and is not.
+fn check(
+    (user, of): (User, Of),
+    kept: &[Kept],
+    mut rest: BTreeSet<Name>,
+    (messages, changes): (&Messages, &Changes),
+    findings: &mut Findings,
+) -> BTreeSet<Name> {
+    let (mut known, mut last_place, mut highest) = (HashSet::new(), 0, HashMap::new());
+    for Kept { place, from, number, change } in kept {
+        let name = (*from, *number);
+        let text = || format!("{} in {user}'s history {of}", Named(name));
+        if *place <= last_place {
+            findings.disorder(|| format!("{} stands at {place}, after {last_place}", text()));
+        }
+        last_place = *place;
+        if !known.insert(name) {
+            findings.doubled += 1;
+            findings.example(|| format!("{} stands there twice", text()));
+            continue;
+        }
+        let Some(message) = messages.get(name).filter(|message| message.of.is_none()) else {
+            findings.contradiction(|| format!("{} was never given", text()));
+            continue;
+        };
+        let is_expected = rest.remove(&name);
+        let may_be = matches!(message.answer, None | Some(Answer::Unknown)) && is_between(user, of, name, message);
+        if !is_expected && !may_be {
+            findings.contradiction(|| format!("{} does not belong there", text()));
+            continue;
+        }
+        findings.delivered += u64::from(is_expected);
+        if !changes.may_stand(name, *change) {
+            findings.contradiction(|| format!("{} stands as {change:?} changed it", text()));
+        }
+        // What a backend gives is in order for each of the two.
+        let comes = message.to == Address::User(user);
+        let last = message.giver(*from).and_then(|giver| highest.insert((giver, comes), *number));
+        if last.is_some_and(|last| last > *number) {
+            findings.disorder(|| format!("{} stands after {last:?}", text()));
+        }
+    }
+    rest
 }
 
 impl Findings {

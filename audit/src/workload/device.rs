@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::owner::{self, Owner};
 use super::scheduling::{Moment, Scheduling};
-use super::{BACKOFF, Gathering, Phase, Workload, anybody_but};
+use super::{Gathering, Phase, Workload, anybody_but, client_of};
 use crate::history::{self, Event, Group, History, User};
 use crate::people::{Names, Person};
 
@@ -169,10 +169,8 @@ impl Device {
 
     fn open(&mut self) -> Result<(Client, Events)> {
         let person = &self.people[self.this.user as usize];
-        let (first, others) = self.gateways.split_first().context("there is no gateway")?;
         let device = format!("audit-{}", self.this.device);
-        let mut builder = Client::builder(first, person.token.as_str()).device(device).ack_mode(AckMode::Explicit);
-        builder = others.iter().fold(builder, |builder, url| builder.gateway(url)).backoff(BACKOFF.0, BACKOFF.1);
+        let mut builder = client_of(person, &self.gateways)?.device(device).ack_mode(AckMode::Explicit);
         if let Some(folder) = &self.store {
             builder = builder.store(FileStore::open(folder)?);
         }

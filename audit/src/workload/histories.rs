@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use tidings_sdk::{Client, Conversation, HistoryPage, HistoryQuery};
 
 use super::device::number_in;
-use super::{BACKOFF, owner};
+use super::{client_of, owner};
 use crate::history::{self, Event, History, Kept, User};
 use crate::people::{Names, Person};
 
@@ -30,14 +30,12 @@ pub(super) struct Readers {
 impl Readers {
     /// Has all of them read.
     pub(super) async fn read(self, history: &History) -> Result<()> {
-        let (first, others) = self.gateways.split_first().context("there is no gateway")?;
+        let gateways = &self.gateways;
         let reading = (0..).zip(&*self.people).map(|(user, person): (User, _)| {
             let names = self.names.clone();
             async move {
                 // Without a device: nothing comes to it.
-                let mut builder = Client::builder(first, person.token.as_str()).backoff(BACKOFF.0, BACKOFF.1);
-                builder = others.iter().fold(builder, |builder, url| builder.gateway(url));
-                let (client, events) = builder.connect()?;
+                let (client, events) = client_of(person, gateways)?.connect()?;
                 drop(events);
                 let reader = Reader { client, user, names, history };
                 reader.read().await.with_context(|| format!("user {user} reads what is kept"))?;

@@ -1,9 +1,10 @@
 //! Whom a user keeps from what. It stands with each conversation, and of the kinds that are asked for as a whole there is a list too.
 
 use bytes::Bytes;
-use tidings_proto::mailbox::v1::{BlocksRecord, ConversationRecord, MailboxRecord};
+use tidings_proto::mailbox::v1::{BlocksRecord, MailboxRecord};
 use tidings_proto::message::v1::Block;
 
+use super::conversation::conversation_with;
 use super::keys::{self, MailboxId};
 use super::limits::BLOCKED;
 use super::records::{self, CoreError};
@@ -35,9 +36,7 @@ pub fn blocks<E: From<CoreError>>(
     if record.blocks == 0 {
         return Ok(false);
     }
-    let stored = read(&keys::conversation(mailbox, other))?;
-    let conversation = stored.map(|stored| records::open::<ConversationRecord>("conversation", stored)).transpose()?;
-    Ok(conversation.is_some_and(|conversation| conversation.blocks.contains(&what.into())))
+    Ok(conversation_with(mailbox, other, read)?.is_some_and(|conversation| conversation.blocks.contains(&what.into())))
 }
 
 impl Applying<'_> {

@@ -1,6 +1,6 @@
-//! What a shard owes to mailboxes: receipts, failures, and copies of what their users sent, and who has made them a contact. A mailbox of this shard gets its own in the same
-//! command. One of another shard gets it through a durable channel from shard to shard, whose items are numbered without
-//! gaps: this shard's leader delivers them as often as it takes, the target takes each once (promises 2 and 4).
+//! What a shard owes to mailboxes: receipts, failures, and copies of what their users sent, and who has made them a contact. A
+//! mailbox of this shard gets its own in the same command. One of another shard gets it through a durable channel from shard to
+//! shard, whose items are numbered without gaps: this shard's leader delivers them as often as it takes, the target takes each once (promises 2 and 4).
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;

@@ -2,10 +2,11 @@
 //! alone, the shard of the other says whether they are: it hears of it through the channel, when the contact is made.
 
 use bytes::Bytes;
-use tidings_proto::mailbox::v1::{ChannelItem, Contact, ContactOf, ContactsRecord, ConversationRecord, channel_item};
+use tidings_proto::mailbox::v1::{ChannelItem, Contact, ContactOf, ContactsRecord, channel_item};
 use tidings_proto::policy::v1::Audience;
 use tidings_proto::shard::shard_of;
 
+use super::conversation::conversation_with;
 use super::keys::{self, MailboxId};
 use super::limits::CONTACTS;
 use super::records::{self, CoreError};
@@ -28,10 +29,7 @@ pub fn is_reached_by<E: From<CoreError>>(
         Audience::Contacts | Audience::Paired if read(&keys::contact_of(mailbox, from))?.is_none() => Ok(false),
         Audience::Contacts => Ok(true),
         Audience::Paired => {
-            let stored = read(&keys::conversation(mailbox, from))?;
-            let stored =
-                stored.map(|stored| records::open::<ConversationRecord>("conversation", stored)).transpose()?;
-            Ok(stored.is_some_and(|conversation| conversation.contact))
+            Ok(conversation_with(mailbox, from, read)?.is_some_and(|conversation| conversation.contact))
         }
     }
 }

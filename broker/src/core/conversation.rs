@@ -11,8 +11,7 @@ use super::entry::Entry;
 use super::keys::{self, MailboxId};
 use super::limits::CONVERSATIONS;
 use super::records::{self, CoreError};
-use super::{Applying, Reply, refused};
-use super::{blocks, contacts};
+use super::{Applying, Reply, blocks, contacts, refused};
 
 impl Applying<'_> {
     pub(super) fn conversation(
@@ -175,6 +174,16 @@ pub(super) fn set(conversation: &mut ConversationRecord, update: &Update) {
     conversation.mute_until_ms = update.mute_until_ms.unwrap_or(conversation.mute_until_ms);
     conversation.archived = update.archived.unwrap_or(conversation.archived);
     conversation.favourite = update.favourite.unwrap_or(conversation.favourite);
+}
+
+/// The conversation of a mailbox with another user. `read` answers what is stored under a key.
+pub(super) fn conversation_with<E: From<CoreError>>(
+    mailbox: &MailboxId,
+    with: &str,
+    read: impl Fn(&[u8]) -> Result<Option<Bytes>, E>,
+) -> Result<Option<ConversationRecord>, E> {
+    let stored = read(&keys::conversation(mailbox, with))?;
+    Ok(stored.map(|stored| records::open("conversation", stored)).transpose()?)
 }
 
 fn is_known(block: i32) -> bool {
