@@ -4,7 +4,7 @@
 //! - [`append`]: a message enters a mailbox, once, in its sender's order (promises 2 and 3)
 //! - [`attach`]: a device gets its slot and its stream, or takes up the ones it has (promise 5)
 //! - [`cursor`]: acknowledgements, delivered receipts, and when entries go
-//! - [`read`]: read receipts
+//! - [`read`]: read receipts; [`received`]: what senders were told; [`steps`]: since when
 //! - [`history`], [`change`], [`conversation`]: what is kept, what becomes of it, and how far the user is in it
 //! - [`blocks`]: whom a user keeps from what; [`contacts`]: with whom policies let a user do what others may not
 //! - [`search`]: by which words a message is found
@@ -38,10 +38,12 @@ pub mod locate;
 pub mod mailbox;
 pub mod post;
 pub mod read;
+pub mod received;
 pub mod records;
 pub mod release;
 pub mod schedule;
 pub mod search;
+pub mod steps;
 pub mod window;
 
 #[cfg(test)]

@@ -20,9 +20,9 @@ use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::core::envelope::{Peeked, peek};
-use crate::core::group::steps::times;
 use crate::core::limits::GROUP_RECEIPT_MEMBERS;
 use crate::core::records::load;
+use crate::core::steps::times;
 use crate::core::{Core, CoreError, GroupName, keys, records};
 use crate::error::Error;
 use crate::machine::ShardMachine;

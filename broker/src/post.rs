@@ -20,7 +20,8 @@ use tidings_proto::mailbox::v1::command::Command;
 use tidings_proto::shard::shard_of;
 use tonic::{Request, Response, Status};
 
-use crate::core::locate::locate;
+use crate::core::locate::{locate, told};
+use crate::core::received::Progress;
 use crate::core::{GroupName, MailboxId, Reply};
 use crate::error::{Error, code_of};
 use crate::link::LinkContext;
@@ -115,13 +116,24 @@ async fn whereabouts(shards: &Shards, node: NodeId, request: LocateRequest) -> L
         leader_node: leader,
         ..LocateResponse::default()
     };
-    let LocateRequest { shard, app, to, from, id } = request;
-    let (handle, mailbox) = match led(shards, node, shard, &app, &to) {
+    let LocateRequest { shard, app, to, from, id, by_sender } = request;
+    let lives_here = if by_sender { &from } else { &to };
+    let (handle, mailbox) = match led(shards, node, shard, &app, lives_here) {
         Ok(found) => found,
         Err(refusal) => return refused(refusal),
     };
-    match seen(&handle, move |view| locate(view, &mailbox, &from, id.unwrap_or_default())).await {
-        Ok(Some(state)) => LocateResponse { state: state.into(), ..LocateResponse::default() },
+    let id = id.unwrap_or_default();
+    let located = seen(&handle, move |view| {
+        if by_sender {
+            return told(view, &mailbox, &to, id);
+        }
+        let located = locate(view, &mailbox, &from, id)?;
+        Ok(located.map(|state| Progress { state, delivered_at_ms: 0, read_at_ms: 0 }))
+    });
+    match located.await {
+        Ok(Some(Progress { state, delivered_at_ms, read_at_ms })) => {
+            LocateResponse { state: state.into(), delivered_at_ms, read_at_ms, ..LocateResponse::default() }
+        }
         Ok(None) => refused((ErrorCode::NotFound, 0)),
         Err(refusal) => refused(refusal),
     }

@@ -12,9 +12,10 @@ use tidings_proto::message::v1::{Message, envelope};
 
 use crate::core::envelope::{Peeked, peek};
 use crate::core::group::permissions;
-use crate::core::group::steps::times;
 use crate::core::limits::GROUP_RECEIPT_MEMBERS;
+use crate::core::received::{Progress, progress};
 use crate::core::records::load;
+use crate::core::steps::times;
 use crate::core::{CoreError, GroupName, MailboxId, entry, keys, records};
 use crate::error::Error;
 
@@ -52,10 +53,21 @@ pub fn devices(view: &StateView, mailbox: &MailboxId) -> Result<Devices, Error> 
 /// A page of a conversation. One that never was has no messages.
 pub fn history(view: &StateView, mailbox: &MailboxId, asked: &GetHistory) -> Result<HistoryPage, Error> {
     let key = |place| keys::history(mailbox, &asked.with, place);
-    page(view, asked, 0, key, |key, stored| {
+    let mut page = page(view, asked, 0, key, |key, stored| {
         let place = keys::history_place(key).ok_or(CoreError::Contradiction("a message's key has no place"))?;
         Ok((place, Some(records::open::<HistoryRecord>("message", stored)?.envelope)))
-    })
+    })?;
+    let received = load(view, "received", &keys::received(mailbox, &asked.with))?.unwrap_or_default();
+    for kept in &mut page.messages {
+        let own = kept.message.as_ref().filter(|message| message.from == mailbox.user());
+        if let Some(Progress { state, delivered_at_ms, read_at_ms }) =
+            own.and_then(|message| progress(&received, message.id?))
+        {
+            kept.state = state.into();
+            (kept.delivered_at_ms, kept.read_at_ms) = (delivered_at_ms, read_at_ms);
+        }
+    }
+    Ok(page)
 }
 
 /// A page of a group's messages, as far as a member may read them, without those of whom the member ignores; the code when this
@@ -228,7 +240,11 @@ fn page(
                 first = place.saturating_add(1)
             }
             if let Some(envelope) = envelope {
-                page.messages.push(HistoryMessage { place, message: message_of(&envelope)? });
+                page.messages.push(HistoryMessage {
+                    place,
+                    message: message_of(&envelope)?,
+                    ..HistoryMessage::default()
+                });
             }
         }
         if is_end {

@@ -1,8 +1,7 @@
 //! What policies say to a scheduled message when its time has come. Pure.
 
 use tidings_proto::mailbox::v1::{ReleaseTerms, ScheduledRecord};
-use tidings_proto::policy::v1::Audience;
-use tidings_proto::{EffectivePolicy, ErrorCode};
+use tidings_proto::{EffectivePolicy, ErrorCode, Towards};
 
 /// How a message goes by the policies of its sender (of the system: the app's default) and its recipient (none: a group), or why
 /// it may not go. Where something was narrower when it was scheduled, it stays so; among whom the recipient has to be is what it is now.
@@ -14,12 +13,11 @@ pub fn terms(
 ) -> Result<ReleaseTerms, ErrorCode> {
     let message = waits.message.clone().unwrap_or_default();
     if !by_system {
-        if !sender.messages || (waits.to_group && !sender.groups) {
-            return Err(ErrorCode::FeatureOff);
-        }
-        if sender.audience == Audience::Nobody {
-            return Err(ErrorCode::RefusedByPolicy);
-        }
+        let towards = match waits.to_group {
+            true => Towards::Group,
+            false => Towards::of(&message.from, &message.to, ""),
+        };
+        sender.may_write(towards).map_err(|(code, _)| code)?;
         if message.content.len() > sender.max_message_bytes as usize {
             return Err(ErrorCode::TooLarge);
         }
@@ -42,11 +40,14 @@ pub fn terms(
 mod tests {
     use tidings_proto::mailbox::v1::AppendMessage;
     use tidings_proto::message::v1::ReceiptRequest;
+    use tidings_proto::policy::v1::Audience;
 
     use super::*;
 
     fn waits(to_group: bool) -> ScheduledRecord {
         let message = AppendMessage {
+            from: "alice".to_owned(),
+            to: "bob".to_owned(),
             content: vec![0; 10].into(),
             inbox_limit: 7,
             retention_ms: 5_000,
@@ -83,15 +84,18 @@ mod tests {
     fn who_may_not_send_any_more_does_not_and_the_system_always_may() {
         let all = EffectivePolicy::default();
         let cases = [
-            (EffectivePolicy { messages: false, ..all.clone() }, ErrorCode::FeatureOff),
-            (EffectivePolicy { groups: false, ..all.clone() }, ErrorCode::FeatureOff),
-            (EffectivePolicy { audience: Audience::Nobody, ..all.clone() }, ErrorCode::RefusedByPolicy),
-            (EffectivePolicy { max_message_bytes: 9, ..all.clone() }, ErrorCode::TooLarge),
+            (false, EffectivePolicy { messages: false, ..all.clone() }, ErrorCode::FeatureOff),
+            (true, EffectivePolicy { groups: false, ..all.clone() }, ErrorCode::FeatureOff),
+            (false, EffectivePolicy { audience: Audience::Nobody, ..all.clone() }, ErrorCode::RefusedByPolicy),
+            (true, EffectivePolicy { max_message_bytes: 9, ..all.clone() }, ErrorCode::TooLarge),
         ];
-        for (policy, code) in cases {
-            assert_eq!(terms(&waits(true), false, &policy, None), Err(code));
-            assert!(terms(&waits(true), true, &policy, None).is_ok());
+        for (to_group, policy, code) in cases {
+            let recipient = (!to_group).then_some(&all);
+            assert_eq!(terms(&waits(to_group), false, &policy, recipient), Err(code));
+            assert!(terms(&waits(to_group), true, &policy, recipient).is_ok());
         }
+        let in_groups = EffectivePolicy { messages: false, audience: Audience::Nobody, ..all.clone() };
+        assert!(terms(&waits(true), false, &in_groups, None).is_ok(), "there its members say it");
         let edge = EffectivePolicy { max_message_bytes: 10, ..all };
         assert!(terms(&waits(true), false, &edge, None).is_ok());
     }

@@ -54,7 +54,7 @@ pub enum Request {
     Acknowledge {
         key: SessionKey,
         cursor: u64,
-        /// Senders to groups are not told that it was delivered.
+        /// Senders are not told that it was delivered.
         withholds: bool,
     },
     MarkRead {
@@ -62,6 +62,8 @@ pub enum Request {
         outbox: Arc<Outbox>,
         from: String,
         id: MessageId,
+        /// The senders are not told.
+        privately: bool,
     },
     /// Hands an envelope to the sessions that are attached now.
     Transient {

@@ -6,7 +6,7 @@ use tidings_proto::client::v1::Send;
 use tidings_proto::message::v1::{Change, Content, change};
 use tidings_proto::policy::v1::Audience;
 use tidings_proto::values::check as check_values;
-use tidings_proto::{EffectivePolicy, ErrorCode};
+use tidings_proto::{EffectivePolicy, ErrorCode, Towards};
 
 /// The longest time after which a message disappears: ten years.
 const MAX_DISAPPEARS_AFTER_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
@@ -20,17 +20,16 @@ pub(crate) struct Forbidden {
     pub message: String,
 }
 
-/// Whether whoever goes by `policy` may send this through a gateway that takes `max_content_bytes`.
-pub(crate) fn to_send(policy: &EffectivePolicy, send: &Send, max_content_bytes: u32) -> Result<(), Forbidden> {
+/// Whether `user`, who goes by `policy`, may send this through a gateway that takes `max_content_bytes`.
+pub(crate) fn to_send(
+    policy: &EffectivePolicy,
+    user: &str,
+    send: &Send,
+    max_content_bytes: u32,
+) -> Result<(), Forbidden> {
     let forbidden = |code, message: &str| Err(Forbidden { code, message: message.to_owned() });
-    if !policy.messages {
-        return forbidden(ErrorCode::FeatureOff, "messages are switched off for this user");
-    }
-    if !send.group.is_empty() && !policy.groups {
-        return forbidden(ErrorCode::FeatureOff, "groups are switched off for this user");
-    }
-    if policy.audience == Audience::Nobody {
-        return forbidden(ErrorCode::RefusedByPolicy, "this user may send to nobody");
+    if let Err((code, message)) = policy.may_write(Towards::of(user, &send.to, &send.group)) {
+        return forbidden(code, message);
     }
     if let Some(content) = content_of(send) {
         attachments(policy, content)?;
@@ -118,7 +117,7 @@ mod tests {
     }
 
     fn refusal(policy: &EffectivePolicy, send: &Send) -> Option<ErrorCode> {
-        to_send(policy, send, 1_000).err().map(|forbidden| forbidden.code)
+        to_send(policy, "alice", send, 1_000).err().map(|forbidden| forbidden.code)
     }
 
     #[test]
@@ -130,10 +129,13 @@ mod tests {
         let no_groups = EffectivePolicy { groups: false, ..all.clone() };
         assert_eq!(refusal(&no_groups, &to_group), Some(ErrorCode::FeatureOff));
         assert_eq!((refusal(&no_groups, &send(5)), refusal(&all, &to_group)), (None, None));
+        let note = Send { to: "alice".to_owned(), ..send(5) };
         let off = EffectivePolicy { messages: false, ..all.clone() };
-        assert_eq!(refusal(&off, &send(5)), Some(ErrorCode::FeatureOff));
+        let refusals = [&send(5), &note, &to_group].map(|send| refusal(&off, send));
+        assert_eq!(refusals, [Some(ErrorCode::FeatureOff), Some(ErrorCode::FeatureOff), None]);
         let silent = EffectivePolicy { audience: Audience::Nobody, ..all };
-        assert_eq!(refusal(&silent, &send(5)), Some(ErrorCode::RefusedByPolicy));
+        let refusals = [&send(5), &note, &to_group].map(|send| refusal(&silent, send));
+        assert_eq!(refusals, [Some(ErrorCode::RefusedByPolicy), None, None]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A policy with every field filled in: what gateways and brokers go by. The defaults and the bounds are those of
 //! `policy.proto`.
 
+use crate::ErrorCode;
 use crate::message::v1::ReceiptRequest;
 use crate::policy::v1::{Audience, Policy, RateLimit};
 
@@ -99,7 +100,42 @@ impl From<&Policy> for EffectivePolicy {
     }
 }
 
+/// To whom somebody writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Towards {
+    /// Other devices of the same user.
+    Oneself,
+    /// Another user.
+    Another,
+    /// A group, whose members have a say of their own.
+    Group,
+}
+
+impl Towards {
+    /// Where what `from` writes goes.
+    pub fn of(from: &str, to: &str, group: &str) -> Self {
+        match (group.is_empty(), from == to) {
+            (false, _) => Self::Group,
+            (true, true) => Self::Oneself,
+            (true, false) => Self::Another,
+        }
+    }
+}
+
 impl EffectivePolicy {
+    /// Whether whoever goes by this may write there; else the reason, also for people.
+    pub fn may_write(&self, towards: Towards) -> Result<(), (ErrorCode, &'static str)> {
+        match towards {
+            Towards::Group if !self.groups => Err((ErrorCode::FeatureOff, "groups are switched off for this user")),
+            Towards::Group => Ok(()),
+            _ if !self.messages => Err((ErrorCode::FeatureOff, "messages to users are switched off for this user")),
+            Towards::Another if self.audience == Audience::Nobody => {
+                Err((ErrorCode::RefusedByPolicy, "this user may send to nobody else"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Which of the receipts that a sender asked for whoever goes by this lets out.
     pub fn receipts_of(&self, requested: i32) -> i32 {
         use ReceiptRequest::{ReceiptsAll, ReceiptsDelivered, ReceiptsNone, ReceiptsRead};

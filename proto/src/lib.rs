@@ -21,7 +21,7 @@ pub mod permissions;
 pub mod shard;
 pub mod values;
 
-pub use effective_policy::EffectivePolicy;
+pub use effective_policy::{EffectivePolicy, Towards};
 pub use errors::v1::ErrorCode;
 pub use ids::{AppId, DeviceId, GroupId, InvalidId, PolicyId, UserId};
 pub use permissions::Permissions;

@@ -95,7 +95,7 @@ async fn where_a_message_is() {
     first.ack();
     second.ack();
     becomes(&control, "alice", &posted, MessageState::Delivered).await;
-    becomes(&control, "alice", &own, MessageState::Ended).await;
+    becomes(&control, "alice", &own, MessageState::Delivered).await;
     bob.mark_read(&first).await.unwrap();
     bob.mark_read(&second).await.unwrap();
     becomes(&control, "alice", &posted, MessageState::Read).await;

@@ -285,3 +285,44 @@ async fn what_a_blocked_one_does_just_now_does_not_come_either() {
     };
     assert_eq!(told(&mut bobs, "it comes", next).await, "to all");
 }
+
+/// `audience` is about other users, and `messages` about sending to users: in groups their members say who may speak.
+#[tokio::test]
+async fn who_may_write_to_nobody_still_writes_to_oneself_and_to_groups() {
+    let node = Node::start().await;
+    let control = node.control().await;
+    let alice = control.user("alice").await;
+    control.user("bob").await;
+    control.group("team", &["alice", "bob"]).await;
+    let (alice, _events) = node.online(&alice, "phone").await;
+    control.create_policy(by(Audience::Nobody)).await;
+    control.assign_policy("alice", "guest").await;
+    until(&alice, REFUSED).await;
+    let (note, to_group) = (Outgoing::new("alice", "a note"), Outgoing::to_group("team", "hello"));
+    assert!(sent(&alice, note.clone()).await.is_ok() && sent(&alice, to_group.clone()).await.is_ok());
+    let as_alice = |to: &str, group: &str| SendMessageRequest {
+        from: "alice".into(),
+        to: to.into(),
+        group: group.into(),
+        content: Some(Content { text: "hello".into(), ..Content::default() }),
+        ..SendMessageRequest::default()
+    };
+    let post = async |request| {
+        let answer = control.messages.clone().send_message(request).await;
+        answer.err().map(|status: Status| ErrorCode::of_status(&status))
+    };
+    let posts = [post(as_alice("bob", "")).await, post(as_alice("alice", "")).await, post(as_alice("", "team")).await];
+    assert_eq!(posts, [REFUSED, None, None]);
+
+    control.create_policy(Policy { id: "groups".into(), messages: Some(false), ..Policy::default() }).await;
+    control.assign_policy("alice", "groups").await;
+    until(&alice, Some(ErrorCode::FeatureOff)).await;
+    assert_eq!(
+        (sent(&alice, note).await.err(), sent(&alice, to_group).await.err()),
+        (Some(ErrorCode::FeatureOff), None)
+    );
+    assert_eq!(
+        (post(as_alice("bob", "")).await, post(as_alice("", "team")).await),
+        (Some(ErrorCode::FeatureOff), None)
+    );
+}

@@ -7,8 +7,8 @@
 use tidings_node::Clock;
 use tidings_proto::policy::v1::Policy;
 use tidings_sdk::{
-    Block, Client, ErrorCode, Event, HistoryQuery, MessageId, Outgoing, RequestError, SendError, Sending, Status,
-    schedule_update,
+    Block, Client, ErrorCode, Event, HistoryQuery, MessageId, Outgoing, RequestError, Search, SendError, Sending,
+    Status, schedule_update,
 };
 use tidings_tests::deletions::files_with;
 use tidings_tests::settings::block;
@@ -207,7 +207,7 @@ async fn to_a_group_it_comes_to_whoever_is_a_member_then() {
     control.group("team", &["alice", "bob"]).await;
     let (alice, mut alices) = node.online(&alice, "phone").await;
     let (_bob, mut bobs) = node.online(&bob, "phone").await;
-    let (_carol, mut carols) = node.online(&carol, "phone").await;
+    let (carol, mut carols) = node.online(&carol, "phone").await;
     let waits = send(&alice, Outgoing::to_group("team", "later").at(now_ms() + 2500)).await.unwrap();
     send(&alice, Outgoing::to_group("team", "now")).await.unwrap();
     control.add("team", &["carol"]).await;
@@ -230,4 +230,11 @@ async fn to_a_group_it_comes_to_whoever_is_a_member_then() {
     let later = told(&mut alices, "the one that waited", echo("later")).await;
     assert!(now < later && later == came.group_seq());
     assert_eq!(waits.status(), Status::Sent);
+    // It is as any other message there: it counts as unread, and is found.
+    let listed = within(DEADLINE, "carol's groups", carol.conversations(Vec::new(), 10)).await.unwrap();
+    let unread: Vec<_> = listed.conversations.iter().map(|one| (one.group.as_str(), one.unread)).collect();
+    assert_eq!(unread, [("team", 1)]);
+    let search = Search { text: "later".into(), group: "team".into(), ..Search::default() };
+    let found = within(DEADLINE, "a search", carol.search(search)).await.unwrap().messages;
+    assert_eq!(found.iter().map(|one| one.place).collect::<Vec<_>>(), [later]);
 }

@@ -5,7 +5,7 @@
 use prost::Message as _;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{AppendMessage, Copy, MailboxRecord};
-use tidings_proto::message::v1::{Change, Envelope, Message, MessageId, Reaction, change::Kind, envelope};
+use tidings_proto::message::v1::{Change, Content, Envelope, Message, MessageId, Reaction, change::Kind, envelope};
 
 use super::Applying;
 use super::channel::Owed;
@@ -14,6 +14,9 @@ use super::history::Kept;
 use super::keys::MailboxId;
 use super::limits::{EMOJI_BYTES, REACTIONS, REACTIONS_OF_ALL};
 use super::records::CoreError;
+
+/// From which level of brokers on a live location may be moved for as long as it said.
+const MOVING_LEVEL: u32 = 5;
 
 impl Applying<'_> {
     /// Takes a change into the recipient's mailbox; the reason when it may not be made. The caller saves `record`.
@@ -40,7 +43,7 @@ impl Applying<'_> {
             ..change
         };
         let message = message_of(&kept)?;
-        let rights = Rights { window_ms: append.change_window_ms, manages: false };
+        let rights = self.rights(append, false);
         if let Err(code) = may_change(&message, &change, rights) {
             return Ok(Err(code));
         }
@@ -52,6 +55,11 @@ impl Applying<'_> {
             self.owe(mailbox.app(), &append.from, Owed::Copy(copy))?;
         }
         Ok(Ok(()))
+    }
+
+    /// What the sender of a change may change.
+    pub(super) fn rights(&self, append: &AppendMessage, manages: bool) -> Rights {
+        Rights { window_ms: append.change_window_ms, manages, moves: self.level >= MOVING_LEVEL }
     }
 
     /// Changes a message where it is kept. The caller saves `record`.
@@ -95,6 +103,17 @@ pub(super) struct Rights {
     pub window_ms: u64,
     /// Messages of others may be recalled and wiped, whenever they were sent.
     pub manages: bool,
+    /// A live location may be moved for as long as it said.
+    pub moves: bool,
+}
+
+/// Whether a change only moves a live location, within its time.
+fn moves(message: &Message, change: &Change) -> bool {
+    let (Some(content), Some(changed)) = (&message.content, &change.content) else { return false };
+    let (Some(location), Some(moved)) = (&content.location, &changed.location) else { return false };
+    let is_live = change.at_ms <= location.live_until_ms && moved.live_until_ms <= location.live_until_ms;
+    let elsewhere = Content { location: changed.location, ..content.clone() };
+    is_live && elsewhere == *changed
 }
 
 /// Whether a change may be made by whoever makes it, when it does.
@@ -112,7 +131,8 @@ pub(super) fn may_change(message: &Message, change: &Change, rights: Rights) -> 
             }
             let window_ms = i64::try_from(rights.window_ms).unwrap_or(i64::MAX);
             let is_late = change.at_ms > message.sent_at_ms.saturating_add(window_ms);
-            if is_late { Err(ErrorCode::TooLate) } else { Ok(()) }
+            let moves = rights.moves && change.kind() == Kind::Edit && moves(message, change);
+            if is_late && !moves { Err(ErrorCode::TooLate) } else { Ok(()) }
         }
         Kind::React if is_gone && !change.off => Err(ErrorCode::NotFound),
         Kind::React => {

@@ -94,11 +94,19 @@ impl Applying<'_> {
 
     fn receive(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord, owed: Owed) -> Result<(), CoreError> {
         let event = match owed {
-            // A receipt is for the device that sent. Without a device it would only fill the mailbox of a user who never
-            // looks into it.
-            Owed::Receipt(_) if record.devices == 0 => return Ok(()),
-            Owed::Receipt(receipt) => envelope::Event::Receipt(receipt),
-            Owed::Failure(failure) => envelope::Event::Failure(failure),
+            // An entry is for the device that sent. Without a device it would only fill the mailbox of a user who never looks
+            // into it.
+            Owed::Receipt(receipt) => {
+                self.note_receipt(mailbox, &receipt)?;
+                if record.devices == 0 {
+                    return Ok(());
+                }
+                envelope::Event::Receipt(receipt)
+            }
+            Owed::Failure(failure) => {
+                self.note_failure(mailbox, &failure)?;
+                envelope::Event::Failure(failure)
+            }
             Owed::Copy(copy) => return self.receive_copy(mailbox, record, copy),
         };
         self.push_bounded(mailbox, record, Entry::whole(&Envelope { event: Some(event) }), 0);

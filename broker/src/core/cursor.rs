@@ -17,6 +17,9 @@ use super::mailbox::subtract;
 use super::records::CoreError;
 use super::{Applying, Reply, refused};
 
+/// From which level of brokers on a policy that withholds receipts holds for what came before it too, in conversations of two.
+const WITHHOLDING_LEVEL: u32 = 5;
+
 /// How far a sender's stream got in what was passed.
 struct Passed {
     from: String,
@@ -51,7 +54,7 @@ impl Applying<'_> {
     }
 
     /// Moves a device's cursor forward, up to `to` or as far as one command goes, and does what follows from it. Answers
-    /// where it stands. Where the user `withholds` receipts, senders to groups are not told. The caller saves both records.
+    /// where it stands. Where the user `withholds` receipts, senders are not told. The caller saves both records.
     pub(super) fn advance(
         &mut self,
         mailbox: &MailboxId,
@@ -106,6 +109,7 @@ impl Applying<'_> {
                 if let Peeked::Message(head) = peeked
                     && head.to == mailbox.user()
                     && wants_delivered(head.receipts)
+                    && !(withholds && self.level >= WITHHOLDING_LEVEL)
                 {
                     match passed.iter_mut().find(|one| one.stream == head.stream && one.from == head.from) {
                         Some(one) => one.up_to_seq = one.up_to_seq.max(head.seq),

@@ -11,7 +11,7 @@
 //! - [`bodies`]: stored once, for as long as something refers to them
 //! - [`conversations`]: groups among a user's conversations
 //! - [`disappear`]: messages that go after a time
-//! - [`receipts`]: who has a message, and who read it; [`steps`]: since when
+//! - [`receipts`]: who has a message, and who read it
 //! - [`timeline`]: what the home keeps of messages, and changes of them
 
 pub mod append;
@@ -24,7 +24,6 @@ pub mod large;
 pub mod local_timeline;
 pub mod membership;
 pub mod receipts;
-pub mod steps;
 pub mod timeline;
 
 #[cfg(test)]

@@ -142,6 +142,9 @@ impl Applying<'_> {
     ) -> Result<Option<Entry>, CoreError> {
         let entry = if record.devices >= told_of_sent(head) { record.last_seq + 1 } else { 0 };
         let place = self.keep(mailbox, record, head, copy.envelope.clone(), copy.retention_ms, entry)?;
+        if place.is_some() {
+            self.note_sent(mailbox, head)?;
+        }
         Ok(place.map(|place| Entry::pointing_at(copy.envelope.clone(), head, head.to, place)))
     }
 

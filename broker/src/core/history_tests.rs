@@ -7,7 +7,7 @@ use tidings_proto::client::v1::{Blocks, UpdateConversation as Update};
 use tidings_proto::mailbox::v1::command::Command;
 use tidings_proto::mailbox::v1::{AppendMessage, ConversationRecord, HistoryRecord, UpdateConversation};
 use tidings_proto::message::v1::{
-    Block, Change, Content, Conversation, Message, MessageId, MessageState, change::Kind, envelope,
+    Block, Change, Content, Conversation, Location, Message, MessageId, MessageState, change::Kind, envelope,
 };
 
 use super::change::changed;
@@ -111,6 +111,37 @@ fn a_body_is_stored_once_and_stays_after_every_device_has_it() {
     shard.append(kept("bob", &alice, "alice", 1, "hello"));
     assert_eq!(shard.texts("alice", "bob").len(), 1);
     shard.check(&["alice", "bob"]);
+}
+
+#[test]
+fn a_live_location_is_moved_for_as_long_as_it_said_and_nothing_else_is() {
+    let live = |latitude_e7, live_until_ms, text: &str| {
+        let location = Some(Location { latitude_e7, live_until_ms, ..Location::default() });
+        Content { location, text: text.to_owned(), ..Content::default() }
+    };
+    let mut shard = Shard::alone();
+    let alice = shard.attach("alice", "phone", None);
+    let hours = |hours: i64| hours * 3_600_000;
+    let until = shard.now_ms + hours(8);
+    let content = live(1, until, "on my way").encode_to_vec().into();
+    accepted(shard.append(AppendMessage { content, ..kept("bob", &alice, "alice", 1, "") }));
+    let edit = |seq, content: Content| {
+        let mut edit = change("bob", &alice, "alice", seq, 1, Kind::Edit);
+        edit.change.as_mut().unwrap().content = Some(content);
+        edit
+    };
+    shard.now_ms += hours(7);
+    for (seq, other) in
+        [(2, live(2, until, "elsewhere")), (3, live(2, until + 1, "on my way")), (4, Content::default())]
+    {
+        assert_eq!(shard.append(edit(seq, other)), Reply::Refused(ErrorCode::TooLate));
+    }
+    accepted(shard.append(edit(5, live(2, until, "on my way"))));
+    accepted(shard.append(edit(6, live(3, shard.now_ms + 5, "on my way"))));
+    let location = shard.history("bob", "alice")[0].content.as_ref().unwrap().location;
+    assert_eq!(location.unwrap().latitude_e7, 3);
+    shard.now_ms += 6;
+    assert_eq!(shard.append(edit(7, live(4, 0, "on my way"))), Reply::Refused(ErrorCode::TooLate), "it has ended");
 }
 
 #[test]

@@ -48,6 +48,7 @@ const FOUND_WORD: u8 = 0x16;
 const BLOCKS: u8 = 0x17;
 const CONTACTS: u8 = 0x18;
 const CONTACT_OF: u8 = 0x19;
+const RECEIVED: u8 = 0x1b;
 const GROUP: u8 = 0x20;
 const GROUP_MEMBER: u8 = 0x21;
 const GROUP_TARGETS: u8 = 0x22;

@@ -6,13 +6,19 @@ use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
 
 /// Up to which level this build applies commands; brokers tell it when they register. Level 1 came with groups, history and
 /// changes, level 3 with scheduled messages, groups among a user's conversations and large groups (2 is no level of a log), level 4 with
-/// contacts, level 5 with users who are erased. Whoever adds a kind of command, or a field that changes what one does, raises it, and says so in [`for_level`]. What a known command does more
+/// contacts, level 5 with users who are erased, what senders were told, and reading privately. Whoever adds a kind of command, or a field that changes what one does, raises it, and says so in [`for_level`]. What a known command does more
 /// than before hangs on the level that the command carries (`Applying::level`).
 pub const LEVEL: u32 = 5;
 
 /// The command as brokers of a level apply it: without what it only adds to. `None` when it has to wait until they are
 /// upgraded.
 pub fn for_level(mut command: Command, level: u32) -> Option<Command> {
+    if level < 5
+        && let Command::MarkRead(mark) = &mut command
+    {
+        // Brokers of before tell the senders.
+        mark.privately = false;
+    }
     if level < 4 && sets_contact(&command) {
         return None;
     }

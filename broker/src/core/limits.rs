@@ -15,6 +15,11 @@ pub const RETAINED_BYTES: u64 = 256 * 1024 * 1024;
 /// How long entries are kept for devices that lag: 30 days.
 pub const RETAINED_MS: i64 = 30 * 24 * 3600 * 1000;
 
+/// Streams of a user's devices of which a conversation notes how far their messages came.
+pub const RECEIVED_STREAMS: usize = 16;
+/// Messages of a conversation of which is noted that they never did.
+pub const UNDELIVERED: usize = 64;
+
 /// Named devices of a user when the command names no limit.
 pub const DEFAULT_DEVICES: u32 = 8;
 /// Named devices of a user, at most; their slots are 0 to 63.

@@ -30,7 +30,7 @@ impl Applying<'_> {
                     self.store.put(key.to_vec(), records::seal(&sender));
                     self.read_message(&mailbox, mark.stream, mark.up_to_seq)?;
                     self.read_disappearing(&mailbox, mark.stream, mark.up_to_seq)?;
-                    if wanted {
+                    if wanted && !mark.privately {
                         self.owe_read(&mailbox, &mark)?;
                     }
                     return Ok(Reply::ReadRecorded);

@@ -152,7 +152,7 @@ impl Shard {
 
     pub fn read(&mut self, user: &str, from: &str, stream: u64, up_to_seq: u64) -> Reply {
         let (app, user, from) = (APP.to_owned(), user.to_owned(), from.to_owned());
-        self.apply(Command::MarkRead(MarkRead { app, user, from, stream, up_to_seq }))
+        self.apply(Command::MarkRead(MarkRead { app, user, from, stream, up_to_seq, ..MarkRead::default() }))
     }
 
     pub fn expire(&mut self) -> Reply {

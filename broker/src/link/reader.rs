@@ -196,7 +196,8 @@ impl Reader {
         let outbox = self.outbox.clone();
         let is_taken = match self.context.shards.get(read.shard) {
             Some(shard) => {
-                let request = Request::MarkRead { key, outbox, from: read.from.clone(), id };
+                let privately = read.privately;
+                let request = Request::MarkRead { key, outbox, from: read.from.clone(), id, privately };
                 shard.requests.send(request).await.is_ok()
             }
             None => false,

@@ -272,7 +272,9 @@ impl ShardActor {
             Request::Attach { key, outbox, mailbox, attach } => self.attach(key, outbox, mailbox, *attach),
             Request::Detach { key } => self.detach(key),
             Request::Acknowledge { key, cursor, withholds } => self.acknowledge(key, cursor, withholds),
-            Request::MarkRead { key, outbox, from, id } => self.mark_read(key, outbox, from, id),
+            Request::MarkRead { key, outbox, from, id, privately } => {
+                self.mark_read(key, outbox, (from, id), privately);
+            }
             Request::Transient { mailbox, envelope, conflates } => self.transient(&mailbox, &envelope, conflates),
             Request::GroupTransient { members, envelope, conflates } => {
                 members.iter().for_each(|mailbox| self.transient(mailbox, &envelope, conflates));

@@ -69,7 +69,7 @@ pub struct Session {
     is_recording: bool,
     /// Of what was read last, for a guess at how many entries fit into the window.
     mean_bytes: usize,
-    /// Senders to groups are not told what was delivered.
+    /// Senders are not told what was delivered.
     pub withholds: bool,
 }
 

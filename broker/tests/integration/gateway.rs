@@ -208,7 +208,14 @@ impl Gateway {
 
     pub async fn read(&mut self, reader: &Session, from: &str, id: MessageId) -> ReadRecorded {
         let (session, shard) = (reader.number, reader.shard);
-        self.send([gateway_frame::Frame::Read(Read { session, shard, from: from.to_owned(), id: Some(id) })]).await;
+        self.send([gateway_frame::Frame::Read(Read {
+            session,
+            shard,
+            from: from.to_owned(),
+            id: Some(id),
+            privately: false,
+        })])
+        .await;
         self.find(|frame| match frame {
             broker_frame::Frame::ReadRecorded(recorded) if recorded.session == session && recorded.id == Some(id) => {
                 Some(recorded.clone())

@@ -84,8 +84,10 @@ impl MailboxesService {
         let home = Some(group.clone()).filter(|group| !group.is_empty());
         let response = self.ask(app, user, home, request::Request::GetHistory(get)).await?;
         let response::Response::History(read) = response else { return Err(another()) };
-        let stored = |HistoryMessage { place, message }| {
-            stored(FoundMessage { with: with.clone(), group: group.clone(), place, message })
+        let stored = |HistoryMessage { place, message, state, delivered_at_ms, read_at_ms }| {
+            let (delivered_at, read_at) = (messages::unless_zero(delivered_at_ms), messages::unless_zero(read_at_ms));
+            let found = FoundMessage { with: with.clone(), group: group.clone(), place, message };
+            StoredMessage { state, delivered_at, read_at, ..stored(found) }
         };
         Ok(ListHistoryResponse { messages: read.messages.into_iter().map(stored).collect(), more: read.more })
     }
@@ -193,7 +195,7 @@ impl MailboxesService {
 fn stored(found: FoundMessage) -> StoredMessage {
     let FoundMessage { with, group, place, message } = found;
     let id = message.as_ref().and_then(|message| message.id).unwrap_or_default().to_string();
-    StoredMessage { id, with, group, place, message }
+    StoredMessage { id, with, group, place, message, ..StoredMessage::default() }
 }
 
 fn another() -> Status {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prost::Message as _;
 use tidings_limits::{LimitOf, Limits, Rates, Verdict};
 use tidings_node::secret::random_text;
-use tidings_proto::broker::v1::{LocateRequest, PostRequest};
+use tidings_proto::broker::v1::{LocateRequest, LocateResponse, PostRequest};
 use tidings_proto::control::v1::messages_server::Messages;
 use tidings_proto::control::v1::{
     CancelScheduledMessageRequest, CancelScheduledMessageResponse, GetGroupMessageStatusRequest,
@@ -14,10 +14,9 @@ use tidings_proto::control::v1::{
 };
 use tidings_proto::effective_policy::DEFAULT_POLICY;
 use tidings_proto::mailbox::v1::{AppendMessage, PostMessage};
-use tidings_proto::message::v1::MessageId;
-use tidings_proto::policy::v1::Audience;
+use tidings_proto::message::v1::{MessageId, MessageState};
 use tidings_proto::registry::v1::GroupRecord;
-use tidings_proto::{EffectivePolicy, ErrorCode};
+use tidings_proto::{EffectivePolicy, ErrorCode, Towards};
 use tonic::{Request, Response, Status};
 
 use super::auth::Scope;
@@ -124,7 +123,7 @@ impl MessagesService {
             door::user_id("from", &from)?;
             let policy = self.policy_of(&app, &from).await?;
             let policy = policy.ok_or_else(|| Refusal::not_found(format!("user {from:?} in app {app:?}")))?;
-            permit(&policy, to_group, content.len())?;
+            permit(&policy, Towards::of(&from, &to, &group), content.len())?;
             policy
         };
         // A group's history is as long as its senders' policies say, the system's as the app's default; a user's as the user's own.
@@ -213,24 +212,38 @@ impl MessagesService {
         }
         self.recipient(&app, &to).await?;
         let shard = self.shard(&app, &to)?;
-        let locate = LocateRequest { shard, app, to, from: sender(from), id: Some(parsed) };
-        let located = brokers::ask_leader(&self.replica, shard, |mut broker| {
+        let locate = LocateRequest { shard, app, to, from: sender(from), id: Some(parsed), by_sender: false };
+        let located = self.locate(locate.clone()).await?;
+        let told = if located.state() == MessageState::Waiting || locate.from == SYSTEM {
+            None
+        } else {
+            // Brokers of before, and senders without a history, know nothing of it.
+            let shard = self.shard(&locate.app, &locate.from)?;
+            self.locate(LocateRequest { shard, by_sender: true, ..locate }).await.ok()
+        };
+        let told = told.unwrap_or_default();
+        let (delivered_at, read_at) =
+            (messages::unless_zero(told.delivered_at_ms), messages::unless_zero(told.read_at_ms));
+        let state = if located.state() == MessageState::Ended && told.state != 0 { told.state } else { located.state };
+        Ok(MessageStatus { id, state, delivered_at, read_at })
+    }
+
+    async fn locate(&self, locate: LocateRequest) -> Result<LocateResponse, Status> {
+        brokers::ask_leader(&self.replica, locate.shard, |mut broker| {
             let locate = locate.clone();
             async move {
                 let answer = broker.locate(locate).await?.into_inner();
                 Ok(Said { code: answer.code, leader_node: answer.leader_node, answer })
             }
-        });
-        Ok(MessageStatus { id, state: located.await?.state })
+        })
+        .await
     }
 }
 
 /// Whether whoever goes by `policy` may send this.
-fn permit(policy: &EffectivePolicy, to_group: bool, content_bytes: usize) -> Result<(), Status> {
-    let (code, message) = if !policy.messages || (to_group && !policy.groups) {
-        (ErrorCode::FeatureOff, "from: this is switched off for the user".to_owned())
-    } else if policy.audience == Audience::Nobody {
-        (ErrorCode::RefusedByPolicy, "from: the user may send to nobody".to_owned())
+fn permit(policy: &EffectivePolicy, towards: Towards, content_bytes: usize) -> Result<(), Status> {
+    let (code, message) = if let Err((code, reason)) = policy.may_write(towards) {
+        (code, format!("from: {reason}"))
     } else if content_bytes > policy.max_message_bytes as usize {
         let most = policy.max_message_bytes;
         (ErrorCode::TooLarge, format!("content: has {content_bytes} bytes, more than the user's {most}"))

@@ -64,9 +64,9 @@ impl<S: Transport> Connection<S> {
         if let Err(reason) = valid_recipient(&send) {
             return self.refuse(send.seq, ErrorCode::InvalidArgument, &reason, None);
         }
-        let policy = self.session().policy();
+        let (policy, user) = (self.session().policy(), self.session().token.user.user());
         let own = policy.effective();
-        if let Err(forbidden) = permission::to_send(&own, &send, self.core.config.max_content_bytes) {
+        if let Err(forbidden) = permission::to_send(&own, user, &send, self.core.config.max_content_bytes) {
             return self.refuse(send.seq, forbidden.code, &forbidden.message, None);
         }
         self.count(send, Rates { user: own, app: policy.of_app() }, now)
@@ -339,7 +339,8 @@ impl<S: Transport> Connection<S> {
             }
             self.reads[at].told = true;
             let (from, id) = (self.reads[at].from.clone(), Some(self.reads[at].id));
-            let read = tidings_proto::broker::v1::Read { session, shard, from, id };
+            let privately = !self.session().policy().effective().read_receipts;
+            let read = tidings_proto::broker::v1::Read { session, shard, from, id, privately };
             self.queue(link.clone(), gateway_frame::Frame::Read(read), None, now);
         }
     }

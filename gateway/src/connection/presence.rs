@@ -9,7 +9,7 @@ use tidings_proto::client::v1::{
 use tidings_proto::frame::{MAX_ACTIVITY_BYTES, MAX_WATCHED_USERS};
 use tidings_proto::message::v1::Activity;
 use tidings_proto::policy::v1::Audience;
-use tidings_proto::{ErrorCode, GroupId, UserId};
+use tidings_proto::{ErrorCode, GroupId, Towards, UserId};
 use tokio::time::Instant;
 
 use super::Connection;
@@ -68,9 +68,9 @@ impl<S: Transport> Connection<S> {
             return Err(Close::new(ErrorCode::FrameMalformed, message));
         }
         let policy = self.session().policy().effective();
-        let may_tell =
-            policy.messages && policy.audience != Audience::Nobody && (activity.group.is_empty() || policy.groups);
-        let is_allowed = may_tell && self.activity.take(&self.core.activity_rate, self.core.uptime(now)).is_ok();
+        let towards = Towards::of(self.session().token.user.user(), &activity.to, &activity.group);
+        let is_allowed = policy.may_write(towards).is_ok()
+            && self.activity.take(&self.core.activity_rate, self.core.uptime(now)).is_ok();
         let audience = policy.restriction(!activity.group.is_empty());
         if !(is_allowed && self.hand_on(activity, audience)) {
             self.core.metrics.activities_dropped.increment(1);

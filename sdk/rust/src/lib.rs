@@ -71,7 +71,7 @@ pub use tidings_proto::client::v1::{
 pub use tidings_proto::group::v1 as group;
 pub use tidings_proto::message::v1::{
     Activity, Attachment, Block, Change as ChangeEvent, Content, Conversation, Disappearance, Failure, FieldValue,
-    GroupEvent, GroupMemberReceipt, GroupMessageReceipt, GroupReceipt, Location, Mention, MessageId, Poll, PollOption,
-    Priority, Reaction, Receipt, ReceiptRequest, ScheduleUpdate, ScheduledMessage, activity, change, disappearance,
-    field_value, group_event, receipt, schedule_update,
+    GroupEvent, GroupMemberReceipt, GroupMessageReceipt, GroupReceipt, Location, Mention, MessageId, MessageState,
+    Poll, PollOption, Priority, Reaction, Receipt, ReceiptRequest, ScheduleUpdate, ScheduledMessage, activity, change,
+    disappearance, field_value, group_event, receipt, schedule_update,
 };

@@ -333,7 +333,7 @@ impl Device {
         loop {
             let query = HistoryQuery { before, limit: 7, ..HistoryQuery::default() };
             let page = self.client().group_history(group, query).await.unwrap();
-            for HistoryMessage { place, message } in &page.messages {
+            for HistoryMessage { place, message, .. } in &page.messages {
                 held.insert(*place, said_of(message.as_ref().unwrap()));
             }
             match page.messages.first() {

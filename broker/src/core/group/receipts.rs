@@ -11,9 +11,8 @@ use tidings_proto::shard::shard_of;
 use crate::core::keys::{self, GroupName};
 use crate::core::limits::{GROUP_RECEIPT_MEMBERS, GROUP_RECEIPTS_PER_COMMAND};
 use crate::core::records::{self, CoreError};
+use crate::core::steps::stepped;
 use crate::core::{Applying, Effect, Reply, refused};
-
-use super::steps::stepped;
 
 /// From which level of brokers on it is kept when.
 const TIMED: u32 = 3;

@@ -12,7 +12,7 @@ use super::bodies::Body;
 use super::fan_out::ChangeOf;
 use super::permissions;
 use crate::core::Applying;
-use crate::core::change::{Rights, changed, may_change};
+use crate::core::change::{changed, may_change};
 use crate::core::entry::{self, Entry};
 use crate::core::envelope::{MessageHead, Peeked, peek};
 use crate::core::keys::{self, GroupName};
@@ -105,7 +105,7 @@ impl Applying<'_> {
         let message = message_in(stored.clone())?;
         let of_members = record.settings.unwrap_or_default().member_permissions;
         let manages = permissions(member, of_members).has(Permission::Manage);
-        if let Err(code) = may_change(&message, &change, Rights { window_ms: append.change_window_ms, manages }) {
+        if let Err(code) = may_change(&message, &change, self.rights(append, manages)) {
             return Ok(Err(code));
         }
         let after = sealed(changed(message, &change));

@@ -2,7 +2,7 @@
 
 use super::{
     BLOCKS, CONTACT_OF, CONTACTS, CONVERSATION, CONVERSATION_ORDER, HISTORY, HISTORY_DUE, HISTORY_PLACE, MailboxId,
-    UNREAD_DISAPPEARING, is_id, key, time,
+    RECEIVED, UNREAD_DISAPPEARING, is_id, key, time,
 };
 
 /// A message of a conversation.
@@ -25,6 +25,11 @@ pub fn place_of(mailbox: &MailboxId, stream: u64, seq: u64) -> Vec<u8> {
 /// A conversation of a mailbox.
 pub fn conversation(mailbox: &MailboxId, conversation: &str) -> Vec<u8> {
     key(CONVERSATION, &[&mailbox.0, conversation.as_bytes(), &[0]])
+}
+
+/// What the user of a mailbox was told of the own messages to another.
+pub fn received(mailbox: &MailboxId, with: &str) -> Vec<u8> {
+    key(RECEIVED, &[&mailbox.0, with.as_bytes(), &[0]])
 }
 
 /// Whom the user of a mailbox has blocked.

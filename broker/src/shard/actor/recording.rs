@@ -10,7 +10,7 @@ use tidings_proto::message::v1::MessageId;
 use tokio::time::Instant;
 
 use super::{BETWEEN_CURSORS, Done, GATHER_CURSORS, ShardActor};
-use crate::core::{MailboxId, Reply, encode};
+use crate::core::{MailboxId, Reply};
 use crate::error::code_of;
 use crate::link::outbox::Outbox;
 use crate::shard::session::{Session, SessionKey};
@@ -103,18 +103,29 @@ impl ShardActor {
         }
     }
 
-    pub(super) fn mark_read(&mut self, key: SessionKey, outbox: Arc<Outbox>, from: String, id: MessageId) {
+    pub(super) fn mark_read(
+        &mut self,
+        key: SessionKey,
+        outbox: Arc<Outbox>,
+        (from, id): (String, MessageId),
+        privately: bool,
+    ) {
         let Some(mailbox) = self.sessions.get(&key) else {
             let code = if self.reign.is_some() { ErrorCode::InvalidArgument } else { ErrorCode::NotLeader };
             return outbox.push(read_recorded(key, from, id, code.into()));
         };
-        let outcome = self.group.propose(encode(Command::MarkRead(MarkRead {
+        let mark = MarkRead {
             app: mailbox.app().to_owned(),
             user: mailbox.user().to_owned(),
             from: from.clone(),
             stream: id.stream,
             up_to_seq: id.seq,
-        })));
+            privately,
+        };
+        let Some(command) = self.level.encode(Command::MarkRead(mark)) else {
+            return outbox.push(read_recorded(key, from, id, ErrorCode::Unavailable.into()));
+        };
+        let outcome = self.group.propose(command);
         self.running.push(Box::pin(async move {
             let code = match outcome.await {
                 Ok(Reply::ReadRecorded) => 0,

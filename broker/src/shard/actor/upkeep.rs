@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use tidings_consensus::{Group, ProposeError};
 use tidings_proto::mailbox::v1::{
     AdoptGroups, ExpandGroups, ExpireDue, ShardRecord, TellGroupReceipts, command::Command,
@@ -69,7 +70,7 @@ impl ShardActor {
             return;
         }
         (self.is_expanding, self.expands_again) = (true, false);
-        let command = Command::ExpandGroups(ExpandGroups {});
+        let command = encode(Command::ExpandGroups(ExpandGroups {}));
         let proposing =
             propose_where_waiting(self.group.clone(), vec![keys::all_expanding(), keys::all_drawing()], command);
         self.running.push(Box::pin(async move { Done::Expanded { answer: proposing.await } }));
@@ -89,7 +90,7 @@ impl ShardActor {
             return;
         }
         self.is_telling_receipts = true;
-        let command = Command::TellGroupReceipts(TellGroupReceipts {});
+        let command = encode(Command::TellGroupReceipts(TellGroupReceipts {}));
         let proposing = propose_where_waiting(
             self.group.clone(),
             vec![keys::all_group_receipts(), keys::all_group_begun()],
@@ -114,10 +115,10 @@ impl ShardActor {
         if self.reign.is_none() || self.is_expiring {
             return;
         }
+        let expire = Command::ExpireDue(ExpireDue { limit: EXPIRED_AT_ONCE });
+        let Some(command) = self.level.encode(expire) else { return };
         self.is_expiring = true;
-        let now_ms = self.clock.now_ms();
-        let due = ranges_due_at(now_ms).collect();
-        let command = Command::ExpireDue(ExpireDue { limit: EXPIRED_AT_ONCE });
+        let due = ranges_due_at(self.clock.now_ms()).collect();
         let proposing = propose_where_waiting(self.group.clone(), due, command);
         self.running.push(Box::pin(async move { Done::Expired { answer: proposing.await } }));
     }
@@ -138,7 +139,7 @@ impl ShardActor {
 async fn propose_where_waiting(
     group: Group<ShardMachine>,
     ranges: Vec<(Vec<u8>, Vec<u8>)>,
-    command: Command,
+    command: Bytes,
 ) -> Option<Result<Reply, ProposeError>> {
     let view = group.view();
     let looking = tokio::task::spawn_blocking(move || {
@@ -150,7 +151,7 @@ async fn propose_where_waiting(
         Ok::<_, Error>(false)
     });
     match looking.await {
-        Ok(Ok(true)) => Some(group.propose_when_ready(encode(command)).await),
+        Ok(Ok(true)) => Some(group.propose_when_ready(command).await),
         Ok(Err(error)) => {
             tracing::error!(%error, "what waits for the shard's upkeep could not be read");
             None

@@ -35,6 +35,7 @@ export {
   type Location,
   type Mention,
   type Message,
+  MessageState,
   type Poll,
   type PollOption,
   Priority,

@@ -5,7 +5,9 @@ import {
   type Conversation,
   type GroupEvent,
   GroupEventKind,
+  type HistoryMessage,
   type Message,
+  MessageState,
   type StatusChanged,
 } from '@tidings/client';
 import { describe, expect, test } from 'vitest';
@@ -86,11 +88,10 @@ const page = (
   key,
   direction,
   more,
-  messages: Array.from({ length: to - from + 1 }, (_, index) => ({
-    place: from + index,
-    message: told(from + index, 'ben', 'me'),
-  })),
+  messages: Array.from({ length: to - from + 1 }, (_, index) => kept(from + index, told(from + index, 'ben', 'me'))),
 });
+const kept = (place: number, message: Message, state = MessageState.UNSPECIFIED): HistoryMessage =>
+  ({ place, message, state, deliveredAtMs: 0, readAtMs: 0 }) as HistoryMessage;
 
 function after(...happened: readonly Happened[]): State {
   return happened.reduce(reduce, reduce(initial('me'), { type: 'opened', key: 'u/ben' }));
@@ -146,13 +147,28 @@ describe('messages', () => {
     }
   });
 
+  test('the history says how far messages have come that this browser was not told of', () => {
+    const { DELIVERED, READ, EXPIRED, UNSPECIFIED } = MessageState;
+    const states = [READ, DELIVERED, EXPIRED, UNSPECIFIED];
+    const messages = states.map((state, at) => kept(at + 1, told(at + 1, 'me', 'ben'), state));
+    const history: Happened = { type: 'page', key: 'u/ben', direction: 'newest', more: false, messages };
+    const state = after(history, status({ status: 'read', id: '7.2', upTo: true }), history);
+    const shown = timelineOf(state, 'u/ben').messages.map((message) => [message.status, message.reason !== undefined]);
+    expect(shown).toEqual([
+      ['read', false],
+      ['read', false],
+      ['failed', true],
+      ['sent', false],
+    ]);
+  });
+
   test('a watermark speaks for its stream alone, and for pages that come later', () => {
     const history: Happened = {
       type: 'page',
       key: 'u/ben',
       direction: 'newest',
       more: false,
-      messages: [1, 2, 3].map((place) => ({ place, message: told(place, 'me', 'ben') })),
+      messages: [1, 2, 3].map((place) => kept(place, told(place, 'me', 'ben'))),
     };
     const state = after(
       status({ status: 'read', id: '7.1', upTo: true }),

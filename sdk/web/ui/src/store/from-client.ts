@@ -2,17 +2,21 @@ import {
   type Attachment,
   Block,
   type Conversation,
+  ErrorCode,
   type GroupEvent,
   GroupEventKind,
   type GroupState,
+  type HistoryMessage,
   type Member,
   type Message,
+  MessageState,
   Permission,
   PresenceState,
   Role,
   type UserPresence,
 } from '@tidings/client';
-import type { EventKind, FileView, GroupView, MemberView, MessageView, PresenceView } from '../model.js';
+import { reasonText } from '../locale/reason.js';
+import type { EventKind, FileView, GroupView, MemberView, MessageView, PresenceView, Status } from '../model.js';
 import { type ConversationKey, keyOf } from '../model.js';
 import { indexOfByte } from '../text/utf8.js';
 
@@ -102,6 +106,20 @@ export function messageOf(message: Message, me: string, place?: number): Message
     ...(gone ? SILENCE : contentOf(message.content)),
   };
 }
+
+/** One of the history, which says how far it has come. */
+export function keptOf(kept: HistoryMessage, message: Message, me: string): MessageView {
+  const view = messageOf(message, me, kept.place);
+  const status = STATES[kept.state];
+  if (!status) return view;
+  return { ...view, status, reason: status === 'failed' ? reasonText(ErrorCode.EXPIRED, undefined) : undefined };
+}
+
+const STATES: Partial<Record<MessageState, Status>> = {
+  [MessageState.DELIVERED]: 'delivered',
+  [MessageState.READ]: 'read',
+  [MessageState.EXPIRED]: 'failed',
+};
 
 const EVENTS: Partial<Record<GroupEventKind, EventKind>> = {
   [GroupEventKind.CREATED]: 'created',

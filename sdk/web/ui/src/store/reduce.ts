@@ -1,6 +1,15 @@
 import { ActivityKind, type StatusChanged } from '@tidings/client';
 import { type ConversationKey, keyOf, type MessageView } from '../model.js';
-import { blocksMessages, conversationOf, groupOf, memberOf, messageOf, presenceOf, toldKey } from './from-client.js';
+import {
+  blocksMessages,
+  conversationOf,
+  groupOf,
+  keptOf,
+  memberOf,
+  messageOf,
+  presenceOf,
+  toldKey,
+} from './from-client.js';
 import type { Happened } from './happened.js';
 import { latest } from './latest.js';
 import { changed, changedHere } from './reduce-change.js';
@@ -338,8 +347,8 @@ function disappeared(state: State, now: number): State {
 function page(state: State, happened: Extract<Happened, { type: 'page' }>): State {
   const { key } = happened;
   const group = state.groups.get(key.slice(2));
-  const views = happened.messages.flatMap(({ place, message }) =>
-    message ? [withMarks(state, key, messageOf(message, state.me, place))] : [],
+  const views = happened.messages.flatMap((kept) =>
+    kept.message ? [withMarks(state, key, keptOf(kept, kept.message, state.me))] : [],
   );
   let next = withTimeline(state, key, (timeline) => addPage(timeline, views, happened.direction, happened.more));
   if (group || happened.direction !== 'newest') return marksUnread(next, key);

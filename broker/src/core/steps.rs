@@ -1,29 +1,29 @@
-//! When the watermarks of a member came where they are. The last steps are kept, and what came before them is not known: a time is
+//! When a watermark (of a member in a group, of another user in a conversation) came where it is. The last steps are kept, and what came before them is not known: a time is
 //! never that of another step.
 
-use tidings_proto::mailbox::v1::{GroupMemberRecord, GroupSteps};
+use tidings_proto::mailbox::v1::{GroupMemberRecord, Steps};
 
 /// Steps that are kept of a watermark: as many as an event tells messages of.
 pub const STEPS: usize = 16;
 
 /// A watermark went so many places on. Where the time is not known (0), that of earlier steps is forgotten too: steps have no
 /// gaps.
-pub fn stepped(steps: Option<GroupSteps>, places: u64, at_ms: i64) -> Option<GroupSteps> {
+pub fn stepped(steps: Option<Steps>, places: u64, at_ms: i64) -> Option<Steps> {
     if at_ms == 0 {
         return None;
     }
     let Some(mut steps) = steps else {
-        return Some(GroupSteps { at_ms, places: vec![places], earlier_ms: Vec::new() });
+        return Some(Steps { at_ms, places: vec![places], earlier_ms: Vec::new() });
     };
     steps.earlier_ms.insert(0, at_ms.wrapping_sub(steps.at_ms));
     steps.places.insert(0, places);
     steps.places.truncate(STEPS);
     steps.earlier_ms.truncate(STEPS - 1);
-    Some(GroupSteps { at_ms, ..steps })
+    Some(Steps { at_ms, ..steps })
 }
 
 /// When a watermark that is at `reached` came to a place; 0: it has not, or it is not known when.
-fn came_at(steps: Option<&GroupSteps>, reached: u64, place: u64) -> i64 {
+pub fn came_at(steps: Option<&Steps>, reached: u64, place: u64) -> i64 {
     let Some(steps) = steps.filter(|_| place <= reached) else { return 0 };
     let (mut from, mut at_ms) = (reached, steps.at_ms);
     let mut earlier = steps.earlier_ms.iter();
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     /// Steps of so many places each, an hour apart, from 1 on.
-    fn walked(steps: u64, places: u64) -> (Option<GroupSteps>, u64) {
+    fn walked(steps: u64, places: u64) -> (Option<Steps>, u64) {
         let walked = (1..=steps).fold(None, |before, step| stepped(before, places, hour(step)));
         (walked, steps * places)
     }
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_member_s_record_is_bounded() {
-        let record = |steps: Option<GroupSteps>| GroupMemberRecord {
+        let record = |steps: Option<Steps>| GroupMemberRecord {
             joined_at: 1_000_000,
             delivered: 2_000_000,
             read: 2_000_000,
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn who_read_it_had_it_by_then() {
         // Within one second it had 3, read 3, and had 5.
-        let steps = |places, at_ms| Some(GroupSteps { at_ms, places: vec![places], earlier_ms: Vec::new() });
+        let steps = |places, at_ms| Some(Steps { at_ms, places: vec![places], earlier_ms: Vec::new() });
         let member = GroupMemberRecord {
             delivered: 5,
             read: 3,
