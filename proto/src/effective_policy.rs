@@ -156,7 +156,8 @@ impl EffectivePolicy {
     pub fn restriction(&self, to_group: bool) -> Audience {
         match self.audience {
             _ if to_group => Audience::Unspecified,
-            Audience::All | Audience::Unspecified => Audience::Unspecified,
+            // Of nobody [`may_write`](Self::may_write) says everything.
+            Audience::All | Audience::Nobody | Audience::Unspecified => Audience::Unspecified,
             narrower => narrower,
         }
     }
