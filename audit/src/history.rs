@@ -1,5 +1,6 @@
 //! What the clients saw, in one order: told by their tasks as it happens, kept as JSON lines.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -96,6 +97,8 @@ pub enum Event {
         to: User,
         /// The number of the earlier message.
         of: u64,
+        /// What becomes of that.
+        change: Change,
     },
     /// The same of a change of an earlier message to a group.
     GivenGroupChange {
@@ -105,6 +108,8 @@ pub enum Event {
         group: Group,
         /// The number of the earlier message.
         of: u64,
+        /// What becomes of that.
+        change: Change,
     },
     /// A message was given to the client that waits on the server until its time.
     GivenScheduled {
@@ -197,6 +202,13 @@ pub enum Event {
     },
     /// The application was shown what this user sent with the first device.
     Copied {
+        /// Its number.
+        number: u64,
+    },
+    /// What the application is shown next has no text any more; its number is known by its id.
+    TextGone {
+        /// Its sender.
+        from: User,
         /// Its number.
         number: u64,
     },
@@ -301,6 +313,18 @@ pub enum Event {
     },
 }
 
+/// What becomes of an earlier message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Another text.
+    Edit,
+    /// It is taken back: its text is gone.
+    Recall,
+    /// Its text is gone.
+    Wipe,
+}
+
 /// A message as the server keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
@@ -310,8 +334,19 @@ pub struct Kept {
     pub from: User,
     /// Its number.
     pub number: u64,
-    /// The number of the change as which it stands there.
-    pub change: Option<u64>,
+    /// The number of the edit as which it stands there.
+    pub edit: Option<u64>,
+    /// Where it has no text any more: why.
+    pub gone: Option<Gone>,
+}
+
+/// What took the text of a message away, as the server says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Gone {
+    /// Its recall.
+    pub recalled: bool,
+    /// That it was wiped.
+    pub wiped: bool,
 }
 
 /// What became of a message that waited for its time.
@@ -349,6 +384,8 @@ struct Shared {
 struct State {
     records: Vec<Record>,
     accepted: u64,
+    /// Of messages that were accepted, by stream and number in it.
+    numbers: HashMap<(u64, u64), u64>,
 }
 
 impl Default for History {
@@ -362,7 +399,10 @@ impl History {
     pub fn record(&self, client: Client, event: Event) {
         let at_ms = self.now_ms();
         let mut state = self.0.state.lock();
-        state.accepted += u64::from(matches!(event, Event::Accepted { .. }));
+        if let Event::Accepted { number, stream, seq } = event {
+            state.accepted += 1;
+            state.numbers.insert((stream, seq), number);
+        }
         state.records.push(Record { at_ms, client, event });
         drop(state);
         self.0.changed.notify_waiters();
@@ -381,6 +421,11 @@ impl History {
     /// How many messages were accepted so far.
     pub fn accepted(&self) -> u64 {
         self.0.state.lock().accepted
+    }
+
+    /// The number that the sender gave to what was accepted under an id. What has none was never given: a contradiction.
+    pub fn number_of(&self, stream: u64, seq: u64) -> u64 {
+        self.0.state.lock().numbers.get(&(stream, seq)).copied().unwrap_or(u64::MAX)
     }
 
     /// Waits until every message that was given has an answer and every accepted one was shown to all for whom it is, at most

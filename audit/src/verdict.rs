@@ -2,6 +2,7 @@
 //!
 //! - `messages`: what was given to clients, and how they were answered
 //! - `direct`: messages and changes between two users; `groups`: messages to groups, their changes and receipts
+//! - `changes`: what edits, recalls and wipes leave of a message
 //! - `scheduled`: messages that wait for their time
 //! - a backend's posts to users and groups are told apart by who gave them, and counted in a line of their own
 //! - `histories`: what the servers keep for each user
@@ -9,6 +10,9 @@
 
 #[cfg(test)]
 mod backend_tests;
+mod changes;
+#[cfg(test)]
+mod changes_tests;
 mod direct;
 #[cfg(test)]
 mod group_tests;
@@ -30,6 +34,7 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use crate::history::{Client, Event, Record, User};
+use changes::Changes;
 use direct::Direct;
 use groups::Groups;
 use histories::{Histories, Of};
@@ -181,6 +186,7 @@ impl Findings {
 pub fn judge(records: &[Record]) -> Verdict {
     let mut verdict = Verdict::default();
     let messages = Messages::of(records, &mut verdict);
+    let changes = Changes::of(&messages, &mut verdict);
     let clients = Clients::of(records);
     let counting = Counting::new(records, &clients);
     let (mut direct, mut groups) = (Direct::new(&messages, &clients), Groups::new(&messages, &clients));
@@ -198,6 +204,9 @@ pub fn judge(records: &[Record]) -> Verdict {
             Event::Copied { number } => {
                 let findings = line(&mut verdict, &messages, (client.user, *number), record);
                 direct.shown(position, client, (client.user, *number), findings);
+            }
+            Event::TextGone { from, number } => {
+                changes.text_gone(client, (*from, *number), line(&mut verdict, &messages, (*from, *number), record));
             }
             Event::Changed { stream, seq } => direct.changed(position, client, (*stream, *seq), &mut verdict.direct),
             Event::Receipt { from, stream, up_to, .. } => {
@@ -248,7 +257,7 @@ pub fn judge(records: &[Record]) -> Verdict {
             | Event::Failed { .. } => {}
         }
     }
-    histories.conclude(&messages, &groups, &mut verdict);
+    histories.conclude(&messages, &changes, &groups, &mut verdict);
     direct.conclude(&counting, &mut verdict);
     groups.conclude(&counting, &mut verdict);
     verdict

@@ -3,6 +3,7 @@
 //! users and groups.
 
 mod backend;
+mod changing;
 mod device;
 mod histories;
 mod owner;

@@ -12,13 +12,14 @@ use tidings_sdk::activity::Kind as Doing;
 use tidings_sdk::group_event::Kind as Happened;
 use tidings_sdk::receipt::Kind;
 use tidings_sdk::{
-    AckMode, Change, ChangeEvent, Client, ConnectionState, Event as Seen, Events, FileStore, GroupEvent, Message,
-    MessageId, Outgoing, Receipt, SendError, Sending, Sent,
+    AckMode, ChangeEvent, Client, ConnectionState, Event as Seen, Events, FileStore, GroupEvent, Message, MessageId,
+    Outgoing, Receipt, SendError, Sending, Sent,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::changing::{Accepted, Changing};
 use super::owner::{self, Owner};
 use super::scheduling::{Moment, Scheduling};
 use super::{Gathering, Phase, Workload, anybody_but, client_of};
@@ -30,9 +31,8 @@ const ONLINE_MS: std::ops::Range<u64> = 3_000..12_000;
 const OFFLINE_MS: std::ops::Range<u64> = 200..3_000;
 /// One message of so many is marked as read.
 const READ_ONE_OF: u32 = 8;
-/// One message of so many goes to a group, and one changes an earlier one.
+/// One message of so many goes to a group.
 const TO_GROUP_ONE_OF: u32 = 4;
-const CHANGE_ONE_OF: u32 = 10;
 /// Of one message of so many to groups its sender asks who has it, and waits so long for the answer.
 const ASK_ONE_OF: u32 = 4;
 const ASK_PATIENCE: Duration = Duration::from_secs(5);
@@ -50,14 +50,6 @@ struct Answer {
     result: Result<Sent, SendError>,
 }
 
-/// A message that may be changed.
-#[derive(Debug, Clone, Copy)]
-struct Accepted {
-    number: u64,
-    id: MessageId,
-    to: To,
-}
-
 /// For whom a message is.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum To {
@@ -69,7 +61,7 @@ pub(super) enum To {
 enum Next {
     Message(To),
     Scheduled(To, Moment),
-    Change(Accepted),
+    Change(Changing),
 }
 
 pub(super) struct Device {
@@ -260,14 +252,7 @@ impl Device {
                 client.try_send(self.message(to, number))
             }
             Next::Scheduled(to, moment) => client.try_send(self.message(to, number).at(moment.deliver_at_ms)),
-            Next::Change(Accepted { number: of, id, to }) => {
-                // A message is known by its number also after it was changed.
-                let change = Change::edit(format!("{of} {number}"));
-                match to {
-                    To::User(to) => client.change(&self.people[to as usize].id, id, change).await,
-                    To::Group(group) => client.change_in_group(owner::group_of(&self.people, group), id, change).await,
-                }
-            }
+            Next::Change(changing) => changing.give(number, client, &self.people).await,
         };
         let changeable = if let Next::Message(to) = next { Some(to) } else { None };
         let cancel_at = if let Next::Scheduled(_, moment) = next { moment.cancel_at } else { None };
@@ -304,15 +289,8 @@ impl Device {
         self.next_send += self.interval.mul_f64(2.0 * self.rng.random::<f64>());
         let number = self.given;
         self.given += 1;
-        let (next, event) = if let Some(last) = self.last_accepted
-            && self.rng.random_ratio(1, CHANGE_ONE_OF)
-        {
-            let of = last.number;
-            let event = match last.to {
-                To::User(to) => Event::GivenChange { number, to, of },
-                To::Group(group) => Event::GivenGroupChange { number, group, of },
-            };
-            (Next::Change(last), event)
+        let (next, event) = if let Some(changing) = Changing::draw(self.last_accepted, &mut self.rng) {
+            (Next::Change(changing), changing.event(number))
         } else {
             let to = self.draw_recipient();
             let moment = if self.may_schedule(to) { self.scheduling.draw(&mut self.rng) } else { None };
@@ -381,7 +359,7 @@ impl Device {
         match event {
             Seen::Message(message) => self.shown(client, &message).await,
             Seen::Sent(copy) => {
-                let number = number_in(copy.content.as_ref().map_or("", |content| &content.text));
+                let number = self.number_of(&copy);
                 self.history.record(self.this, Event::Copied { number });
             }
             Seen::Changed(ChangeEvent { id, group, group_seq: at, of_group_seq: of, .. }) => {
@@ -430,7 +408,7 @@ impl Device {
     }
 
     async fn shown(&mut self, client: &Client, message: &Message) {
-        let (from, number) = (self.user_named(message.from()), number_in(message.text()));
+        let (from, number) = (self.user_named(message.from()), self.number_of(message.as_proto()));
         let place = message.mailbox_seq();
         let event = match message.group() {
             None => Event::Shown { from, number, place },
@@ -492,6 +470,17 @@ impl Device {
         let from = self.user_named(&receipt.from);
         let read = receipt.kind() == Kind::Read;
         self.history.record(self.this, Event::Receipt { from, read, stream: receipt.stream, up_to: receipt.up_to_seq });
+    }
+
+    /// The number of what is shown.
+    fn number_of(&self, message: &tidings_proto::message::v1::Message) -> u64 {
+        if let Some(content) = &message.content {
+            return number_in(&content.text);
+        }
+        let (from, MessageId { stream, seq }) = (self.user_named(&message.from), message.id.unwrap_or_default());
+        let number = self.history.number_of(stream, seq);
+        self.history.record(self.this, Event::TextGone { from, number });
+        number
     }
 
     fn group_named(&self, id: &str) -> Group {

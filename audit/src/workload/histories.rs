@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use tidings_sdk::{Client, Conversation, HistoryPage, HistoryQuery};
+use tidings_sdk::{Client, Content, Conversation, HistoryMessage, HistoryPage, HistoryQuery, MessageId};
 
 use super::device::number_in;
 use super::{client_of, owner};
-use crate::history::{self, Event, History, Kept, User};
+use crate::history::{self, Event, Gone, History, Kept, User};
 use crate::people::{Names, Person};
 
 /// Users who read at a time.
@@ -84,17 +84,24 @@ impl Reader<'_> {
             let query = HistoryQuery { before, limit: PAGE, ..HistoryQuery::default() };
             let HistoryPage { messages, more } = self.page(conversation, query).await?;
             before = messages.first().map_or(0, |oldest| oldest.place);
-            kept.extend(messages.into_iter().rev().map(|one| {
-                let message = one.message.unwrap_or_default();
-                let text = message.content.unwrap_or_default().text;
-                let change = text.split_once(' ').map(|(_, change)| number_in(change));
-                Kept { place: one.place, from: self.names.user(&message.from), number: number_in(&text), change }
-            }));
+            kept.extend(messages.into_iter().rev().map(|one| self.kept(one)));
             if !more || before == 0 {
                 kept.reverse();
                 return Ok(kept);
             }
         }
+    }
+
+    fn kept(&self, HistoryMessage { place, message }: HistoryMessage) -> Kept {
+        let message = message.unwrap_or_default();
+        let from = self.names.user(&message.from);
+        let Some(Content { text, .. }) = message.content else {
+            let MessageId { stream, seq } = message.id.unwrap_or_default();
+            let gone = Gone { recalled: message.recalled_at_ms != 0, wiped: message.wiped_at_ms != 0 };
+            return Kept { place, from, number: self.history.number_of(stream, seq), edit: None, gone: Some(gone) };
+        };
+        let edit = text.split_once(' ').map(|(_, edit)| number_in(edit));
+        Kept { place, from, number: number_in(&text), edit, gone: None }
     }
 
     async fn page(&self, conversation: &Conversation, query: HistoryQuery) -> Result<HistoryPage> {
