@@ -6,6 +6,7 @@
 //! - `scheduled`: messages that wait for their time
 //! - a backend's posts to users and groups are told apart by who gave them, and counted in a line of their own
 //! - `histories`: what the servers keep for each user
+//! - `settings`: how conversations stand for their users
 //! - `typing`: who was told that somebody types in a group
 
 #[cfg(test)]
@@ -24,6 +25,9 @@ mod messages;
 mod scheduled;
 #[cfg(test)]
 mod scheduled_tests;
+mod settings;
+#[cfg(test)]
+mod settings_tests;
 #[cfg(test)]
 mod tests;
 mod typing;
@@ -33,11 +37,11 @@ use std::fmt::Display;
 
 use serde::Serialize;
 
-use crate::history::{Client, Event, Record, User};
+use crate::history::{Client, Event, Of, Record, User};
 use changes::Changes;
 use direct::Direct;
 use groups::Groups;
-use histories::{Histories, Of};
+use histories::Histories;
 use messages::{Answer, Message, Messages, Name, findings_of};
 use scheduled::Counting;
 use typing::Typing;
@@ -56,6 +60,8 @@ pub struct Verdict {
     pub scheduled: Findings,
     /// Of what a backend posted to users and groups.
     pub backend: Findings,
+    /// Of what devices set of conversations: muted, archived, favourite, read.
+    pub settings: Findings,
     /// Of messages in what the servers keep for each user, where users read that: those that have to be there.
     pub histories: Option<Findings>,
     /// What more was told of groups.
@@ -121,7 +127,7 @@ impl Verdict {
     }
 
     fn kinds(&self) -> impl Iterator<Item = &Findings> {
-        [&self.direct, &self.groups, &self.scheduled, &self.backend].into_iter().chain(&self.histories)
+        [&self.direct, &self.groups, &self.scheduled, &self.backend, &self.settings].into_iter().chain(&self.histories)
     }
 }
 
@@ -251,6 +257,11 @@ pub fn judge(records: &[Record]) -> Verdict {
             | Event::Cancelled { .. }
             | Event::ScheduleEnded { .. }
             | Event::GivenTyping { .. }
+            | Event::GivenSettings { .. }
+            | Event::SettingsAccepted { .. }
+            | Event::SettingsRefused { .. }
+            | Event::SettingsTold { .. }
+            | Event::SettingsRead { .. }
             | Event::Accepted { .. }
             | Event::Refused { .. }
             | Event::Unknown { .. }
@@ -260,6 +271,7 @@ pub fn judge(records: &[Record]) -> Verdict {
     histories.conclude(&messages, &changes, &groups, &mut verdict);
     direct.conclude(&counting, &mut verdict);
     groups.conclude(&counting, &mut verdict);
+    verdict.settings = settings::judge(records, &clients);
     verdict
 }
 

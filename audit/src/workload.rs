@@ -8,6 +8,7 @@ mod device;
 mod histories;
 mod owner;
 mod scheduling;
+mod settings;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -38,6 +38,26 @@ impl fmt::Display for Client {
     }
 }
 
+/// A conversation of a user, or its history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Of {
+    /// With another.
+    With(User),
+    /// In a group.
+    Group(Group),
+}
+
+impl fmt::Display for Of {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::With(SYSTEM) => f.write_str("with the system"),
+            Self::With(user) => write!(f, "with {user}"),
+            Self::Group(group) => write!(f, "of group {group}"),
+        }
+    }
+}
+
 /// Something that one client saw or did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -288,6 +308,43 @@ pub enum Event {
         /// What stands there.
         messages: Vec<Kept>,
     },
+    /// The client was told to set how a conversation stands. What has no answer is asked again, as it was.
+    GivenSettings {
+        /// Counts what the user sets.
+        number: u64,
+        /// Which conversation.
+        of: Of,
+        /// How it is to stand.
+        settings: Settings,
+    },
+    /// The client was answered how the conversation stands then.
+    SettingsAccepted {
+        /// Of what was set.
+        number: u64,
+        /// How it stands.
+        settings: Settings,
+    },
+    /// The client was answered that this will not be set.
+    SettingsRefused {
+        /// Of what was to be set.
+        number: u64,
+        /// The reason.
+        code: String,
+    },
+    /// The application was told how a conversation stands since a device of its user has set or read something.
+    SettingsTold {
+        /// Which conversation.
+        of: Of,
+        /// How it stands.
+        settings: Settings,
+    },
+    /// The user read from the server how a conversation stands.
+    SettingsRead {
+        /// Which.
+        of: Of,
+        /// How it stands.
+        settings: Settings,
+    },
     /// The user has read all the histories that there are.
     HistoriesRead,
     /// The client said that entries of the mailbox may be lost.
@@ -309,6 +366,28 @@ pub enum Change {
     Recall,
     /// Its text is gone.
     Wipe,
+}
+
+/// How a conversation stands for its user. No two that a user sets are muted until the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Settings {
+    /// Muted until then, Unix time in milliseconds.
+    pub mute_until_ms: i64,
+    /// Put away.
+    pub archived: bool,
+    /// Put in front.
+    pub favourite: bool,
+    /// What is read; none where it is not set with the others.
+    pub reading: Option<Reading>,
+}
+
+/// What a user has read of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reading {
+    /// Everything up to this place.
+    pub up_to: u64,
+    /// But it is marked as if that were not so.
+    pub marked_unread: bool,
 }
 
 /// A message as the server keeps it.

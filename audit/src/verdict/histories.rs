@@ -2,30 +2,12 @@
 //! nothing else.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fmt;
 
 use super::changes::Changes;
 use super::groups::Groups;
 use super::messages::{Address, Answer, Message, Messages, Name, Named};
 use super::{Findings, Verdict};
-use crate::history::{Group, Kept, SYSTEM, User};
-
-/// A history of a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Of {
-    With(User),
-    Group(Group),
-}
-
-impl fmt::Display for Of {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::With(SYSTEM) => f.write_str("with the system"),
-            Self::With(user) => write!(f, "with {user}"),
-            Self::Group(group) => write!(f, "of group {group}"),
-        }
-    }
-}
+use crate::history::{Group, Kept, Of, SYSTEM, User};
 
 /// What users read.
 #[derive(Debug, Default)]

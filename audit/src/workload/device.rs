@@ -22,14 +22,15 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::changing::{Accepted, Changing};
 use super::owner::{self, Owner};
 use super::scheduling::{Moment, Scheduling};
+use super::settings::{self, Setting};
 use super::{Gathering, Phase, Workload, anybody_but, client_of};
-use crate::history::{self, Event, Group, History, User};
+use crate::history::{self, Event, Group, History, Of, User};
 use crate::people::{Names, Person};
 
 /// How long a device stays online and offline, in milliseconds.
 const ONLINE_MS: std::ops::Range<u64> = 3_000..12_000;
 const OFFLINE_MS: std::ops::Range<u64> = 200..3_000;
-/// One message of so many is marked as read.
+/// Where a user reads message by message, one of so many is marked as read.
 const READ_ONE_OF: u32 = 8;
 /// One message of so many goes to a group.
 const TO_GROUP_ONE_OF: u32 = 4;
@@ -83,6 +84,7 @@ pub(super) struct Device {
     left: HashMap<MessageId, u64>,
     last_accepted: Option<Accepted>,
     scheduling: Scheduling,
+    setting: Setting,
     /// Groups that this user was ever in.
     groups: BTreeSet<Group>,
     /// Those of which it is a regular member.
@@ -117,12 +119,13 @@ impl Device {
         Self {
             this,
             owner: (device == 0).then(|| Owner::of(&people, user, seed)).flatten(),
-            names,
             people,
             gateways: workload.gateways.clone(),
             store: keeps.then(|| workload.stores.join(format!("user-{user}-{device}"))),
             interval,
+            setting: Setting::new(workload, this, names.clone(), history.clone()),
             scheduling: Scheduling::new(this, history.clone(), workload.one_clock),
+            names,
             history,
             rng: SmallRng::seed_from_u64(seed),
             given: 0,
@@ -197,6 +200,9 @@ impl Device {
                 }
                 () = sleep_until(self.next_send), if sends => self.send(client, &mut answers, phase).await,
                 () = owner::turn(&mut self.owner, client), if is_busy => {}
+                () = self.setting.turn(), if sends || self.setting.is_open() => {
+                    self.setting.ask(client, &self.regular_in, phase);
+                }
                 () = sleep_until(spell_at), if is_busy && self.store.is_some() => break Closing::Spell,
                 changed = phase.changed() => changed?,
             }
@@ -376,6 +382,10 @@ impl Device {
                 let number = number_in(std::str::from_utf8(&activity.data).unwrap_or_default());
                 self.history.record(self.this, Event::Typing { from, group, number });
             }
+            Seen::Conversation(conversation) => {
+                let (of, settings) = settings::standing(&conversation, &self.names);
+                self.history.record(self.this, Event::SettingsTold { of, settings });
+            }
             Seen::GroupEvent(event) => self.happened(&event),
             Seen::Receipt(receipt) => self.receipt(&receipt),
             Seen::Failure(failure) => match failure.id.and_then(|id| self.accepted.get(&id)) {
@@ -426,10 +436,10 @@ impl Device {
         {
             self.ask_receipts(client, group, message.group_seq());
         }
-        if self.rng.random_ratio(1, READ_ONE_OF) {
-            if let Some(group) = message.group() {
-                let (group, at) = (self.group_named(group), message.group_seq());
-                self.history.record(self.this, Event::ReadInGroup { group, at });
+        let of = message.group().map_or(Of::With(from), |group| Of::Group(self.group_named(group)));
+        if settings::is_read_by_message(self.this.user, of) && self.rng.random_ratio(1, READ_ONE_OF) {
+            if let Of::Group(group) = of {
+                self.history.record(self.this, Event::ReadInGroup { group, at: message.group_seq() });
             }
             // A client that stopped says so in its events.
             let _ = client.mark_read(message).await;

@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tidings_sdk::{Client, Content, Conversation, HistoryMessage, HistoryPage, HistoryQuery, MessageId};
 
+use super::client_of;
 use super::device::number_in;
-use super::{client_of, owner};
-use crate::history::{self, Event, Gone, History, Kept, User};
+use super::settings::standing;
+use crate::history::{self, Event, Gone, History, Kept, Of, User};
 use crate::people::{Names, Person};
 
 /// Users who read at a time.
@@ -56,22 +57,24 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn read(&self) -> Result<()> {
-        let of = history::Client { user: self.user, device: 0 };
+        let reader = history::Client { user: self.user, device: 0 };
         let mut page = Vec::new();
         loop {
             let asked = tokio::time::timeout(PATIENCE, self.client.conversations(page, PAGE));
             let listed = asked.await.context("no list of conversations came")??;
             for conversation in listed.conversations {
+                let (of, settings) = standing(&conversation, &self.names);
+                self.history.record(reader, Event::SettingsRead { of, settings });
                 let messages = self.messages(&conversation).await?;
-                let event = match conversation.group.as_str() {
-                    "" => Event::HistoryRead { with: self.names.user(&conversation.with), messages },
-                    group => Event::GroupHistoryRead { group: self.names.user(owner::owner_of(group)), messages },
+                let event = match of {
+                    Of::With(with) => Event::HistoryRead { with, messages },
+                    Of::Group(group) => Event::GroupHistoryRead { group, messages },
                 };
-                self.history.record(of, event);
+                self.history.record(reader, event);
             }
             page = listed.next_page;
             if page.is_empty() {
-                self.history.record(of, Event::HistoriesRead);
+                self.history.record(reader, Event::HistoriesRead);
                 return Ok(());
             }
         }
