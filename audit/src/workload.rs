@@ -6,6 +6,7 @@ mod backend;
 mod changing;
 mod device;
 mod histories;
+mod naming;
 mod owner;
 mod scheduling;
 mod settings;

@@ -6,6 +6,7 @@ use rand::rngs::SmallRng;
 use tidings_sdk::{Change as Changed, Client, MessageId, SendError, Sending};
 
 use super::device::To;
+use super::naming::edited;
 use super::owner;
 use crate::history::{Change, Event};
 use crate::people::Person;
@@ -54,8 +55,7 @@ impl Changing {
     pub(super) async fn give(&self, number: u64, client: &Client, people: &[Person]) -> Result<Sending, SendError> {
         let Accepted { number: of, id, to } = self.of;
         let change = match self.change {
-            // A message is known by its number also after it was edited.
-            Change::Edit => Changed::edit(format!("{of} {number}")),
+            Change::Edit => Changed::edit(edited(of, number)),
             Change::Recall => Changed::recall(),
             Change::Wipe => Changed::wipe(),
         };

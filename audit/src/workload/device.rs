@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
+use tidings_proto::message::v1;
 use tidings_sdk::activity::Kind as Doing;
 use tidings_sdk::group_event::Kind as Happened;
 use tidings_sdk::receipt::Kind;
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::changing::{Accepted, Changing};
+use super::naming::{number_in, number_of};
 use super::owner::{self, Owner};
 use super::scheduling::{Moment, Scheduling};
 use super::settings::{self, Setting};
@@ -483,13 +485,11 @@ impl Device {
     }
 
     /// The number of what is shown.
-    fn number_of(&self, message: &tidings_proto::message::v1::Message) -> u64 {
-        if let Some(content) = &message.content {
-            return number_in(&content.text);
+    fn number_of(&self, message: &v1::Message) -> u64 {
+        let number = number_of(message, &self.history);
+        if message.content.is_none() {
+            self.history.record(self.this, Event::TextGone { from: self.user_named(&message.from), number });
         }
-        let (from, MessageId { stream, seq }) = (self.user_named(&message.from), message.id.unwrap_or_default());
-        let number = self.history.number_of(stream, seq);
-        self.history.record(self.this, Event::TextGone { from, number });
         number
     }
 
@@ -505,9 +505,4 @@ impl Device {
 async fn answer(sending: Sending, number: u64, changeable: Option<To>, cancel_at: Option<Instant>) -> Answer {
     let result = sending.sent().await;
     Answer { number, id: sending.id(), changeable, cancel_at, result }
-}
-
-/// A message's number, which its text begins with. What has none was never given: a contradiction.
-pub(super) fn number_in(text: &str) -> u64 {
-    text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(u64::MAX)
 }

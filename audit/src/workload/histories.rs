@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use tidings_sdk::{Client, Content, Conversation, HistoryMessage, HistoryPage, HistoryQuery, MessageId};
+use tidings_sdk::{Client, Conversation, HistoryMessage, HistoryPage, HistoryQuery};
 
 use super::client_of;
-use super::device::number_in;
+use super::naming::{edit_in, number_of};
 use super::settings::standing;
 use crate::history::{self, Event, Gone, History, Kept, Of, User};
 use crate::people::{Names, Person};
@@ -97,14 +97,11 @@ impl Reader<'_> {
 
     fn kept(&self, HistoryMessage { place, message }: HistoryMessage) -> Kept {
         let message = message.unwrap_or_default();
-        let from = self.names.user(&message.from);
-        let Some(Content { text, .. }) = message.content else {
-            let MessageId { stream, seq } = message.id.unwrap_or_default();
-            let gone = Gone { recalled: message.recalled_at_ms != 0, wiped: message.wiped_at_ms != 0 };
-            return Kept { place, from, number: self.history.number_of(stream, seq), edit: None, gone: Some(gone) };
-        };
-        let edit = text.split_once(' ').map(|(_, edit)| number_in(edit));
-        Kept { place, from, number: number_in(&text), edit, gone: None }
+        let (from, number) = (self.names.user(&message.from), number_of(&message, self.history));
+        let gone = Gone { recalled: message.recalled_at_ms != 0, wiped: message.wiped_at_ms != 0 };
+        let gone = message.content.is_none().then_some(gone);
+        let edit = message.content.and_then(|content| edit_in(&content.text));
+        Kept { place, from, number, edit, gone }
     }
 
     async fn page(&self, conversation: &Conversation, query: HistoryQuery) -> Result<HistoryPage> {
