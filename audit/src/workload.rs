@@ -5,6 +5,7 @@
 mod backend;
 mod changing;
 mod device;
+mod following;
 mod histories;
 mod naming;
 mod owner;
