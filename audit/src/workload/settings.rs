@@ -1,4 +1,4 @@
-//! How conversations stand for a user: the first device mutes, archives, likes and reads some of them, one after the other. What has no
+//! How conversations stand for a user: the first device mutes, archives, favours and reads some of them, one after the other. What has no
 //! answer is asked again, until it has one.
 
 use std::collections::{BTreeMap, BTreeSet};
