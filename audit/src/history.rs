@@ -1,6 +1,8 @@
 //! What the clients saw, in one order: told by their tasks as it happens, kept as JSON lines.
 
-use std::fmt;
+mod event;
+
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -9,330 +11,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::verdict;
+pub use event::{BACKEND, Change, Client, End, Event, Gone, Group, Kept, Of, Reading, Record, SYSTEM, Settings, User};
 
 /// At most so often is looked at whether all is settled.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-/// A user of the audit.
-pub type User = u32;
-
-/// The system: a backend writes in its name where it names no user.
-pub const SYSTEM: User = User::MAX - 1;
-
-/// A group of the audit, by its owner.
-pub type Group = User;
-
-/// In the place of a device: a backend, which writes in the user's name, and is shown nothing.
-pub const BACKEND: u32 = u32::MAX;
-
-/// A device of a user. The first one, 0, is what the user sends with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Client {
-    /// Whose.
-    pub user: User,
-    /// Which, or [`BACKEND`].
-    pub device: u32,
-}
-
-impl Client {
-    /// Whether it is no device, but a backend that writes in this user's name.
-    pub fn is_backend(&self) -> bool {
-        self.device == BACKEND
-    }
-}
-
-impl fmt::Display for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (device {})", self.user, self.device)
-    }
-}
-
-/// Something that one client saw or did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// Since the beginning of the run.
-    pub at_ms: u64,
-    /// Which.
-    #[serde(flatten)]
-    pub client: Client,
-    /// What.
-    #[serde(flatten)]
-    pub event: Event,
-}
-
-/// What a client can see or do. Messages are named by their sender and its `number`, which counts the sender's messages in
-/// the order in which they were given to the client. A backend's have other numbers than those of the users in whose names it
-/// writes, and grow for each recipient.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
-    /// The client was opened, on the state that it left.
-    Opened,
-    /// The client was closed.
-    Closed,
-    /// A message was given to the client.
-    Given {
-        /// Its number.
-        number: u64,
-        /// Its recipient.
-        to: User,
-    },
-    /// The same of a message to a group.
-    GivenToGroup {
-        /// Its number.
-        number: u64,
-        /// The group.
-        group: Group,
-    },
-    /// The same of a change of an earlier message; it counts as a message.
-    GivenChange {
-        /// Its number.
-        number: u64,
-        /// Its recipient.
-        to: User,
-        /// The number of the earlier message.
-        of: u64,
-    },
-    /// The same of a change of an earlier message to a group.
-    GivenGroupChange {
-        /// Its number.
-        number: u64,
-        /// The group.
-        group: Group,
-        /// The number of the earlier message.
-        of: u64,
-    },
-    /// A message was given to the client that waits on the server until its time.
-    GivenScheduled {
-        /// Its number.
-        number: u64,
-        /// Its recipient.
-        to: User,
-        /// Its time, since the beginning of the run; none where the clocks of the servers are not this one.
-        due_ms: Option<u64>,
-    },
-    /// The same of a message to a group.
-    GivenGroupScheduled {
-        /// Its number.
-        number: u64,
-        /// The group.
-        group: Group,
-        /// Its time.
-        due_ms: Option<u64>,
-    },
-    /// The client was answered that a message which waited will not be sent, or that it does not wait any more.
-    Cancelled {
-        /// Its number.
-        number: u64,
-        /// Whether it was taken back.
-        in_time: bool,
-    },
-    /// The application was told what became of a message of its user that waited.
-    ScheduleEnded {
-        /// The name that it had when it was accepted: the stream.
-        stream: u64,
-        /// The number in it.
-        seq: u64,
-        /// What became of it.
-        end: End,
-    },
-    /// The client was told to tell a group that its user types.
-    GivenTyping {
-        /// Counts what the client told so.
-        number: u64,
-        /// The group.
-        group: Group,
-    },
-    /// The client said that it is sent.
-    Accepted {
-        /// Its number.
-        number: u64,
-        /// The stream in its id.
-        stream: u64,
-        /// The number in its id.
-        seq: u64,
-    },
-    /// The client said that nobody will receive it.
-    Refused {
-        /// Its number.
-        number: u64,
-        /// The reason.
-        code: String,
-    },
-    /// The client said that its fate cannot be known.
-    Unknown {
-        /// Its number.
-        number: u64,
-    },
-    /// The client said that it had been sent, and will not be delivered.
-    Failed {
-        /// Its number.
-        number: u64,
-        /// The reason.
-        code: String,
-    },
-    /// The client was told that a recipient has everything of a stream up to a number.
-    Receipt {
-        /// The recipient.
-        from: User,
-        /// Whether it also read it.
-        read: bool,
-        /// The stream.
-        stream: u64,
-        /// The number in it.
-        up_to: u64,
-    },
-    /// The application was shown a message.
-    Shown {
-        /// Its sender.
-        from: User,
-        /// Its number.
-        number: u64,
-        /// Its place in the mailbox.
-        place: u64,
-    },
-    /// The application was shown what this user sent with the first device.
-    Copied {
-        /// Its number.
-        number: u64,
-    },
-    /// The application was told of a change.
-    Changed {
-        /// The change's name: the stream.
-        stream: u64,
-        /// The number in it.
-        seq: u64,
-    },
-    /// The application was shown a message to a group.
-    ShownInGroup {
-        /// The group.
-        group: Group,
-        /// Its place in the group's order.
-        at: u64,
-        /// Its sender.
-        from: User,
-        /// Its number.
-        number: u64,
-        /// Its place in the mailbox.
-        place: u64,
-    },
-    /// The application was told of a change of a message to a group.
-    ChangedInGroup {
-        /// The group.
-        group: Group,
-        /// The change's place in the group's order.
-        at: u64,
-        /// The place of the message.
-        of: u64,
-        /// The change's name: the stream.
-        stream: u64,
-        /// The number in it.
-        seq: u64,
-    },
-    /// The client was told who has a message that its user sent to a group, and who read it.
-    GroupReceipts {
-        /// The group.
-        group: Group,
-        /// The message's place.
-        at: u64,
-        /// Who has it.
-        delivered: Vec<User>,
-        /// Who read it.
-        read: Vec<User>,
-    },
-    /// The application was told that a member of a group types.
-    Typing {
-        /// Who.
-        from: User,
-        /// Where.
-        group: Group,
-        /// The number that its client gave it.
-        number: u64,
-    },
-    /// The application marked a message of a group as read, and everything before it.
-    ReadInGroup {
-        /// The group.
-        group: Group,
-        /// The message's place.
-        at: u64,
-    },
-    /// The application was told of an event in a group.
-    Membership {
-        /// The group.
-        group: Group,
-        /// Its place in the group's order.
-        at: u64,
-        /// Who is a member from here on.
-        came: Vec<User>,
-        /// Who is none any more, after this.
-        went: Vec<User>,
-    },
-    /// The application acknowledged everything that it was shown up to a place in the mailbox.
-    Acknowledged {
-        /// The place.
-        place: u64,
-    },
-    /// The user read the own history with another from the server, whole, in the order of its places.
-    HistoryRead {
-        /// The other.
-        with: User,
-        /// What stands there.
-        messages: Vec<Kept>,
-    },
-    /// The same of the history of a group that the user is a member of.
-    GroupHistoryRead {
-        /// The group.
-        group: Group,
-        /// What stands there.
-        messages: Vec<Kept>,
-    },
-    /// The user has read all the histories that there are.
-    HistoriesRead,
-    /// The client said that entries of the mailbox may be lost.
-    Gap {
-        /// The first.
-        from: u64,
-        /// The last.
-        to: u64,
-    },
-}
-
-/// A message as the server keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
-    /// Its place in the history.
-    pub place: u64,
-    /// Its sender.
-    pub from: User,
-    /// Its number.
-    pub number: u64,
-    /// The number of the change as which it stands there.
-    pub change: Option<u64>,
-}
-
-/// What became of a message that waited for its time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "end", rename_all = "snake_case")]
-pub enum End {
-    /// It was sent, under another name.
-    Sent {
-        /// The stream.
-        stream: u64,
-        /// The number in it.
-        seq: u64,
-    },
-    /// It was taken back.
-    Cancelled,
-    /// It was not taken when its time had come.
-    Failed {
-        /// The reason.
-        code: String,
-    },
-}
 
 /// The history of a run. Clones share it. Bounded by what the workload sends: a handful of records for each message.
 #[derive(Debug, Clone)]
@@ -349,6 +34,8 @@ struct Shared {
 struct State {
     records: Vec<Record>,
     accepted: u64,
+    /// Of messages that were accepted, by stream and number in it.
+    numbers: HashMap<(u64, u64), u64>,
 }
 
 impl Default for History {
@@ -362,7 +49,10 @@ impl History {
     pub fn record(&self, client: Client, event: Event) {
         let at_ms = self.now_ms();
         let mut state = self.0.state.lock();
-        state.accepted += u64::from(matches!(event, Event::Accepted { .. }));
+        if let Event::Accepted { number, stream, seq } = event {
+            state.accepted += 1;
+            state.numbers.insert((stream, seq), number);
+        }
         state.records.push(Record { at_ms, client, event });
         drop(state);
         self.0.changed.notify_waiters();
@@ -381,6 +71,11 @@ impl History {
     /// How many messages were accepted so far.
     pub fn accepted(&self) -> u64 {
         self.0.state.lock().accepted
+    }
+
+    /// The number that the sender gave to what was accepted under an id. What has none was never given: a contradiction.
+    pub fn number_of(&self, stream: u64, seq: u64) -> u64 {
+        self.0.state.lock().numbers.get(&(stream, seq)).copied().unwrap_or(u64::MAX)
     }
 
     /// Waits until every message that was given has an answer and every accepted one was shown to all for whom it is, at most

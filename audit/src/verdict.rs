@@ -2,13 +2,18 @@
 //!
 //! - `messages`: what was given to clients, and how they were answered
 //! - `direct`: messages and changes between two users; `groups`: messages to groups, their changes and receipts
+//! - `changes`: what edits, recalls and wipes leave of a message
 //! - `scheduled`: messages that wait for their time
 //! - a backend's posts to users and groups are told apart by who gave them, and counted in a line of their own
 //! - `histories`: what the servers keep for each user
+//! - `settings`: how conversations stand for their users
 //! - `typing`: who was told that somebody types in a group
 
 #[cfg(test)]
 mod backend_tests;
+mod changes;
+#[cfg(test)]
+mod changes_tests;
 mod direct;
 #[cfg(test)]
 mod group_tests;
@@ -20,6 +25,9 @@ mod messages;
 mod scheduled;
 #[cfg(test)]
 mod scheduled_tests;
+mod settings;
+#[cfg(test)]
+mod settings_tests;
 #[cfg(test)]
 mod tests;
 mod typing;
@@ -29,10 +37,11 @@ use std::fmt::Display;
 
 use serde::Serialize;
 
-use crate::history::{Client, Event, Record, User};
+use crate::history::{Client, Event, Of, Record, User};
+use changes::Changes;
 use direct::Direct;
 use groups::Groups;
-use histories::{Histories, Of};
+use histories::Histories;
 use messages::{Answer, Message, Messages, Name, findings_of};
 use scheduled::Counting;
 use typing::Typing;
@@ -51,6 +60,8 @@ pub struct Verdict {
     pub scheduled: Findings,
     /// Of what a backend posted to users and groups.
     pub backend: Findings,
+    /// Of what devices set of conversations: muted, archived, favourite, read.
+    pub settings: Findings,
     /// Of messages in what the servers keep for each user, where users read that: those that have to be there.
     pub histories: Option<Findings>,
     /// What more was told of groups.
@@ -116,7 +127,7 @@ impl Verdict {
     }
 
     fn kinds(&self) -> impl Iterator<Item = &Findings> {
-        [&self.direct, &self.groups, &self.scheduled, &self.backend].into_iter().chain(&self.histories)
+        [&self.direct, &self.groups, &self.scheduled, &self.backend, &self.settings].into_iter().chain(&self.histories)
     }
 }
 
@@ -181,6 +192,7 @@ impl Findings {
 pub fn judge(records: &[Record]) -> Verdict {
     let mut verdict = Verdict::default();
     let messages = Messages::of(records, &mut verdict);
+    let changes = Changes::of(&messages, &mut verdict);
     let clients = Clients::of(records);
     let counting = Counting::new(records, &clients);
     let (mut direct, mut groups) = (Direct::new(&messages, &clients), Groups::new(&messages, &clients));
@@ -198,6 +210,9 @@ pub fn judge(records: &[Record]) -> Verdict {
             Event::Copied { number } => {
                 let findings = line(&mut verdict, &messages, (client.user, *number), record);
                 direct.shown(position, client, (client.user, *number), findings);
+            }
+            Event::TextGone { from, number } => {
+                changes.text_gone(client, (*from, *number), line(&mut verdict, &messages, (*from, *number), record));
             }
             Event::Changed { stream, seq } => direct.changed(position, client, (*stream, *seq), &mut verdict.direct),
             Event::Receipt { from, stream, up_to, .. } => {
@@ -242,15 +257,21 @@ pub fn judge(records: &[Record]) -> Verdict {
             | Event::Cancelled { .. }
             | Event::ScheduleEnded { .. }
             | Event::GivenTyping { .. }
+            | Event::GivenSettings { .. }
+            | Event::SettingsAccepted { .. }
+            | Event::SettingsRefused { .. }
+            | Event::SettingsTold { .. }
+            | Event::SettingsRead { .. }
             | Event::Accepted { .. }
             | Event::Refused { .. }
             | Event::Unknown { .. }
             | Event::Failed { .. } => {}
         }
     }
-    histories.conclude(&messages, &groups, &mut verdict);
+    histories.conclude(&messages, &changes, &groups, &mut verdict);
     direct.conclude(&counting, &mut verdict);
     groups.conclude(&counting, &mut verdict);
+    verdict.settings = settings::judge(records, &clients);
     verdict
 }
 

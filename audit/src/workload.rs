@@ -3,10 +3,14 @@
 //! users and groups.
 
 mod backend;
+mod changing;
 mod device;
+mod following;
 mod histories;
+mod naming;
 mod owner;
 mod scheduling;
+mod settings;
 
 use std::path::PathBuf;
 use std::sync::Arc;

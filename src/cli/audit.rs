@@ -252,11 +252,17 @@ async fn interrupted() -> Outcome {
     Ok(())
 }
 
-/// Messages between two users, messages to groups, those to both that waited for their time, what a backend posted to both, and what
-/// all of them read at the end.
+/// Messages between two users, messages to groups, those to both that waited for their time, what a backend posted to both, what
+/// users set of their conversations, and what all of them read at the end.
 fn rows_of(class: &str, faults: usize, verdict: &Verdict) -> Vec<Vec<String>> {
-    let Verdict { direct, groups, scheduled, backend, histories, .. } = verdict;
-    let kinds = [("", direct), (", groups", groups), (", scheduled", scheduled), (", backend", backend)];
+    let Verdict { direct, groups, scheduled, backend, settings, histories, .. } = verdict;
+    let kinds = [
+        ("", direct),
+        (", groups", groups),
+        (", scheduled", scheduled),
+        (", backend", backend),
+        (", settings", settings),
+    ];
     let kinds = kinds.into_iter().chain(histories.iter().map(|findings| (", histories", findings)));
     kinds.map(|(kind, findings)| row(&format!("{class}{kind}"), faults, findings)).collect()
 }

@@ -64,6 +64,7 @@ async fn a_running_node_is_audited_from_outside() {
     // Each message to a user stands in two.
     assert!(verdict["histories"]["delivered"].as_u64().unwrap() > 200, "{answer}");
     assert!(verdict["backend"]["delivered"].as_u64().unwrap() > 5, "{answer}");
+    assert!(verdict["settings"]["delivered"].as_u64().unwrap() > 5, "{answer}");
     let users = node.control().await.users.list_users(ListUsersRequest::default()).await.unwrap().into_inner().users;
     assert!(users.is_empty(), "{users:?}");
     let groups = node.control().await.groups.list_groups(ListGroupsRequest::default()).await.unwrap().into_inner();

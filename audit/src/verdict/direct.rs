@@ -66,7 +66,7 @@ impl<'a> Direct<'a> {
 
     /// A change comes in its sender's order, after what it changes.
     pub(super) fn changed(&mut self, position: usize, client: Client, id: (u64, u64), findings: &mut Findings) {
-        let found = self.messages.accepted(id).and_then(|name| Some((name, self.find(client, name)?.0.of?)));
+        let found = self.messages.accepted(id).and_then(|name| Some((name, self.find(client, name)?.0.change?.number)));
         let Some(((from, number), of)) = found else {
             let (stream, seq) = id;
             return findings
@@ -109,7 +109,7 @@ impl<'a> Direct<'a> {
         for (name, message) in self.messages.iter() {
             if let (Some((stream, seq)), Address::User(to)) = (message.receipt_id(), message.to)
                 && !message.failed
-                && message.of.is_none()
+                && message.change.is_none()
             {
                 let devices = self.shown.get(&name).into_iter().flatten();
                 let first = devices.filter(|(client, _)| client.user == to).map(|(_, position)| *position).min();

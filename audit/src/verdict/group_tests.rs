@@ -1,7 +1,7 @@
 //! Groups, further devices, and changes: a right history is clean, and each kind of wrong done to it is found.
 
 use super::{Findings, judge};
-use crate::history::{Client, Event, Record, User};
+use crate::history::{Change, Client, Event, Record, User};
 
 /// The owner, a member with two devices, and a guest.
 const OWNER: Client = Client { user: 0, device: 0 };
@@ -156,7 +156,7 @@ fn changed() -> Vec<(Client, Event)> {
     vec![
         (PHONE, Event::Given { number: 0, to: 0 }),
         (PHONE, accepted(1, 0)),
-        (PHONE, Event::GivenChange { number: 1, to: 0, of: 0 }),
+        (PHONE, Event::GivenChange { number: 1, to: 0, of: 0, change: Change::Edit }),
         (PHONE, accepted(1, 1)),
         (OWNER, Event::Shown { from: 1, number: 0, place: 1 }),
         (OWNER, change.clone()),
@@ -191,7 +191,10 @@ fn changes_come_after_their_message_to_every_device_of_both_sides() {
 fn edited() -> Vec<(Client, Event)> {
     let change = Event::ChangedInGroup { group: 0, at: 7, of: 2, stream: 0, seq: 2 };
     let mut events = right();
-    events.extend([(OWNER, Event::GivenGroupChange { number: 1, group: 0, of: 0 }), (OWNER, accepted(0, 1))]);
+    events.extend([
+        (OWNER, Event::GivenGroupChange { number: 1, group: 0, of: 0, change: Change::Edit }),
+        (OWNER, accepted(0, 1)),
+    ]);
     events.extend([OWNER, PHONE, TABLET].map(|client| (client, change.clone())));
     events
 }
@@ -212,7 +215,10 @@ fn a_change_in_a_group_is_for_those_who_were_members_when_its_message_was_sent()
         let come = membership(8, &[2], &[]);
         let change = Event::ChangedInGroup { group: 0, at: 9, of: 2, stream: 0, seq: 3 };
         events.extend([OWNER, PHONE, TABLET, GUEST].map(|client| (client, come.clone())));
-        events.extend([(OWNER, Event::GivenGroupChange { number: 2, group: 0, of: 0 }), (OWNER, accepted(0, 2))]);
+        events.extend([
+            (OWNER, Event::GivenGroupChange { number: 2, group: 0, of: 0, change: Change::Edit }),
+            (OWNER, accepted(0, 2)),
+        ]);
         events.extend([OWNER, PHONE, TABLET].map(|client| (client, change.clone())));
         events.extend(event.map(|event| (GUEST, event)));
         events

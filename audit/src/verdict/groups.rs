@@ -4,7 +4,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::messages::{Address, Messages, Name, Named, findings_of};
+use super::messages::{Address, ChangeOf, Messages, Name, Named, findings_of};
 use super::scheduled::{Counting, Reached};
 use super::{Clients, Findings, Verdict};
 use crate::history::{Client, Group, SYSTEM, User};
@@ -91,8 +91,8 @@ impl<'a> Groups<'a> {
                 format!("{client} was told of {stream}.{seq} in group {group}, no change that was accepted")
             });
         };
-        let is_of = |original: u64| self.places.get(&(name.0, original)) == Some(&of);
-        if !message.of.is_some_and(is_of) {
+        let is_of = |change: ChangeOf| self.places.get(&(name.0, change.number)) == Some(&of);
+        if !message.change.is_some_and(is_of) {
             return findings.disorder(|| {
                 format!(
                     "{client} was told of {}'s change {} of place {of} of group {group}, where it is not",

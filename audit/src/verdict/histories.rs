@@ -2,29 +2,12 @@
 //! nothing else.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fmt;
 
+use super::changes::Changes;
 use super::groups::Groups;
 use super::messages::{Address, Answer, Message, Messages, Name, Named};
 use super::{Findings, Verdict};
-use crate::history::{Group, Kept, SYSTEM, User};
-
-/// A history of a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Of {
-    With(User),
-    Group(Group),
-}
-
-impl fmt::Display for Of {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::With(SYSTEM) => f.write_str("with the system"),
-            Self::With(user) => write!(f, "with {user}"),
-            Self::Group(group) => write!(f, "of group {group}"),
-        }
-    }
-}
+use crate::history::{Group, Kept, Of, SYSTEM, User};
 
 /// What users read.
 #[derive(Debug, Default)]
@@ -44,16 +27,15 @@ impl Histories {
     }
 
     /// Nothing is judged where nobody read.
-    pub(super) fn conclude(self, messages: &Messages, groups: &Groups<'_>, verdict: &mut Verdict) {
+    pub(super) fn conclude(self, messages: &Messages, changes: &Changes, groups: &Groups<'_>, verdict: &mut Verdict) {
         if self.readers.is_empty() {
             return;
         }
         let mut findings = Findings::default();
         let mut expected = self.expected(messages, groups);
-        let changes = Changes::of(messages);
         for ((user, of), kept) in &self.read {
             let rest = expected.remove(&(*user, *of)).unwrap_or_default();
-            let rest = check((*user, *of), kept, rest, (messages, &changes), &mut findings);
+            let rest = check((*user, *of), kept, rest, (messages, changes), &mut findings);
             findings.lost(*user, *of, rest);
         }
         // Of these nothing was read, not even that they are there.
@@ -104,7 +86,8 @@ fn check(
     findings: &mut Findings,
 ) -> BTreeSet<Name> {
     let (mut known, mut last_place, mut highest) = (HashSet::new(), 0, HashMap::new());
-    for Kept { place, from, number, change } in kept {
+    for one in kept {
+        let Kept { place, from, number, .. } = one;
         let name = (*from, *number);
         let text = || format!("{} in {user}'s history {of}", Named(name));
         if *place <= last_place {
@@ -116,7 +99,7 @@ fn check(
             findings.example(|| format!("{} stands there twice", text()));
             continue;
         }
-        let Some(message) = messages.get(name).filter(|message| message.of.is_none()) else {
+        let Some(message) = messages.get(name).filter(|message| message.change.is_none()) else {
             findings.contradiction(|| format!("{} was never given", text()));
             continue;
         };
@@ -127,8 +110,8 @@ fn check(
             continue;
         }
         findings.delivered += u64::from(is_expected);
-        if !changes.may_stand(name, *change) {
-            findings.contradiction(|| format!("{} stands as {change:?} changed it", text()));
+        if !changes.may_stand(name, one) {
+            findings.contradiction(|| format!("{} stands otherwise than its changes left it: {one:?}", text()));
         }
         // What a backend gives is in order for each of the two.
         let comes = message.to == Address::User(user);
@@ -153,7 +136,7 @@ impl Findings {
 fn is_sent(message: &Message) -> bool {
     let is_accepted = matches!(message.answer, Some(Answer::Accepted { .. })) && !message.failed;
     let waits = message.schedule.as_ref().is_some_and(|schedule| schedule.sent_as().is_none());
-    message.of.is_none() && is_accepted && !waits
+    message.change.is_none() && is_accepted && !waits
 }
 
 /// Whether a message is one that could stand in a history.
@@ -162,35 +145,5 @@ fn is_between(user: User, of: Of, (from, _): Name, message: &Message) -> bool {
         (Address::User(to), Of::With(other)) => (user, other) == (to, from) || (user, other) == (from, to),
         (Address::Group(group), Of::Group(other)) => group == other,
         _ => false,
-    }
-}
-
-/// The changes of each message: the last that was accepted, and later ones of which that is not known.
-#[derive(Debug, Default)]
-struct Changes(HashMap<Name, (Option<u64>, BTreeSet<u64>)>);
-
-impl Changes {
-    fn of(messages: &Messages) -> Self {
-        let mut changes = Self::default();
-        for ((from, number), change) in messages.iter() {
-            let Some(of) = change.of else { continue };
-            let (last, unknown) = changes.0.entry((from, of)).or_default();
-            match change.answer {
-                Some(Answer::Accepted { .. }) => *last = (*last).max(Some(number)),
-                Some(Answer::Unknown) | None => _ = unknown.insert(number),
-                Some(Answer::Refused) => {}
-            }
-        }
-        changes
-    }
-
-    /// Whether a message may stand as this change left it.
-    fn may_stand(&self, name: Name, change: Option<u64>) -> bool {
-        match self.0.get(&name) {
-            None => change.is_none(),
-            Some((last, unknown)) => {
-                change == *last || change.is_some_and(|change| unknown.contains(&change) && Some(change) > *last)
-            }
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! What is kept: right histories are clean, and each kind of wrong done to one is found.
 
 use super::{Findings, Verdict, judge};
-use crate::history::{Client, Event, Kept, Record, SYSTEM};
+use crate::history::{Change, Client, Event, Kept, Record, SYSTEM};
 
 const ALICE: Client = Client { user: 0, device: 0 };
 const BOB: Client = Client { user: 1, device: 0 };
@@ -16,13 +16,13 @@ fn accepted(number: u64) -> Event {
 }
 
 fn kept(place: u64, from: u32, number: u64) -> Kept {
-    Kept { place, from, number, change: None }
+    Kept { place, from, number, edit: None, gone: None }
 }
 
 /// Alice writes 0 and 1 to bob, changes 0 by 2 and 3, and says 4 and 5 in the group; the system posts to bob.
 fn sent() -> Vec<(Client, Event)> {
     let shown = |number, place| (BOB, Event::Shown { from: 0, number, place });
-    let change = |number| Event::GivenChange { number, to: 1, of: 0 };
+    let change = |number| Event::GivenChange { number, to: 1, of: 0, change: Change::Edit };
     let mut events = vec![
         (ALICE, Event::Given { number: 0, to: 1 }),
         (ALICE, Event::Given { number: 1, to: 1 }),
@@ -50,7 +50,7 @@ fn sent() -> Vec<(Client, Event)> {
 
 /// What the three read: with each other, and of the group.
 fn read() -> Vec<(Client, Event)> {
-    let direct = || vec![Kept { change: Some(3), ..kept(1, 0, 0) }, kept(2, 0, 1)];
+    let direct = || vec![Kept { edit: Some(3), ..kept(1, 0, 0) }, kept(2, 0, 1)];
     let with = |with, messages| Event::HistoryRead { with, messages };
     let group = |messages: &[Kept]| Event::GroupHistoryRead { group: 0, messages: messages.to_vec() };
     let said = [kept(2, 0, 4), kept(4, 0, 5)];
@@ -111,7 +111,7 @@ fn a_message_that_is_not_there_is_lost_and_so_is_a_history() {
 
 #[test]
 fn twice_or_in_another_order_is_wrong() {
-    let [first, second] = [Kept { change: Some(3), ..kept(1, 0, 0) }, kept(2, 0, 1)];
+    let [first, second] = [Kept { edit: Some(3), ..kept(1, 0, 0) }, kept(2, 0, 1)];
     let again = vec![first.clone(), second.clone(), Kept { place: 3, ..first.clone() }];
     assert_eq!(wrong(again), Findings { doubled: 1, ..Findings::default() });
     let disorder = Findings { out_of_order: 1, ..Findings::default() };
@@ -130,7 +130,7 @@ fn posts_are_in_order_for_each_of_two() {
         [(by, event), (by, Event::Accepted { number, stream: 3, seq: number }), (Client { user: to, ..ALICE }, shown)]
     };
     let sent: Vec<_> = [posted(1, 2_001, 0), posted(0, 2_000, 1)].into_iter().flatten().chain(sent()).collect();
-    let both = || vec![kept(1, 1, 2_001), kept(2, 0, 2_000), Kept { change: Some(3), ..kept(3, 0, 0) }, kept(4, 0, 1)];
+    let both = || vec![kept(1, 1, 2_001), kept(2, 0, 2_000), Kept { edit: Some(3), ..kept(3, 0, 0) }, kept(4, 0, 1)];
     let mut read = read();
     for (at, with) in [(0, 1), (3, 0)] {
         read[at].1 = Event::HistoryRead { with, messages: both() };
@@ -141,7 +141,7 @@ fn posts_are_in_order_for_each_of_two() {
 
 #[test]
 fn what_does_not_belong_there_is_a_contradiction() {
-    let right = || vec![Kept { change: Some(3), ..kept(1, 0, 0) }, kept(2, 0, 1)];
+    let right = || vec![Kept { edit: Some(3), ..kept(1, 0, 0) }, kept(2, 0, 1)];
     for stranger in [kept(3, 0, 77), kept(3, 0, 4), kept(3, 1, 0), kept(3, 0, 2)] {
         let mut messages = right();
         messages.push(stranger.clone());
@@ -154,8 +154,8 @@ fn what_does_not_belong_there_is_a_contradiction() {
 
 #[test]
 fn a_message_stands_as_it_was_changed_last() {
-    for change in [None, Some(2), Some(9)] {
-        assert_eq!(wrong(vec![Kept { change, ..kept(1, 0, 0) }, kept(2, 0, 1)]), contradiction(), "{change:?}");
+    for edit in [None, Some(2), Some(9)] {
+        assert_eq!(wrong(vec![Kept { edit, ..kept(1, 0, 0) }, kept(2, 0, 1)]), contradiction(), "{edit:?}");
     }
     // Of the last one it is not known whether it was taken.
     let unknown: Vec<_> = sent().into_iter().filter(|(_, event)| *event != accepted(3)).collect();
@@ -163,7 +163,7 @@ fn a_message_stands_as_it_was_changed_last() {
     assert!(findings.is_clean(), "{findings:?}");
     let mut read = read();
     for at in [0, 3] {
-        let messages = vec![Kept { change: Some(2), ..kept(1, 0, 0) }, kept(2, 0, 1)];
+        let messages = vec![Kept { edit: Some(2), ..kept(1, 0, 0) }, kept(2, 0, 1)];
         read[at].1 = Event::HistoryRead { with: if at == 0 { 1 } else { 0 }, messages };
     }
     let findings = verdict(unknown, read).histories.unwrap();
@@ -176,7 +176,7 @@ fn a_message_without_an_answer_may_be_there_or_not() {
     let findings = verdict(unknown.clone(), read()).histories.unwrap();
     assert!(findings.is_clean(), "{findings:?}");
     let mut read = read();
-    read[0].1 = Event::HistoryRead { with: 1, messages: vec![Kept { change: Some(3), ..kept(1, 0, 0) }] };
+    read[0].1 = Event::HistoryRead { with: 1, messages: vec![Kept { edit: Some(3), ..kept(1, 0, 0) }] };
     let findings = verdict(unknown, read).histories.unwrap();
     assert!(findings.is_clean(), "{findings:?}");
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::scheduled::Schedule;
 use super::{Findings, Verdict};
-use crate::history::{Event, Group, Record, SYSTEM, User};
+use crate::history::{Change, Event, Group, Record, SYSTEM, User};
 
 /// A message's sender, and its number among those of the sender.
 pub(super) type Name = (User, u64);
@@ -45,11 +45,18 @@ pub(super) enum Answer {
     Unknown,
 }
 
+/// A change of the sender's message of a number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ChangeOf {
+    pub(super) number: u64,
+    pub(super) kind: Change,
+}
+
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) to: Address,
-    /// A change: of the sender's message of this number.
-    pub(super) of: Option<u64>,
+    /// It is no message of its own, but changes an earlier one.
+    pub(super) change: Option<ChangeOf>,
     pub(super) answer: Option<Answer>,
     pub(super) failed: bool,
     /// A backend gave it in its sender's name.
@@ -91,11 +98,15 @@ impl Messages {
     pub(super) fn of(records: &[Record], verdict: &mut Verdict) -> Self {
         let mut messages = Self::default();
         for Record { client, event, .. } in records {
-            let (number, to, of, schedule) = match event {
+            let (number, to, change, schedule) = match event {
                 Event::Given { number, to } => (*number, Address::User(*to), None, None),
                 Event::GivenToGroup { number, group } => (*number, Address::Group(*group), None, None),
-                Event::GivenChange { number, to, of } => (*number, Address::User(*to), Some(*of), None),
-                Event::GivenGroupChange { number, group, of } => (*number, Address::Group(*group), Some(*of), None),
+                Event::GivenChange { number, to, of, change } => {
+                    (*number, Address::User(*to), Some(ChangeOf { number: *of, kind: *change }), None)
+                }
+                Event::GivenGroupChange { number, group, of, change } => {
+                    (*number, Address::Group(*group), Some(ChangeOf { number: *of, kind: *change }), None)
+                }
                 Event::GivenScheduled { number, to, due_ms } => {
                     (*number, Address::User(*to), None, Some(Schedule::new(*due_ms)))
                 }
@@ -104,7 +115,7 @@ impl Messages {
                 }
                 _ => continue,
             };
-            let message = Message { to, of, answer: None, failed: false, is_post: client.is_backend(), schedule };
+            let message = Message { to, change, answer: None, failed: false, is_post: client.is_backend(), schedule };
             let findings = findings_of(verdict, &message);
             if messages.by_name.insert((client.user, number), message).is_some() {
                 findings.contradiction(|| format!("{} was given twice", Named((client.user, number))));

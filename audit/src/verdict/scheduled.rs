@@ -1,11 +1,11 @@
 //! Messages that wait for their time: accepted, each is sent once and not before it, or was taken back, or was not taken for a reason
-//! that can be so; and every device of the sender is told which of the three.
+//! that can be so; and every device of the sender, and a backend that asks, is told which of the three.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::messages::{Address, Answer, Message, Name};
 use super::{Clients, Findings};
-use crate::history::{Client, End, Event, Group, Record, User};
+use crate::history::{BACKEND, Client, End, Event, Group, Record, SYSTEM, User};
 
 /// A message that comes so much before its time is early. Times are told by two clocks of one machine.
 const SLACK_MS: u64 = 250;
@@ -107,7 +107,7 @@ impl<'a> Counting<'a> {
         findings.delivered += u64::from(reached.is_shown);
         findings.cancelled += u64::from(schedule.was_cancelled());
         findings.refused += u64::from(self.is_excused(schedule, from, message.to));
-        let Some((wrong, text)) = self.wrong(schedule, (from, message.to), reached) else { return };
+        let Some((wrong, text)) = self.wrong(schedule, (from, message), reached) else { return };
         match wrong {
             Wrong::Lost => findings.lost += 1,
             Wrong::Contradiction => findings.contradictions += 1,
@@ -116,9 +116,14 @@ impl<'a> Counting<'a> {
         findings.example(|| format!("{from}'s scheduled message {number} {text}"));
     }
 
-    fn wrong(&self, schedule: &Schedule, (from, to): (User, Address), reached: &Reached) -> Option<(Wrong, String)> {
+    fn wrong(
+        &self,
+        schedule: &Schedule,
+        (from, message): (User, &Message),
+        reached: &Reached,
+    ) -> Option<(Wrong, String)> {
         let (end, was_cancelled) = (schedule.end(), schedule.was_cancelled());
-        let is_excused = self.is_excused(schedule, from, to);
+        let is_excused = self.is_excused(schedule, from, message.to);
         let contradiction = |text: String| Some((Wrong::Contradiction, text));
         if schedule.ends.values().any(|other| Some(other) != end) {
             return contradiction(format!("ended in several ways: {:?}", schedule.ends));
@@ -138,8 +143,15 @@ impl<'a> Counting<'a> {
         if let (false, false, Some(client)) = (was_cancelled, is_excused, reached.missing) {
             return Some((Wrong::Lost, format!("was accepted and never shown to {client}: {end:?}")));
         }
-        let untold = self.clients.of_user(from).find(|client| !schedule.ends.contains_key(client))?;
+        let untold = self.told(from, message).find(|client| !schedule.ends.contains_key(client))?;
         Some((Wrong::Unknown, format!("came to an end that {untold} was not told of")))
+    }
+
+    /// Who is told what became of it: the devices of its sender, and a backend, which asks. The system has no devices.
+    fn told(&self, from: User, message: &Message) -> impl Iterator<Item = Client> {
+        let devices = (from != SYSTEM).then(|| self.clients.of_user(from));
+        let backend = message.is_post.then_some(Client { user: from, device: BACKEND });
+        devices.into_iter().flatten().chain(backend)
     }
 
     /// Whether it was not taken for a reason that can be so.

@@ -1,7 +1,7 @@
 //! Messages that wait: a right history is clean, and each kind of wrong done to it is found.
 
 use super::{Findings, Verdict, judge};
-use crate::history::{Client, End, Event, Record};
+use crate::history::{BACKEND, Client, End, Event, Record, SYSTEM, User};
 
 /// Who schedules, with a second device; to whom; and a member of the group who leaves it.
 const PHONE: Client = Client { user: 0, device: 0 };
@@ -265,4 +265,62 @@ fn neither_order_nor_receipts_of_the_first_stream_speak_of_them() {
     events.splice(9..9, before.map(|(client, event)| (200, client, event)));
     let verdict = verdict(events);
     assert!(verdict.direct.is_clean() && verdict.scheduled.is_clean(), "{verdict:?}");
+}
+
+/// What a backend schedules: as the system and as the user, both to the friend.
+const POSTS: [(User, u64); 2] = [(SYSTEM, 100), (0, 101)];
+const BY_BACKEND: u64 = 11;
+
+fn by(user: User) -> Client {
+    Client { user, device: BACKEND }
+}
+
+/// The end of a post, as it is told.
+fn post_sent(number: u64, as_seq: u64) -> Event {
+    Event::ScheduleEnded { stream: BY_BACKEND, seq: number, end: sent_as(as_seq) }
+}
+
+/// With the posts, of which the author's devices are told; the backend asks.
+fn posted() -> Vec<(u64, Client, Event)> {
+    let mut events = right();
+    for (author, number) in POSTS {
+        let given = Event::GivenScheduled { number, to: 1, due_ms: Some(DUE_MS) };
+        let accepted = Event::Accepted { number, stream: BY_BACKEND, seq: number };
+        // It asks for the same again, and is answered as before.
+        events.extend([given, accepted.clone(), accepted].map(|event| (100, by(author), event)));
+        events.push((DUE_MS, FRIEND, Event::Shown { from: author, number, place: number }));
+        events.push((DUE_MS, by(author), post_sent(number, number)));
+    }
+    let (_, number) = POSTS[1];
+    for client in [PHONE, TABLET] {
+        events.extend([Event::Copied { number }, post_sent(number, number)].map(|event| (DUE_MS, client, event)));
+    }
+    events
+}
+
+#[test]
+fn a_backends_are_sent_once_and_told_like_a_users() {
+    let right = verdict(posted());
+    assert!(right.scheduled.is_clean() && right.backend == Findings::default(), "{right:?}");
+    assert_eq!((right.scheduled.given, right.scheduled.delivered), (6, 4));
+    let unknown = || Findings { unknown: 1, ..Findings::default() };
+    for (event, client, found) in [
+        (Event::Shown { from: SYSTEM, number: 100, place: 100 }, FRIEND, lost()),
+        (Event::Shown { from: 0, number: 101, place: 101 }, FRIEND, lost()),
+        (Event::Copied { number: 101 }, PHONE, lost()),
+        (post_sent(101, 101), TABLET, unknown()),
+        (post_sent(101, 101), by(0), unknown()),
+        (post_sent(100, 100), by(SYSTEM), unknown()),
+    ] {
+        let events: Vec<_> = posted().into_iter().filter(|(_, of, other)| (*of, other) != (client, &event)).collect();
+        assert_eq!(wrong(events), found, "{event:?} of {client}");
+    }
+    let with = |more| posted().into_iter().chain([more]).collect();
+    let again = Event::Shown { from: SYSTEM, number: 100, place: 200 };
+    assert_eq!(wrong(with((DUE_MS, FRIEND, again))), Findings { doubled: 1, ..Findings::default() });
+    let other = Event::Accepted { number: 100, stream: BY_BACKEND, seq: 200 };
+    assert_eq!(wrong(with((100, by(SYSTEM), other))), contradiction(), "one request, two messages");
+    let mut early = posted();
+    early.iter_mut().filter(|(_, client, _)| *client == FRIEND).for_each(|(at_ms, ..)| *at_ms = DUE_MS - 1_000);
+    assert_eq!(wrong(early).early, 4);
 }

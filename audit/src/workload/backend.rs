@@ -15,12 +15,15 @@ use tidings_proto::control::v1::{GetGroupRequest, SendMessageRequest, SentMessag
 use tidings_proto::error::Next;
 use tidings_proto::message::v1::{Content, MessageId};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 use super::device::To;
+use super::following::{Scheduled, at};
+use super::scheduling::Moment;
 use super::{Phase, Workload, anybody_but, owner};
 use crate::history::{BACKEND, Client, Event, History, SYSTEM, User};
 use crate::people::Person;
@@ -32,14 +35,19 @@ const POST_ONE_OF: f64 = 10.0;
 const AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 /// One post of so many is in the name of the system.
 const AS_SYSTEM_ONE_OF: u32 = 3;
+/// One post of so many waits for its time.
+const SCHEDULE_ONE_OF: u32 = 6;
+/// All that is scheduled in the name of the system waits in one schedule, which remembers the requests of 64 of them as well: so many
+/// lines give it less than one in a second.
+const SYSTEM_SCHEDULES_IN: usize = 16;
 /// One request of so many is repeated after it was answered.
 const REPEAT_ONE_OF: u32 = 6;
 /// The first number of a post. No user gives so many messages as are below.
 const FIRST_NUMBER: u64 = 1_000_000_000;
 /// How long an answer is waited for. A node without a leader takes longer to say that it does not know.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// Between an answer that is none and the next call.
-const REST: Duration = Duration::from_millis(100);
+pub(super) const REST: Duration = Duration::from_millis(100);
 
 /// Where a backend calls.
 #[derive(Debug, Clone)]
@@ -52,7 +60,7 @@ pub struct ControlPlane<K> {
 
 impl<K: Clone> ControlPlane<K> {
     /// The node whose turn it is.
-    fn node(&self, turn: usize) -> InterceptedService<Channel, K> {
+    pub(super) fn node(&self, turn: usize) -> InterceptedService<Channel, K> {
         self.nodes[turn % self.nodes.len()].clone()
     }
 }
@@ -66,6 +74,11 @@ pub(super) struct Line<K> {
     to: To,
     /// Of a group, those who are members for good; it writes in their names.
     regulars: Vec<User>,
+    /// Whether it schedules in the name of the system too.
+    schedules_as_system: bool,
+    one_clock: bool,
+    /// What asks what became of what it scheduled.
+    following: JoinSet<()>,
     /// Of the next post. Lines have no number in common, since a user is the author of posts of several.
     number: u64,
     lines: u64,
@@ -79,6 +92,8 @@ pub(super) struct Line<K> {
 struct Post {
     number: u64,
     author: User,
+    /// Where it waits on the server: until then.
+    moment: Option<Moment>,
 }
 
 impl<K> Line<K>
@@ -99,6 +114,9 @@ where
             people: people.clone(),
             to,
             regulars,
+            schedules_as_system: at < SYSTEM_SCHEDULES_IN,
+            one_clock: workload.one_clock,
+            following: JoinSet::new(),
             number: FIRST_NUMBER + at as u64,
             lines: lines as u64,
             interval: interval.max(AT_LEAST_EVERY),
@@ -130,13 +148,21 @@ where
         self.next_post = Instant::now() + self.interval.mul_f64(self.rng.random());
         loop {
             sleep_until(self.next_post).await;
-            let Some(post) = self.draw(phase) else { return Ok(()) };
+            let Some(post) = self.draw(phase) else { break };
             let request = self.request(&post);
-            let is_accepted = self.ask(&post, &request).await;
-            if is_accepted && self.rng.random_ratio(1, REPEAT_ONE_OF) {
+            let Some(id) = self.ask(&post, &request).await else { continue };
+            if self.rng.random_ratio(1, REPEAT_ONE_OF) {
                 self.ask(&post, &request).await;
             }
+            if let Some(moment) = post.moment {
+                let (from, at) = (request.from, moment.at);
+                let (control_plane, history, turn) = (self.control_plane.clone(), self.history.clone(), self.turn);
+                let scheduled = Scheduled { control_plane, turn, by: by(&post), from, id, at, history };
+                self.following.spawn(scheduled.follow());
+            }
         }
+        while self.following.join_next().await.is_some() {}
+        Ok(())
     }
 
     /// Whether the recipient is known: a user is, and a group once it was made, with its regular members.
@@ -156,15 +182,16 @@ where
             return None;
         }
         self.next_post = Instant::now() + self.interval.mul_f64(2.0 * self.rng.random::<f64>());
-        let post = Post { number: self.number, author: self.draw_author() };
+        let (number, author) = (self.number, self.draw_author());
+        let moment = self.draw_moment(author);
+        let post = Post { number, author, moment };
         self.number += self.lines;
-        self.record(
-            &post,
-            match self.to {
-                To::User(to) => Event::Given { number: post.number, to },
-                To::Group(group) => Event::GivenToGroup { number: post.number, group },
-            },
-        );
+        let event = match (moment, self.to) {
+            (Some(moment), to) => moment.event(number, to),
+            (None, To::User(to)) => Event::Given { number, to },
+            (None, To::Group(group)) => Event::GivenToGroup { number, group },
+        };
+        self.record(&post, event);
         Some(post)
     }
 
@@ -177,6 +204,12 @@ where
             To::User(to) => anybody_but(to, &self.people, &mut self.rng),
             To::Group(owner) => self.regulars.choose(&mut self.rng).copied().unwrap_or(owner),
         }
+    }
+
+    fn draw_moment(&mut self, author: User) -> Option<Moment> {
+        let may_wait = author != SYSTEM || self.schedules_as_system;
+        let waits = may_wait && self.rng.random_ratio(1, SCHEDULE_ONE_OF);
+        waits.then(|| Moment::ahead(&self.history, self.one_clock, &mut self.rng))
     }
 
     fn request(&self, post: &Post) -> SendMessageRequest {
@@ -193,25 +226,26 @@ where
             group,
             content: Some(Content { text: post.number.to_string(), ..Content::default() }),
             request_id: post.number.to_string(),
+            deliver_at: post.moment.map(|moment| at(moment.deliver_at_ms)),
             ..SendMessageRequest::default()
         }
     }
 
-    /// Asks one node after the other until the answer is certain; whether the post is accepted.
-    async fn ask(&mut self, post: &Post, request: &SendMessageRequest) -> bool {
+    /// Asks one node after the other until the answer is certain; the message's id, if it is accepted.
+    async fn ask(&mut self, post: &Post, request: &SendMessageRequest) -> Option<String> {
         loop {
             let mut messages = MessagesClient::new(self.next_node());
             let code = match timeout(PATIENCE, messages.send_message(request.clone())).await {
                 Ok(Ok(sent)) => {
                     self.record(post, accepted(post.number, sent.get_ref()));
-                    return true;
+                    return Some(sent.into_inner().id);
                 }
                 Ok(Err(status)) => ErrorCode::of_status(&status),
                 Err(_) => ErrorCode::OutcomeUnknown,
             };
             if code.next() == Next::Stop {
                 self.record(post, Event::Refused { number: post.number, code: code.as_str_name().to_owned() });
-                return false;
+                return None;
             }
             sleep(REST).await;
         }
@@ -223,8 +257,13 @@ where
     }
 
     fn record(&self, post: &Post, event: Event) {
-        self.history.record(Client { user: post.author, device: BACKEND }, event);
+        self.history.record(by(post), event);
     }
+}
+
+/// The backend, in the name of a post's author.
+fn by(post: &Post) -> Client {
+    Client { user: post.author, device: BACKEND }
 }
 
 /// An answer that names no message is none that anything can be known from.

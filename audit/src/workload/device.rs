@@ -8,31 +8,34 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
+use tidings_proto::message::v1;
 use tidings_sdk::activity::Kind as Doing;
 use tidings_sdk::group_event::Kind as Happened;
 use tidings_sdk::receipt::Kind;
 use tidings_sdk::{
-    AckMode, Change, ChangeEvent, Client, ConnectionState, Event as Seen, Events, FileStore, GroupEvent, Message,
-    MessageId, Outgoing, Receipt, SendError, Sending, Sent,
+    AckMode, ChangeEvent, Client, ConnectionState, Event as Seen, Events, FileStore, GroupEvent, Message, MessageId,
+    Outgoing, Receipt, SendError, Sending, Sent,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::changing::{Accepted, Changing};
+use super::naming::{number_in, number_of};
 use super::owner::{self, Owner};
 use super::scheduling::{Moment, Scheduling};
+use super::settings::{self, Setting};
 use super::{Gathering, Phase, Workload, anybody_but, client_of};
-use crate::history::{self, Event, Group, History, User};
+use crate::history::{self, Event, Group, History, Of, User};
 use crate::people::{Names, Person};
 
 /// How long a device stays online and offline, in milliseconds.
 const ONLINE_MS: std::ops::Range<u64> = 3_000..12_000;
 const OFFLINE_MS: std::ops::Range<u64> = 200..3_000;
-/// One message of so many is marked as read.
+/// Where a user reads message by message, one of so many is marked as read.
 const READ_ONE_OF: u32 = 8;
-/// One message of so many goes to a group, and one changes an earlier one.
+/// One message of so many goes to a group.
 const TO_GROUP_ONE_OF: u32 = 4;
-const CHANGE_ONE_OF: u32 = 10;
 /// Of one message of so many to groups its sender asks who has it, and waits so long for the answer.
 const ASK_ONE_OF: u32 = 4;
 const ASK_PATIENCE: Duration = Duration::from_secs(5);
@@ -50,14 +53,6 @@ struct Answer {
     result: Result<Sent, SendError>,
 }
 
-/// A message that may be changed.
-#[derive(Debug, Clone, Copy)]
-struct Accepted {
-    number: u64,
-    id: MessageId,
-    to: To,
-}
-
 /// For whom a message is.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum To {
@@ -69,7 +64,7 @@ pub(super) enum To {
 enum Next {
     Message(To),
     Scheduled(To, Moment),
-    Change(Accepted),
+    Change(Changing),
 }
 
 pub(super) struct Device {
@@ -91,6 +86,7 @@ pub(super) struct Device {
     left: HashMap<MessageId, u64>,
     last_accepted: Option<Accepted>,
     scheduling: Scheduling,
+    setting: Setting,
     /// Groups that this user was ever in.
     groups: BTreeSet<Group>,
     /// Those of which it is a regular member.
@@ -125,12 +121,13 @@ impl Device {
         Self {
             this,
             owner: (device == 0).then(|| Owner::of(&people, user, seed)).flatten(),
-            names,
             people,
             gateways: workload.gateways.clone(),
             store: keeps.then(|| workload.stores.join(format!("user-{user}-{device}"))),
             interval,
+            setting: Setting::new(workload, this, names.clone(), history.clone()),
             scheduling: Scheduling::new(this, history.clone(), workload.one_clock),
+            names,
             history,
             rng: SmallRng::seed_from_u64(seed),
             given: 0,
@@ -205,6 +202,9 @@ impl Device {
                 }
                 () = sleep_until(self.next_send), if sends => self.send(client, &mut answers, phase).await,
                 () = owner::turn(&mut self.owner, client), if is_busy => {}
+                () = self.setting.turn(), if sends || self.setting.is_open() => {
+                    self.setting.ask(client, &self.regular_in, phase);
+                }
                 () = sleep_until(spell_at), if is_busy && self.store.is_some() => break Closing::Spell,
                 changed = phase.changed() => changed?,
             }
@@ -260,14 +260,7 @@ impl Device {
                 client.try_send(self.message(to, number))
             }
             Next::Scheduled(to, moment) => client.try_send(self.message(to, number).at(moment.deliver_at_ms)),
-            Next::Change(Accepted { number: of, id, to }) => {
-                // A message is known by its number also after it was changed.
-                let change = Change::edit(format!("{of} {number}"));
-                match to {
-                    To::User(to) => client.change(&self.people[to as usize].id, id, change).await,
-                    To::Group(group) => client.change_in_group(owner::group_of(&self.people, group), id, change).await,
-                }
-            }
+            Next::Change(changing) => changing.give(number, client, &self.people).await,
         };
         let changeable = if let Next::Message(to) = next { Some(to) } else { None };
         let cancel_at = if let Next::Scheduled(_, moment) = next { moment.cancel_at } else { None };
@@ -304,15 +297,8 @@ impl Device {
         self.next_send += self.interval.mul_f64(2.0 * self.rng.random::<f64>());
         let number = self.given;
         self.given += 1;
-        let (next, event) = if let Some(last) = self.last_accepted
-            && self.rng.random_ratio(1, CHANGE_ONE_OF)
-        {
-            let of = last.number;
-            let event = match last.to {
-                To::User(to) => Event::GivenChange { number, to, of },
-                To::Group(group) => Event::GivenGroupChange { number, group, of },
-            };
-            (Next::Change(last), event)
+        let (next, event) = if let Some(changing) = Changing::draw(self.last_accepted, &mut self.rng) {
+            (Next::Change(changing), changing.event(number))
         } else {
             let to = self.draw_recipient();
             let moment = if self.may_schedule(to) { self.scheduling.draw(&mut self.rng) } else { None };
@@ -381,7 +367,7 @@ impl Device {
         match event {
             Seen::Message(message) => self.shown(client, &message).await,
             Seen::Sent(copy) => {
-                let number = number_in(copy.content.as_ref().map_or("", |content| &content.text));
+                let number = self.number_of(&copy);
                 self.history.record(self.this, Event::Copied { number });
             }
             Seen::Changed(ChangeEvent { id, group, group_seq: at, of_group_seq: of, .. }) => {
@@ -397,6 +383,10 @@ impl Device {
                 let (from, group) = (self.user_named(&activity.from), self.group_named(&activity.group));
                 let number = number_in(std::str::from_utf8(&activity.data).unwrap_or_default());
                 self.history.record(self.this, Event::Typing { from, group, number });
+            }
+            Seen::Conversation(conversation) => {
+                let (of, settings) = settings::standing(&conversation, &self.names);
+                self.history.record(self.this, Event::SettingsTold { of, settings });
             }
             Seen::GroupEvent(event) => self.happened(&event),
             Seen::Receipt(receipt) => self.receipt(&receipt),
@@ -430,7 +420,7 @@ impl Device {
     }
 
     async fn shown(&mut self, client: &Client, message: &Message) {
-        let (from, number) = (self.user_named(message.from()), number_in(message.text()));
+        let (from, number) = (self.user_named(message.from()), self.number_of(message.as_proto()));
         let place = message.mailbox_seq();
         let event = match message.group() {
             None => Event::Shown { from, number, place },
@@ -448,10 +438,10 @@ impl Device {
         {
             self.ask_receipts(client, group, message.group_seq());
         }
-        if self.rng.random_ratio(1, READ_ONE_OF) {
-            if let Some(group) = message.group() {
-                let (group, at) = (self.group_named(group), message.group_seq());
-                self.history.record(self.this, Event::ReadInGroup { group, at });
+        let of = message.group().map_or(Of::With(from), |group| Of::Group(self.group_named(group)));
+        if settings::is_read_by_message(self.this.user, of) && self.rng.random_ratio(1, READ_ONE_OF) {
+            if let Of::Group(group) = of {
+                self.history.record(self.this, Event::ReadInGroup { group, at: message.group_seq() });
             }
             // A client that stopped says so in its events.
             let _ = client.mark_read(message).await;
@@ -494,6 +484,15 @@ impl Device {
         self.history.record(self.this, Event::Receipt { from, read, stream: receipt.stream, up_to: receipt.up_to_seq });
     }
 
+    /// The number of what is shown.
+    fn number_of(&self, message: &v1::Message) -> u64 {
+        let number = number_of(message, &self.history);
+        if message.content.is_none() {
+            self.history.record(self.this, Event::TextGone { from: self.user_named(&message.from), number });
+        }
+        number
+    }
+
     fn group_named(&self, id: &str) -> Group {
         self.user_named(owner::owner_of(id))
     }
@@ -506,9 +505,4 @@ impl Device {
 async fn answer(sending: Sending, number: u64, changeable: Option<To>, cancel_at: Option<Instant>) -> Answer {
     let result = sending.sent().await;
     Answer { number, id: sending.id(), changeable, cancel_at, result }
-}
-
-/// A message's number, which its text begins with. What has none was never given: a contradiction.
-pub(super) fn number_in(text: &str) -> u64 {
-    text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(u64::MAX)
 }

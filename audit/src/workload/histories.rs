@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use tidings_sdk::{Client, Conversation, HistoryPage, HistoryQuery};
+use tidings_sdk::{Client, Conversation, HistoryMessage, HistoryPage, HistoryQuery};
 
-use super::device::number_in;
-use super::{client_of, owner};
-use crate::history::{self, Event, History, Kept, User};
+use super::client_of;
+use super::naming::{edit_in, number_of};
+use super::settings::standing;
+use crate::history::{self, Event, Gone, History, Kept, Of, User};
 use crate::people::{Names, Person};
 
 /// Users who read at a time.
@@ -56,22 +57,24 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn read(&self) -> Result<()> {
-        let of = history::Client { user: self.user, device: 0 };
+        let reader = history::Client { user: self.user, device: 0 };
         let mut page = Vec::new();
         loop {
             let asked = tokio::time::timeout(PATIENCE, self.client.conversations(page, PAGE));
             let listed = asked.await.context("no list of conversations came")??;
             for conversation in listed.conversations {
+                let (of, settings) = standing(&conversation, &self.names);
+                self.history.record(reader, Event::SettingsRead { of, settings });
                 let messages = self.messages(&conversation).await?;
-                let event = match conversation.group.as_str() {
-                    "" => Event::HistoryRead { with: self.names.user(&conversation.with), messages },
-                    group => Event::GroupHistoryRead { group: self.names.user(owner::owner_of(group)), messages },
+                let event = match of {
+                    Of::With(with) => Event::HistoryRead { with, messages },
+                    Of::Group(group) => Event::GroupHistoryRead { group, messages },
                 };
-                self.history.record(of, event);
+                self.history.record(reader, event);
             }
             page = listed.next_page;
             if page.is_empty() {
-                self.history.record(of, Event::HistoriesRead);
+                self.history.record(reader, Event::HistoriesRead);
                 return Ok(());
             }
         }
@@ -84,17 +87,21 @@ impl Reader<'_> {
             let query = HistoryQuery { before, limit: PAGE, ..HistoryQuery::default() };
             let HistoryPage { messages, more } = self.page(conversation, query).await?;
             before = messages.first().map_or(0, |oldest| oldest.place);
-            kept.extend(messages.into_iter().rev().map(|one| {
-                let message = one.message.unwrap_or_default();
-                let text = message.content.unwrap_or_default().text;
-                let change = text.split_once(' ').map(|(_, change)| number_in(change));
-                Kept { place: one.place, from: self.names.user(&message.from), number: number_in(&text), change }
-            }));
+            kept.extend(messages.into_iter().rev().map(|one| self.kept(one)));
             if !more || before == 0 {
                 kept.reverse();
                 return Ok(kept);
             }
         }
+    }
+
+    fn kept(&self, HistoryMessage { place, message }: HistoryMessage) -> Kept {
+        let message = message.unwrap_or_default();
+        let (from, number) = (self.names.user(&message.from), number_of(&message, self.history));
+        let gone = Gone { recalled: message.recalled_at_ms != 0, wiped: message.wiped_at_ms != 0 };
+        let gone = message.content.is_none().then_some(gone);
+        let edit = message.content.and_then(|content| edit_in(&content.text));
+        Kept { place, from, number, edit, gone }
     }
 
     async fn page(&self, conversation: &Conversation, query: HistoryQuery) -> Result<HistoryPage> {

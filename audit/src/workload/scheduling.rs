@@ -19,7 +19,7 @@ const SCHEDULE_ONE_OF: u32 = 12;
 const AHEAD_MS: std::ops::Range<u64> = 300..4_000;
 /// One of so many is cancelled, and half of these at once, the others about in its moment, at most so much before or after it.
 const CANCEL_ONE_OF: u32 = 3;
-const ABOUT_MS: u64 = 150;
+const ABOUT: Duration = Duration::from_millis(150);
 /// How long the answer is waited for. Without one, the devices are told all the same what became of the message.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -30,8 +30,32 @@ pub(super) struct Moment {
     pub(super) deliver_at_ms: i64,
     /// In the history; none where the servers have other clocks.
     due_ms: Option<u64>,
+    /// Here.
+    pub(super) at: Instant,
     /// When it is cancelled.
     pub(super) cancel_at: Option<Instant>,
+}
+
+impl Moment {
+    /// A little ahead. `one_clock`: the servers' clocks are this machine's.
+    pub(super) fn ahead(history: &History, one_clock: bool, rng: &mut SmallRng) -> Self {
+        let ahead_ms = rng.random_range(AHEAD_MS);
+        Self {
+            deliver_at_ms: Clock::system().now_ms().saturating_add_unsigned(ahead_ms),
+            due_ms: one_clock.then(|| history.now_ms() + ahead_ms),
+            at: Instant::now() + Duration::from_millis(ahead_ms),
+            cancel_at: None,
+        }
+    }
+
+    /// A message that waits until then is given.
+    pub(super) fn event(&self, number: u64, to: To) -> Event {
+        let due_ms = self.due_ms;
+        match to {
+            To::User(to) => Event::GivenScheduled { number, to, due_ms },
+            To::Group(group) => Event::GivenGroupScheduled { number, group, due_ms },
+        }
+    }
 }
 
 /// What one device schedules.
@@ -39,7 +63,6 @@ pub(super) struct Moment {
 pub(super) struct Scheduling {
     this: history::Client,
     history: History,
-    clock: Clock,
     one_clock: bool,
     /// The numbers of what it scheduled.
     numbers: HashSet<u64>,
@@ -47,7 +70,7 @@ pub(super) struct Scheduling {
 
 impl Scheduling {
     pub(super) fn new(this: history::Client, history: History, one_clock: bool) -> Self {
-        Self { this, history, clock: Clock::system(), one_clock, numbers: HashSet::new() }
+        Self { this, history, one_clock, numbers: HashSet::new() }
     }
 
     /// Whether the servers' clocks are this machine's.
@@ -60,24 +83,18 @@ impl Scheduling {
         if !rng.random_ratio(1, SCHEDULE_ONE_OF) {
             return None;
         }
-        let ahead_ms = rng.random_range(AHEAD_MS);
-        let due_ms = self.one_clock.then(|| self.history.now_ms() + ahead_ms);
-        let deliver_at_ms = self.clock.now_ms().saturating_add_unsigned(ahead_ms);
+        let moment = Moment::ahead(&self.history, self.one_clock, rng);
         let cancel_at = rng.random_ratio(1, CANCEL_ONE_OF).then(|| {
-            let about_ms = ahead_ms - ABOUT_MS + rng.random_range(0..2 * ABOUT_MS);
-            Instant::now() + Duration::from_millis(if rng.random() { 0 } else { about_ms })
+            let about = moment.at - ABOUT + 2 * ABOUT.mul_f64(rng.random());
+            if rng.random() { Instant::now() } else { about }
         });
-        Some(Moment { deliver_at_ms, due_ms, cancel_at })
+        Some(Moment { cancel_at, ..moment })
     }
 
     /// A message that waits is given to the client.
     pub(super) fn give(&mut self, number: u64, to: To, moment: Moment) -> Event {
         self.numbers.insert(number);
-        let due_ms = moment.due_ms;
-        match to {
-            To::User(to) => Event::GivenScheduled { number, to, due_ms },
-            To::Group(group) => Event::GivenGroupScheduled { number, group, due_ms },
-        }
+        moment.event(number, to)
     }
 
     pub(super) fn is_one(&self, number: u64) -> bool {
