@@ -95,7 +95,7 @@ impl Reader<'_> {
         }
     }
 
-    fn kept(&self, HistoryMessage { place, message }: HistoryMessage) -> Kept {
+    fn kept(&self, HistoryMessage { place, message, .. }: HistoryMessage) -> Kept {
         let message = message.unwrap_or_default();
         let (from, number) = (self.names.user(&message.from), number_of(&message, self.history));
         let gone = Gone { recalled: message.recalled_at_ms != 0, wiped: message.wiped_at_ms != 0 };
