@@ -330,7 +330,7 @@ mod tests {
                 [false, true].map(|to_group| policy.restriction(to_group))
             });
         let nothing = Audience::Unspecified;
-        let to_users = [nothing, nothing, Audience::Contacts, Audience::Nobody];
+        let to_users = [nothing, nothing, Audience::Contacts, nothing];
         assert_eq!(restrictions, to_users.map(|to_user| [to_user, nothing]));
         let unknown = Policy { presence_audience: 77, ..Policy::default() };
         assert_eq!(check(&unknown).unwrap_err().0, "presence_audience");
