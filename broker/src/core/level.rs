@@ -104,8 +104,8 @@ fn reduce(append: &mut AppendMessage) -> bool {
 mod tests {
     use tidings_proto::client::v1::UpdateConversation as Update;
     use tidings_proto::mailbox::v1::{
-        AdoptGroups, AttachDevice, ExpandGroups, MarkGroupRead, PostMessage, ScheduleMessage, UpdateConversation,
-        UpdateGroup,
+        AdoptGroups, AttachDevice, ExpandGroups, MarkGroupRead, MarkRead, PostMessage, ScheduleMessage,
+        UpdateConversation, UpdateGroup,
     };
     use tidings_proto::message::v1::Change;
 
@@ -154,6 +154,13 @@ mod tests {
         for known in [mark(false), update("")] {
             assert_eq!(for_level(known.clone(), 1), Some(known));
         }
+    }
+
+    #[test]
+    fn who_reads_privately_is_told_of_below_level_5() {
+        let read = |privately| Command::MarkRead(MarkRead { privately, ..MarkRead::default() });
+        assert_eq!(for_level(read(true), 4), Some(read(false)));
+        assert_eq!(for_level(read(true), LEVEL), Some(read(true)));
     }
 
     #[test]
