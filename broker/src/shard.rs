@@ -17,6 +17,7 @@ pub mod session;
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -64,6 +65,12 @@ pub enum Request {
         id: MessageId,
         /// The senders are not told.
         privately: bool,
+    },
+    /// Proposes a command of a session; nothing is answered when that is not attached.
+    Propose {
+        key: SessionKey,
+        command: Bytes,
+        answer: oneshot::Sender<Outcome>,
     },
     /// Hands an envelope to the sessions that are attached now.
     Transient {
@@ -127,7 +134,17 @@ pub struct ShardHandle {
     pub exclude: watch::Sender<BTreeSet<NodeId>>,
 }
 
+/// What will become of a proposed command.
+pub type Outcome = Pin<Box<dyn Future<Output = Result<Reply, ProposeError>> + Send>>;
+
 impl ShardHandle {
+    /// As [`propose`](Self::propose), for a session, in the order in which sessions come and go; `None` when it is not attached here.
+    pub async fn propose_for(&self, key: SessionKey, command: Bytes) -> Option<Result<Reply, ProposeError>> {
+        let (answer, proposed) = oneshot::channel();
+        self.requests.send(Request::Propose { key, command, answer }).await.ok()?;
+        Some(proposed.await.ok()?.await)
+    }
+
     /// Queues a command that this crate's [`ClusterLevel`] let through; see [`Group::propose`].
     pub fn propose(
         &self,

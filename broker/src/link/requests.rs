@@ -22,6 +22,7 @@ use crate::core::records::load;
 use crate::core::{GroupName, MailboxId, Reply, Scheduler, keys};
 use crate::error::{Error, code_of};
 use crate::shard::ShardHandle;
+use crate::shard::session::SessionKey;
 use crate::{group_receipts, group_search, query};
 
 /// From which level of brokers on groups can be searched, and members block what others say in them.
@@ -58,13 +59,14 @@ impl Asked {
     pub async fn answer(self) {
         // An answer may be large: it is not made before the link has room for it.
         self.outbox.room().await;
-        let Request { session, shard, request, .. } = self.request;
+        let Request { session, shard, request, attachment, .. } = self.request;
+        let fence = (attachment != 0).then_some(SessionKey { link: self.outbox.id, session: attachment });
         let client::Request { id, request } = request.unwrap_or_default();
         let outcome = match (self.context.shards.get(shard), request) {
             (None, _) => Err(Refusal::from(ErrorCode::NotLeader)),
             // Of a newer gateway.
             (_, None) => Err(ErrorCode::InvalidArgument.into()),
-            (Some(shard), Some(request)) => ask(&self.context, &shard, self.mailbox, request).await,
+            (Some(shard), Some(request)) => ask(&self.context, &shard, self.mailbox, fence, request).await,
         };
         if let Err(refusal) = &outcome {
             self.context.metrics.refused(refusal.code);
@@ -74,11 +76,12 @@ impl Asked {
     }
 }
 
-/// Asks a shard, for the user of a mailbox.
+/// Asks a shard, for the user of a mailbox. What it sets is set only as long as `fence` is attached, if that is given.
 pub async fn ask(
     context: &LinkContext,
     shard: &ShardHandle,
     mailbox: MailboxId,
+    fence: Option<SessionKey>,
     request: request::Request,
 ) -> Result<response::Response, Refusal> {
     match request {
@@ -114,7 +117,8 @@ pub async fn ask(
         }
         request::Request::CancelScheduled(client::CancelScheduled { id }) => {
             let (app, user) = (mailbox.app().to_owned(), mailbox.user().to_owned());
-            set(shard, Command::CancelScheduled(mailbox::CancelScheduled { app, user, by_system: false, id })).await?;
+            let cancel = mailbox::CancelScheduled { app, user, by_system: false, id };
+            set(shard, fence, Command::CancelScheduled(cancel)).await?;
             Ok(response::Response::ScheduledCancelled(client::ScheduledCancelled {}))
         }
         request::Request::UpdateConversation(update) => {
@@ -125,9 +129,8 @@ pub async fn ask(
             let sets_contact = update.contact.is_some();
             let command =
                 mailbox::UpdateConversation { app: app.clone(), user, with: with.clone(), update: Some(update) };
-            let Reply::Conversation(conversation) = set(shard, Command::UpdateConversation(command)).await? else {
-                return Err(ErrorCode::Internal.into());
-            };
+            let reply = set(shard, fence, Command::UpdateConversation(command)).await?;
+            let Reply::Conversation(conversation) = reply else { return Err(ErrorCode::Internal.into()) };
             if sets_contact && let Ok(_place) = context.waits.try_acquire() {
                 until_told(shard, &app, &with).await;
             }
@@ -145,7 +148,7 @@ pub async fn ask(
         request::Request::MarkGroupRead(client::MarkGroupRead { group, group_seq, privately }) => {
             let (app, user) = (mailbox.app().to_owned(), mailbox.user().to_owned());
             let mark = mailbox::MarkGroupRead { app, user, group, group_seq, privately };
-            set(shard, Command::MarkGroupRead(mark)).await?;
+            set(shard, fence, Command::MarkGroupRead(mark)).await?;
             Ok(response::Response::GroupReadMarked(GroupReadMarked {}))
         }
         // Gateways answer it, or the control plane does.
@@ -274,10 +277,15 @@ fn is_id(user: &str) -> Result<(), Refusal> {
     UserId::new(user).map(drop).map_err(|_| ErrorCode::InvalidArgument.into())
 }
 
-/// Sets something through the shard's log. When it is not known whether it was set, it is set again: that does no harm.
-async fn set(shard: &ShardHandle, command: Command) -> Result<Reply, Refusal> {
+/// Sets something through the shard's log. When it is not known whether it was set, it is set again: that does no harm before the
+/// device sets something else. What it said in a session that has a successor may come late, and is not set then (promise 5).
+async fn set(shard: &ShardHandle, fence: Option<SessionKey>, command: Command) -> Result<Reply, Refusal> {
     let command = shard.level.encode(command).ok_or(ErrorCode::Unavailable)?;
-    match shard.propose(command).await {
+    let outcome = match fence {
+        None => shard.propose(command).await,
+        Some(key) => shard.propose_for(key, command).await.ok_or(ErrorCode::Unavailable)?,
+    };
+    match outcome {
         Ok(Reply::Refused(code)) => Err(code.into()),
         Ok(reply) => Ok(reply),
         Err(error) => Err(refusal(&error)),

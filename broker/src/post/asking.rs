@@ -36,7 +36,7 @@ pub async fn ask(context: &LinkContext, asked: AskRequest) -> AskResponse {
     };
     // The places of what users ask.
     let Ok(_place) = context.requests.try_acquire() else { return refused((ErrorCode::Overloaded, 0)) };
-    match requests::ask(context, &handle, mailbox, request).await {
+    match requests::ask(context, &handle, mailbox, None, request).await {
         Ok(response) => {
             let response = client::Response { response: Some(response), ..client::Response::default() };
             AskResponse { response: Some(response), ..AskResponse::default() }

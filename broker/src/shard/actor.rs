@@ -275,6 +275,12 @@ impl ShardActor {
             Request::MarkRead { key, outbox, from, id, privately } => {
                 self.mark_read(key, outbox, (from, id), privately);
             }
+            Request::Propose { key, command, answer } => {
+                if self.sessions.contains_key(&key) {
+                    // Who asked may have gone.
+                    let _ = answer.send(Box::pin(self.group.propose(command)));
+                }
+            }
             Request::Transient { mailbox, envelope, conflates } => self.transient(&mailbox, &envelope, conflates),
             Request::GroupTransient { members, envelope, conflates } => {
                 members.iter().for_each(|mailbox| self.transient(mailbox, &envelope, conflates));

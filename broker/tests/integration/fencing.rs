@@ -4,6 +4,7 @@ use tidings_node::Membership;
 use tidings_node::secret::Secret;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::{Detached, broker_frame};
+use tidings_proto::client::v1::{ListConversations, MarkGroupRead, UpdateConversation, request, response};
 
 use crate::gateway::{Gateway, text_of};
 use crate::node::{CLUSTER, Ground};
@@ -40,6 +41,34 @@ async fn a_newer_session_replaces_the_older_and_its_late_end_does_not_touch_it()
     let _carol = old_gateway.attach("bob", "tablet", None).await;
     assert_eq!(gateway.submit(gateway.message(&alice, "bob", 1)).await.code, 0);
     assert_eq!(text_of(&gateway.delivery(&new).await.envelope), "alice 1");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_session_sets_late_is_not_set() {
+    let ground = Ground::new(4);
+    let node = ground.start().await;
+    let mut old_gateway = Gateway::connect(&ground, &node).await;
+    let mut gateway = Gateway::connect(&ground, &node).await;
+    let mute = |ms| UpdateConversation { with: "alice".into(), mute_until_ms: Some(ms), ..Default::default() };
+    let old = old_gateway.attach("bob", "phone", None).await;
+    assert_eq!(old_gateway.ask(&old, 1, request::Request::UpdateConversation(mute(1))).await, 0);
+    let new = gateway.attach("bob", "phone", old.resume(0)).await;
+    assert_eq!(gateway.ask(&new, 2, request::Request::UpdateConversation(mute(2))).await, 0);
+    for late in [
+        request::Request::UpdateConversation(mute(1)),
+        request::Request::MarkGroupRead(MarkGroupRead { group: "team".into(), group_seq: 1, privately: false }),
+    ] {
+        assert_eq!(old_gateway.ask(&old, 3, late).await, ErrorCode::Unavailable as i32);
+    }
+    let answered = |frame: &broker_frame::Frame| match frame {
+        broker_frame::Frame::Response(answer) => answer.response.clone().and_then(|answer| answer.response),
+        _ => None,
+    };
+    let list = request::Request::ListConversations(ListConversations::default());
+    gateway.ask_only(&new, 4, list).await;
+    let response::Response::Conversations(listed) = gateway.find(answered).await else { panic!("not the list") };
+    assert_eq!(listed.conversations[0].mute_until_ms, 2);
     node.stop().await;
 }
 

@@ -9,9 +9,9 @@ use tidings_node::membership::{MemberClient, Membership};
 use tidings_proto::broker::v1::broker_client::BrokerClient;
 use tidings_proto::broker::v1::{
     Ack, Attach, Attached, BrokerBatch, Deliver, Detach, GatewayBatch, GatewayFrame, LinkHello, LinkWelcome, Read,
-    ReadRecorded, Submit, Submitted, broker_frame, gateway_frame,
+    ReadRecorded, Request, Submit, Submitted, broker_frame, gateway_frame,
 };
-use tidings_proto::client::v1::Resume;
+use tidings_proto::client::v1::{self as client, Resume, request};
 use tidings_proto::message::v1::{Content, Envelope, MessageId, envelope};
 use tidings_proto::shard::shard_of;
 use tokio::sync::mpsc;
@@ -208,14 +208,8 @@ impl Gateway {
 
     pub async fn read(&mut self, reader: &Session, from: &str, id: MessageId) -> ReadRecorded {
         let (session, shard) = (reader.number, reader.shard);
-        self.send([gateway_frame::Frame::Read(Read {
-            session,
-            shard,
-            from: from.to_owned(),
-            id: Some(id),
-            privately: false,
-        })])
-        .await;
+        let read = Read { session, shard, from: from.to_owned(), id: Some(id), ..Read::default() };
+        self.send([gateway_frame::Frame::Read(read)]).await;
         self.find(|frame| match frame {
             broker_frame::Frame::ReadRecorded(recorded) if recorded.session == session && recorded.id == Some(id) => {
                 Some(recorded.clone())
@@ -223,6 +217,31 @@ impl Gateway {
             _ => None,
         })
         .await
+    }
+
+    /// The code with which a request of a device was answered; 0: it was done.
+    pub async fn ask(&mut self, session: &Session, id: u64, request: request::Request) -> i32 {
+        self.ask_only(session, id, request).await;
+        self.find(|frame| match frame {
+            broker_frame::Frame::Response(answer) => {
+                answer.response.as_ref().filter(|response| response.id == id).map(|response| response.code)
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// As [`ask`](Self::ask), without waiting for the answer.
+    pub async fn ask_only(&self, session: &Session, id: u64, request: request::Request) {
+        let asked = Request {
+            session: session.number,
+            shard: session.shard,
+            app: APP.to_owned(),
+            user: session.user.clone(),
+            request: Some(client::Request { id, request: Some(request) }),
+            attachment: session.number,
+        };
+        self.send([gateway_frame::Frame::Request(asked)]).await;
     }
 
     /// Frames that came and were not asked for, beside the news of who leads.

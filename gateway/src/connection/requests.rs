@@ -119,13 +119,14 @@ impl<S: Transport> Connection<S> {
         let Some(link) = link.filter(|link| link.level >= needed) else {
             return self.refuse_request(id, ErrorCode::Unavailable, "the shard cannot be reached");
         };
-        let user = &self.session().token.user;
+        let (session, user) = (self.session(), &self.session().token.user);
         let frame = gateway_frame::Frame::Request(broker::Request {
-            session: self.session().id,
+            session: session.id,
             shard,
             app: user.app().to_owned(),
             user: user.user().to_owned(),
             request: Some(request),
+            attachment: if session.device.is_empty() { 0 } else { session.attachment() },
         });
         if link.try_send(frame).is_err() {
             return self.refuse_request(id, ErrorCode::Unavailable, "the way to the shard is full or gone");
