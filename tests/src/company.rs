@@ -1,9 +1,10 @@
-//! A day of a small company's chat: 20 people, 5 groups, several devices each; they write, edit, take back and react, to each other and in
-//! groups, join and leave, and are away for a while. In the evening all come back, and every device has to have seen what the servers hold.
+//! A day of a small company's chat: 20 people, 5 groups, two or three devices each; they write, edit, take back, wipe, react and pin, to
+//! each other and in groups, read and mute, join, also by invitation, and leave, and are away for a while. In the evening all come back, and every device has to have seen what the servers hold.
 //!
-//! - [`device`]: a device of somebody, with what it was shown
+//! - [`device`]: a device of somebody; [`shown`]: what it was shown
 
 pub mod device;
+pub mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -12,13 +13,15 @@ use rand::rngs::SmallRng;
 use rand::seq::{IndexedMutRandom as _, IndexedRandom as _};
 use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
-use tidings_sdk::Conversation;
+use tidings_proto::control::v1::Invite;
 use tidings_sdk::group_event::Kind;
+use tidings_sdk::{Change, Conversation};
 use tokio::task::JoinSet;
 
 use crate::group_view::{Place, What, seen_by};
 use crate::{Control, DEADLINE, within};
-use device::{Device, Said};
+use device::Device;
+use shown::{Said, Settings};
 
 const PEOPLE: usize = 20;
 const GROUPS: [&str; 5] = ["all-hands", "kitchen", "sales", "tower", "weekend"];
@@ -44,6 +47,8 @@ struct Person {
     name: String,
     /// The first is the phone.
     devices: Vec<Device>,
+    /// What was set of conversations with others.
+    settings: BTreeMap<String, Settings>,
 }
 
 impl Company {
@@ -56,18 +61,19 @@ impl Company {
             let name = format!("person-{number:02}");
             let token = control.user(&name).await;
             let mut devices = Vec::new();
-            for device in ["phone", "laptop", "tablet"].into_iter().take(1 + number % 3) {
+            for device in ["phone", "laptop", "tablet"].into_iter().take(2 + number % 2) {
                 let mut device = Device::new(&name, device, &token, gateways, stores.path());
                 device.come_online().await;
                 devices.push(device);
             }
-            people.push(Person { name, devices });
+            people.push(Person { name, devices, settings: BTreeMap::new() });
         }
         let mut members = BTreeMap::new();
         for group in GROUPS {
             let others: Vec<_> = people[1..].iter().map(|person| person.name.clone()).collect();
             let chosen: BTreeSet<_> = others.choose_multiple(&mut rng, 8).cloned().collect();
             people[SECRETARY].phone().client().create_group(group, group, chosen.clone()).await.unwrap();
+            control.invite(Invite { group: group.to_owned(), code: invitation(group), ..Invite::default() }).await;
             members.insert(group, chosen);
         }
         Self { rng, people, members, said: Vec::new(), _stores: stores }
@@ -108,7 +114,7 @@ impl Company {
         }
     }
 
-    /// In each of three groups somebody joins, is removed, or leaves.
+    /// In each of three groups somebody joins by the invitation, is added, is removed, or leaves.
     fn change_groups(&mut self) -> impl Future<Output = ()> + use<> {
         let secretary = self.people[SECRETARY].phone().client().clone();
         let mut changes = Vec::new();
@@ -119,14 +125,15 @@ impl Company {
             if !was_member {
                 members.insert(person.name.clone());
             }
-            let leaves = was_member && person.is_online() && self.rng.random();
-            let by = if leaves { person.phone().client().clone() } else { secretary.clone() };
-            changes.push((by, *group, person.name.clone(), was_member, leaves));
+            let alone = person.is_online() && self.rng.random();
+            let by = if alone { person.phone().client().clone() } else { secretary.clone() };
+            changes.push((by, *group, person.name.clone(), was_member, alone));
         }
         async move {
-            for (by, group, name, was_member, leaves) in changes {
-                let done = match (was_member, leaves) {
-                    (_, true) => by.leave_group(group).await,
+            for (by, group, name, was_member, alone) in changes {
+                let done = match (was_member, alone) {
+                    (true, true) => by.leave_group(group).await,
+                    (false, true) => by.join_group(invitation(group)).await,
                     (true, false) => by.remove_from_group(group, [name]).await,
                     (false, false) => by.add_to_group(group, [name]).await,
                 };
@@ -147,6 +154,9 @@ impl Company {
             }
         }
         self.compare_the_sides();
+        for person in &self.people {
+            person.compare_settings().await;
+        }
         for group in GROUPS {
             self.compare_group(group).await;
         }
@@ -161,6 +171,9 @@ impl Company {
         }
         let said: usize = self.people.iter().map(|person| person.phone().said().len()).sum();
         assert!(said > 2 * PEOPLE, "the people said something: {said}");
+        let pinned = self.people.iter().filter(|person| person.phone().said().values().any(|said| said.pinned));
+        let set = self.people.iter().filter(|person| !person.settings.is_empty());
+        assert!(pinned.count() > 0 && set.count() > 0, "something was pinned, and set");
     }
 
     async fn compare_group(&mut self, group: &'static str) {
@@ -191,6 +204,11 @@ impl Company {
             }
         }
     }
+}
+
+/// By which anybody joins a group.
+fn invitation(group: &str) -> String {
+    format!("welcome to {group}")
 }
 
 /// Where a user joined who is a member at the end.
@@ -227,6 +245,22 @@ impl Person {
         assert_eq!(shown, (*last, said.text.as_ref()), "the last of {group} for {}", self.name);
     }
 
+    /// How the conversations with others stand is what was set, for the servers and on each device; and what is unread is what the
+    /// others said behind what was read.
+    async fn compare_settings(&self) {
+        let conversations = self.phone().conversations_with_others().await;
+        for (with, conversation) in &conversations {
+            let expected = self.settings.get(with).copied().unwrap_or_default();
+            assert_eq!(Settings::of(conversation), expected, "{} with {with}", self.name);
+            let unread = self.phone().said_behind(with, conversation.read_place).await;
+            assert_eq!(conversation.unread, unread, "unread for {} with {with}", self.name);
+            for device in &self.devices {
+                device.until_settings(with, expected).await;
+            }
+        }
+        assert!(self.settings.keys().all(|with| conversations.contains_key(with)), "{}: one is missing", self.name);
+    }
+
     fn phone(&self) -> &Device {
         &self.devices[0]
     }
@@ -248,7 +282,7 @@ impl Person {
             let mut online: Vec<_> = self.devices.iter_mut().filter(|device| device.is_online()).collect();
             let Some(device) = online.choose_mut(&mut rng) else { break };
             let text = format!("{device}: {deed} {:08x}", rng.random::<u32>());
-            match rng.random_range(0..13) {
+            match rng.random_range(0..17) {
                 0..4 => {
                     let to = names.choose(&mut rng).unwrap();
                     if *to != self.name {
@@ -262,13 +296,22 @@ impl Person {
                     }
                 }
                 7 => device.edit_last(&text).await,
-                8 if rng.random() => device.recall_last().await,
-                10 => device.change_last_in_group(&text, rng.random_ratio(1, 4)).await,
-                11 => device.react_in_group(&mut rng).await,
+                8 if rng.random() => device.take_back_last(taking_back(&mut rng)).await,
+                10 if rng.random_ratio(1, 4) => device.take_back_last_in_group(taking_back(&mut rng)).await,
+                10 => device.edit_last_in_group(&text).await,
+                11 => device.change_any_in_group(Change::react("\u{1f44d}"), &mut rng).await,
                 12 => device.read_group(&mut rng).await,
+                13 => device.pin(&mut rng).await,
+                14 => device.change_any_in_group(Change::pin(), &mut rng).await,
+                15 => self.settings.extend(device.set(&mut rng).await),
                 _ => device.react(&mut rng).await,
             }
         }
         said
     }
+}
+
+/// As if it had not been said, or without what was said.
+fn taking_back(rng: &mut SmallRng) -> Change {
+    if rng.random() { Change::recall() } else { Change::wipe() }
 }

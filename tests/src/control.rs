@@ -1,5 +1,6 @@
 //! Users, tokens, keys and policies over the control plane's gRPC.
 
+use prost_types::FieldMask;
 use tidings_audit::operator::{self, Service};
 use tidings_proto::control::v1::api_keys_client::ApiKeysClient;
 use tidings_proto::control::v1::apps_client::AppsClient;
@@ -10,8 +11,9 @@ use tidings_proto::control::v1::policies_client::PoliciesClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
 use tidings_proto::control::v1::users_client::UsersClient;
 use tidings_proto::control::v1::{
-    AddMembersRequest, CreateGroupRequest, CreatePolicyRequest, CreateTokenRequest, CreateUserRequest, Group, Member,
-    RemoveMembersRequest, RevokeTokenRequest, Token, UpdatePolicyRequest, UpdateUserRequest, User,
+    AddMembersRequest, CreateGroupRequest, CreateInviteRequest, CreatePolicyRequest, CreateTokenRequest,
+    CreateUserRequest, DeleteGroupRequest, Group, Invite, Member, RemoveMembersRequest, RevokeTokenRequest, Token,
+    UpdateGroupRequest, UpdateMemberRequest, UpdatePolicyRequest, UpdateUserRequest, User,
 };
 use tidings_proto::group::v1::Role;
 use tidings_proto::policy::v1::Policy;
@@ -99,6 +101,31 @@ impl Control {
         self.groups.clone().remove_members(request).await.expect("members are removed");
     }
 
+    /// Changes these fields of a group.
+    pub async fn set_group(&self, group: Group, fields: &[&str]) {
+        let request = UpdateGroupRequest { group: Some(group), update_mask: mask(fields) };
+        self.groups.clone().update_group(request).await.expect("a group is changed");
+    }
+
+    /// Changes these fields of a member of a group.
+    pub async fn set_member(&self, group: &str, member: Member, fields: &[&str]) {
+        let (group, update_mask) = (group.to_owned(), mask(fields));
+        let request = UpdateMemberRequest { group, member: Some(member), update_mask, ..Default::default() };
+        self.groups.clone().update_member(request).await.expect("a member is changed");
+    }
+
+    /// Makes an invitation.
+    pub async fn invite(&self, invite: Invite) {
+        let request = CreateInviteRequest { invite: Some(invite) };
+        self.groups.clone().create_invite(request).await.expect("an invitation is made");
+    }
+
+    /// Deletes a group.
+    pub async fn delete_group(&self, id: &str) {
+        let request = DeleteGroupRequest { id: id.to_owned(), ..DeleteGroupRequest::default() };
+        self.groups.clone().delete_group(request).await.expect("a group is deleted");
+    }
+
     /// Lets a user in, or out.
     pub async fn set_active(&self, id: &str, active: bool) {
         self.update_user(User { id: id.to_owned(), active, ..User::default() }, "active").await;
@@ -112,9 +139,7 @@ impl Control {
 
     /// Changes these fields of a policy.
     pub async fn set_policy(&self, policy: Policy, fields: &[&str]) {
-        let paths = fields.iter().map(ToString::to_string).collect();
-        let update_mask = Some(prost_types::FieldMask { paths });
-        let request = UpdatePolicyRequest { policy: Some(policy), update_mask };
+        let request = UpdatePolicyRequest { policy: Some(policy), update_mask: mask(fields) };
         self.policies.clone().update_policy(request).await.expect("a policy is changed");
     }
 
@@ -124,10 +149,13 @@ impl Control {
     }
 
     async fn update_user(&self, user: User, field: &str) {
-        let update_mask = Some(prost_types::FieldMask { paths: vec![field.to_owned()] });
-        let request = UpdateUserRequest { user: Some(user), update_mask };
+        let request = UpdateUserRequest { user: Some(user), update_mask: mask(&[field]) };
         self.users.clone().update_user(request).await.expect("a user is changed");
     }
+}
+
+fn mask(fields: &[&str]) -> Option<FieldMask> {
+    Some(FieldMask { paths: fields.iter().map(ToString::to_string).collect() })
 }
 
 fn member(user: &str) -> Member {

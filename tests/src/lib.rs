@@ -4,6 +4,7 @@
 //! - [`binary`]: where the binary is
 //! - [`node`]: a node that can be started, killed and measured
 //! - [`control`]: users and tokens over gRPC; [`nodes`]: what nodes are told
+//! - [`answers`]: what clients are answered; [`change_windows`], [`contents`], [`group_life`]: people who try what there is
 //! - [`deletions`]: what is said and taken back, and what is left of it
 //! - [`group_kinds`]: a help desk and a radio
 //! - [`group_view`]: what a member sees of a group
@@ -21,12 +22,16 @@
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+pub mod answers;
 pub mod binary;
 pub mod certificates;
+pub mod change_windows;
 pub mod company;
+pub mod contents;
 pub mod control;
 pub mod deletions;
 pub mod group_kinds;
+pub mod group_life;
 pub mod group_view;
 pub mod http;
 pub mod node;

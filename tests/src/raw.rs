@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tidings_proto::client::v1::{
-    Ack, Deliver, Hello, Response, Resume, Send, ServerFrame, Welcome, client_frame, server_frame,
+    Accepted, Ack, Deliver, Hello, Refused, Response, Resume, Send, ServerFrame, Welcome, client_frame, server_frame,
 };
 use tidings_proto::frame::{SUBPROTOCOL_PROTOBUF, decode_server, encode_client};
 use tidings_proto::message::v1::{Content, Message, envelope};
@@ -115,15 +115,23 @@ impl RawClient {
         }
     }
 
-    /// The next answer to a send: its number, and the error code where it was refused.
-    pub async fn answer(&mut self) -> (u64, Option<tidings_proto::ErrorCode>) {
+    /// The next answer to a send.
+    pub async fn outcome(&mut self) -> Result<Accepted, Refused> {
         loop {
             match self.next().await {
-                Came::Frame(server_frame::Frame::Accepted(accepted)) => return (accepted.seq, None),
-                Came::Frame(server_frame::Frame::Refused(refused)) => return (refused.seq, Some(refused.code())),
+                Came::Frame(server_frame::Frame::Accepted(accepted)) => return Ok(accepted),
+                Came::Frame(server_frame::Frame::Refused(refused)) => return Err(refused),
                 Came::Frame(_) => {}
                 other => panic!("no answer but {other:?}"),
             }
+        }
+    }
+
+    /// The same: its number, and the error code where it was refused.
+    pub async fn answer(&mut self) -> (u64, Option<tidings_proto::ErrorCode>) {
+        match self.outcome().await {
+            Ok(accepted) => (accepted.seq, None),
+            Err(refused) => (refused.seq, Some(refused.code())),
         }
     }
 

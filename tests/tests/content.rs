@@ -13,6 +13,7 @@ use tidings_sdk::{
     Change, Client, Content, ErrorCode, Event, Events, FieldValue, HistoryQuery, MessageId, Priority, SendError,
     Sending, change,
 };
+use tidings_tests::contents::Talk;
 use tidings_tests::raw::Came;
 use tidings_tests::{DEADLINE, Node, RawClient, next_message, told, within};
 
@@ -76,6 +77,17 @@ async fn mentions_priorities_places_and_polls_arrive_as_they_were_sent() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn titles_data_answers_threads_and_pins_are_the_same_live_from_the_queue_and_in_the_history() {
+    let mut node = Node::start().await;
+    let control = node.control().await;
+    let mut talk = Talk::open(&control, async |token, device| node.online(token, device).await).await;
+    talk.says_all().await;
+    talk.pins().await;
+    node.restart_after_kill9().await;
+    talk.who_was_away_has_it_all(async |token, device| node.online(token, device).await).await;
 }
 
 /// A field of each type, with what is at the edges of it.

@@ -14,7 +14,7 @@ async fn heard(events: &mut Events) -> Activity {
 }
 
 #[tokio::test]
-async fn members_who_are_online_hear_who_types_and_nobody_else_can_say_so() {
+async fn members_who_are_online_hear_who_comes_types_and_goes_and_nobody_else_can_say_so() {
     let node = Node::start().await;
     let control = node.control().await;
     let mut tokens = Vec::new();
@@ -32,15 +32,13 @@ async fn members_who_are_online_hear_who_types_and_nobody_else_can_say_so() {
         .unwrap();
     eve.activity_in_group("team", activity::Kind::Typing, "let me in").await.unwrap();
     // Behind it on the same link: what it caused, if anything, comes first.
-    alice.activity_in_group("team", activity::Kind::Typing, "").await.unwrap();
-    let expected = Activity {
-        from: "alice".to_owned(),
-        group: "team".to_owned(),
-        kind: activity::Kind::Typing.into(),
-        ..Activity::default()
-    };
-    for events in [&mut bob_events, &mut carol_events] {
-        assert_eq!(heard(events).await, expected);
+    for kind in [activity::Kind::Joined, activity::Kind::Typing, activity::Kind::Idle, activity::Kind::Left] {
+        alice.activity_in_group("team", kind, "").await.unwrap();
+        let (from, group) = ("alice".to_owned(), "team".to_owned());
+        let expected = Activity { from, group, kind: kind.into(), ..Activity::default() };
+        for events in [&mut bob_events, &mut carol_events] {
+            assert_eq!(heard(events).await, expected);
+        }
     }
 }
 

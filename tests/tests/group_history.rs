@@ -3,7 +3,7 @@
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use tidings_proto::control::v1::{Member, UpdateMemberRequest};
+use tidings_proto::control::v1::Member;
 use tidings_proto::group::v1::Role;
 use tidings_sdk::{
     Change, ChangeEvent, Client, ErrorCode, Event, Events, HistoryQuery, MessageId, RequestError, SendError, change,
@@ -142,10 +142,7 @@ async fn changes_reach_every_member_in_order_and_offline_devices_find_no_old_tex
     let mut bob = Device::online(&node, &bob, "phone").await;
     control.group("team", &["alice", "bob", "carol"]).await;
     let admin = Member { user: "bob".to_owned(), role: Role::Admin.into(), ..Member::default() };
-    let update_mask = Some(prost_types::FieldMask { paths: vec!["role".to_owned()] });
-    let request =
-        UpdateMemberRequest { group: "team".to_owned(), member: Some(admin), update_mask, ..Default::default() };
-    control.groups.clone().update_member(request).await.unwrap();
+    control.set_member("team", admin, &["role"]).await;
 
     let (first, second) = (alice.say("helo").await, alice.say("a secret").await);
     // Given before they are changed: a device that lags is given them as they are by then.

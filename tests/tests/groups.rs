@@ -3,7 +3,7 @@
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use tidings_proto::control::v1::{CreateGroupRequest, CreateInviteRequest, Group, Invite, Member, UpdateGroupRequest};
+use tidings_proto::control::v1::{CreateGroupRequest, Group, Invite, Member};
 use tidings_proto::group::v1::{Kind as GroupKind, Role};
 use tidings_sdk::group_event::Kind;
 use tidings_sdk::{Client, ErrorCode, RequestError, SendError};
@@ -98,8 +98,7 @@ async fn users_create_join_add_and_leave_by_themselves() {
     let refused = bob.group("club").await;
     assert!(matches!(refused, Err(RequestError::Refused { code: ErrorCode::NotFound, .. })), "{refused:?}");
     let invite = Invite { group: "club".to_owned(), code: "welcome".to_owned(), ..Invite::default() };
-    let request = CreateInviteRequest { invite: Some(invite) };
-    control.groups.clone().create_invite(request).await.unwrap();
+    control.invite(invite).await;
     let joined = bob.join_group("welcome").await.unwrap();
     assert_eq!(joined.group.unwrap().id, "club");
     assert_eq!(say(&bob, "club", "hello").await, Ok(()));
@@ -135,16 +134,11 @@ async fn the_kind_of_a_group_and_a_pause_say_who_may_send() {
     assert_eq!(say(&alice, "news", "it rains").await, Ok(()));
     bob_sees.until_said("it rains").await;
 
-    let change = async |group: Group, path: &str| {
-        let update_mask = Some(prost_types::FieldMask { paths: vec![path.to_owned()] });
-        let request = UpdateGroupRequest { group: Some(group), update_mask };
-        control.groups.clone().update_group(request).await.unwrap();
-    };
-    change(Group { kind: GroupKind::Normal.into(), ..group.clone() }, "kind").await;
+    control.set_group(Group { kind: GroupKind::Normal.into(), ..group.clone() }, &["kind"]).await;
     bob_sees.until("the kind changed", |place| matches!(place.what, What::Happened(Kind::Settings, _))).await;
     assert_eq!(say(&bob, "news", "so it does").await, Ok(()));
     let before = bob_sees.places().len();
-    change(Group { paused: true, ..group.clone() }, "paused").await;
+    control.set_group(Group { paused: true, ..group.clone() }, &["paused"]).await;
     bob_sees
         .until("it was paused", |place| place.seq as usize > before && matches!(place.what, What::Happened(..)))
         .await;

@@ -5,11 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use prost::Message as _;
+use tidings_proto::ErrorCode;
 use tidings_proto::client::v1::{Hello, Ping, Send, client_frame, server_frame};
 use tidings_proto::control::v1::CreateUserRequest;
 use tidings_proto::message::v1::Content;
 use tidings_proto::policy::v1::Policy;
-use tidings_proto::{EffectivePolicy, ErrorCode};
 use tidings_tests::raw::Came;
 use tidings_tests::{Node, RawClient, within};
 
@@ -206,29 +206,4 @@ async fn requests_of_backends() {
     assert!(refused.message().starts_with("display_name: "), "{refused}");
     let refused = users.create_user(create(64 * 1024 + 1)).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::OutOfRange, "{refused}");
-}
-
-#[test]
-fn the_page_names_tests_that_there_are_and_defaults_that_hold() {
-    let page = include_str!("../../docs/reference/limits.md");
-    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ") && line.ends_with("` |")).collect();
-    for row in &rows {
-        let mut quoted = row.rsplit_once(" | ").unwrap().1.split('`').skip(1).step_by(2);
-        let (file, test) = (quoted.next().unwrap(), quoted.next().unwrap());
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
-        let code = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"));
-        assert!(code.contains(test), "{file} has no {test}");
-    }
-    let is_row = |line: &&str| line.starts_with("| ") && !line.starts_with("| What |");
-    assert_eq!(rows.len(), page.lines().filter(is_row).count(), "each row names one");
-    let policy = EffectivePolicy::default();
-    for (what, most) in
-        [("Content of a message", policy.max_message_bytes), ("Entries that wait", policy.inbox_entries)]
-    {
-        let row = rows.iter().find(|row| row.starts_with(&format!("| {what}"))).unwrap();
-        let digits: String =
-            row.split(" | ").nth(1).unwrap().chars().take_while(|c| *c != ' ').filter(char::is_ascii_digit).collect();
-        assert_eq!(digits, most.to_string(), "{row}");
-    }
-    assert!(policy.message_rates.is_empty() && policy.app_message_rates.is_empty());
 }

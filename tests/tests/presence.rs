@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidings_node::Clock;
 use tidings_proto::client::v1::user_presence::State;
 use tidings_proto::client::v1::{
     PresenceUpdate, Request, Response, WatchPresence, client_frame, request, server_frame,
@@ -21,8 +22,8 @@ use tidings_tests::{DEADLINE, Node, RawClient, within};
 /// Users go offline soon.
 const QUICKLY: [&str; 2] = ["broker.presence_grace_ms=300", "broker.presence_interval_ms=100"];
 const MOST_WATCHED: usize = 200;
-/// A second, and what a busy machine may add to it.
-const AT_ONCE: Duration = Duration::from_secs(3);
+/// In which a policy is in effect.
+const A_SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_watcher_sees_users_come_go_and_type() {
@@ -73,7 +74,7 @@ async fn one_who_is_blocked_from_a_profile_knows_nothing_of_it_and_others_do() {
         let [(_, eve), (_, carol)] = &mut watchers[..] else { unreachable!() };
         (eve, carol)
     };
-    let hidden = within(AT_ONCE, "bob is hidden", presence(eve)).await;
+    let hidden = presence(eve).await;
     assert_eq!((hidden.user.as_str(), hidden.state(), hidden.last_seen_ms), ("bob", State::Unknown, 0));
 
     // It is remembered through a crash; that he comes back is told to carol at most.
@@ -84,11 +85,8 @@ async fn one_who_is_blocked_from_a_profile_knows_nothing_of_it_and_others_do() {
     assert_eq!(presence(&mut events).await.state(), State::Unknown, "another device of hers");
     block(&bob, "eve", &[Block::Messages]).await;
     for events in [eve, &mut events] {
-        within(AT_ONCE, "bob is seen again", async {
-            // Told once more that he hides, on the connection after the crash.
-            while presence(events).await.state() != State::Online {}
-        })
-        .await;
+        // Told once more that he hides, on the connection after the crash.
+        while presence(events).await.state() != State::Online {}
     }
     bob.close().await;
     loop {
@@ -114,7 +112,7 @@ async fn a_policy_hides_its_users_within_a_second_and_says_how_finely_others_are
     let shy = Policy { id: "shy".into(), presence_audience: Audience::Nobody.into(), ..Policy::default() };
     control.create_policy(shy.clone()).await;
     control.assign_policy("bob", "shy").await;
-    let hidden = within(AT_ONCE, "bob is hidden", presence(&mut events)).await;
+    let hidden = within(A_SECOND, "bob is hidden", presence(&mut events)).await;
     assert_eq!((hidden.user.as_str(), hidden.state(), hidden.last_seen_ms), ("bob", State::Unknown, 0));
     bob.close().await;
     let by_hours = Policy { presence_audience: Audience::All.into(), last_seen_round_seconds: Some(3_600), ..shy };
@@ -122,9 +120,54 @@ async fn a_policy_hides_its_users_within_a_second_and_says_how_finely_others_are
     let quiet = tokio::time::timeout(Duration::from_secs(1), next_told(&mut events)).await;
     assert!(quiet.is_err(), "{quiet:?}");
     control.set_policy(by_hours, &["presence_audience", "last_seen_round_seconds"]).await;
-    let seen = within(AT_ONCE, "bob is seen again", presence(&mut events)).await;
+    let seen = within(A_SECOND, "bob is seen again", presence(&mut events)).await;
     assert_eq!((seen.state(), seen.last_seen_ms % 3_600_000), (State::Offline, 0));
     assert!(seen.last_seen_ms > 0);
+}
+
+#[tokio::test]
+async fn when_one_was_last_seen_is_told_by_the_minute_or_as_the_policy_says() {
+    let node = Node::start_with(&QUICKLY).await;
+    let control = node.control().await;
+    let by_seconds = Policy { id: "seconds".into(), last_seen_round_seconds: Some(1), ..Policy::default() };
+    control.create_policy(by_seconds).await;
+    let (watcher, mut events) = node.online(&control.user("watcher").await, "phone").await;
+    for (user, policy, step_ms) in [("bob", "", 60_000), ("carol", "seconds", 1_000)] {
+        let token = control.user(user).await;
+        control.assign_policy(user, policy).await;
+        watcher.watch_presence([user]).await.unwrap();
+        let (client, _events) = node.online(&token, "phone").await;
+        while presence(&mut events).await.state() != State::Online {}
+        let left_ms = Clock::system().now_ms();
+        client.close().await;
+        let seen = presence(&mut events).await;
+        assert_eq!((seen.user.as_str(), seen.state(), seen.last_seen_ms % step_ms), (user, State::Offline, 0));
+        let there = left_ms - step_ms..=Clock::system().now_ms();
+        assert!(there.contains(&seen.last_seen_ms), "{user}: {} is not in {there:?}", seen.last_seen_ms);
+    }
+}
+
+#[tokio::test]
+async fn activities_of_every_kind_come_as_they_were_told() {
+    let node = Node::start().await;
+    let control = node.control().await;
+    let (alice, bob) = (control.user("alice").await, control.user("bob").await);
+    let (alice, _alices) = node.online(&alice, "phone").await;
+    let (_bob, mut bobs) = node.online(&bob, "phone").await;
+    let kinds = [
+        (activity::Kind::Joined, ""),
+        (activity::Kind::Typing, "a photo"),
+        (activity::Kind::Idle, ""),
+        (activity::Kind::Custom, "dances"),
+        (activity::Kind::Left, ""),
+    ];
+    for (kind, data) in kinds {
+        alice.activity("bob", kind, data).await.unwrap();
+        let (from, to, data) = ("alice".into(), "bob".into(), Bytes::from(data));
+        let expected = Activity { from, to, kind: kind.into(), data, ..Activity::default() };
+        let told = next_told(&mut bobs).await;
+        assert!(matches!(&told, Event::Activity(activity) if *activity == expected), "{told:?}");
+    }
 }
 
 #[tokio::test]

@@ -110,6 +110,63 @@ async fn a_large_limit_is_granted_in_parts_and_never_exceeded() {
     assert!(asked < 300.0, "most of 600 messages waited for nothing: {asked} questions");
 }
 
+/// At most five in 2 s, and at most eight in 20 s.
+fn two_windows() -> Vec<RateLimit> {
+    vec![RateLimit { count: 5, seconds: 2 }, RateLimit { count: 8, seconds: 20 }]
+}
+
+/// Sends so many to bob, each as soon as it may be, as the refusals say. Answers when each that was accepted was asked for and answered.
+async fn insist(device: &mut RawClient, count: u64) -> Vec<(Instant, Instant)> {
+    let mut accepted = Vec::new();
+    for seq in 1..=count {
+        loop {
+            let asked = Instant::now();
+            device.send(seq, 0, "bob", "hi").await;
+            let Err(refused) = device.outcome().await else { break accepted.push((asked, Instant::now())) };
+            assert_eq!((refused.seq, refused.code()), (seq, ErrorCode::RateLimited));
+            let wait_ms = refused.retry_after_ms.expect("it says when to come back");
+            assert!((1..=21_000).contains(&wait_ms), "{wait_ms} ms");
+            tokio::time::sleep(Duration::from_millis(wait_ms.into())).await;
+        }
+    }
+    accepted
+}
+
+/// What two devices got through together is never more than the windows allow, and all of what they allow.
+async fn as_two_windows_allow([one, other]: [&mut RawClient; 2]) {
+    let (mut accepted, more) = tokio::join!(insist(one, 5), insist(other, 5));
+    accepted.extend(more);
+    accepted.sort();
+    for limit in two_windows() {
+        // Between being asked for and being answered each was counted.
+        for window in accepted.windows(limit.count as usize + 1) {
+            let apart = window[limit.count as usize].1 - window[0].0;
+            assert!(apart >= Duration::from_secs(limit.seconds.into()), "{} in {apart:?}", limit.count + 1);
+        }
+    }
+    let after = |number: usize| accepted[number].1 - accepted[0].0;
+    println!("five after {:?}, eight after {:?}, ten after {:?}", after(4), after(7), after(9));
+    // The shorter window ends long before the longer one, and the longer one when it is over.
+    assert!(after(7) < Duration::from_secs(15), "eight after {:?}", after(7));
+    assert!(after(9) < Duration::from_secs(35), "ten after {:?}", after(9));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_windows_of_a_user_and_of_an_app_are_shared_and_end_when_the_refusals_say() {
+    const FIELDS: [&str; 2] = ["message_rates", "app_message_rates"];
+    let redis = Redis::start().await;
+    let gateways = TwoGateways::start(&redis).await;
+    let of_users = Policy { id: "default".into(), message_rates: two_windows(), ..Policy::default() };
+    gateways.control.set_policy(of_users, &FIELDS).await;
+    let [mut phone, mut laptop] = gateways.user("alice").await;
+    as_two_windows_allow([&mut phone, &mut laptop]).await;
+
+    let of_app = Policy { id: "default".into(), app_message_rates: two_windows(), ..Policy::default() };
+    gateways.control.set_policy(of_app, &FIELDS).await;
+    let ([mut carol, _], [_, mut dave]) = (gateways.user("carol").await, gateways.user("dave").await);
+    as_two_windows_allow([&mut carol, &mut dave]).await;
+}
+
 #[tokio::test]
 async fn a_redis_that_hangs_holds_nobody_up() {
     let redis = Redis::start().await;

@@ -1,53 +1,24 @@
 //! A device of somebody, with everything that it was shown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rand::Rng as _;
 use rand::rngs::SmallRng;
 use rand::seq::IteratorRandom as _;
-use tidings_proto::message::v1 as message;
-use tidings_sdk::change::Kind;
 use tidings_sdk::{
-    AckMode, Change, ChangeEvent, Client, Content, Conversation, ErrorCode, Event, Events, FileStore, HistoryMessage,
-    HistoryQuery, MessageId, Reaction, RequestError, SendError, UpdateConversation,
+    AckMode, Change, Client, Conversation, ErrorCode, Events, FileStore, HistoryMessage, HistoryQuery, MessageId,
+    RequestError, SendError, UpdateConversation,
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::shown::{Id, Said, Settings, Shared, read, said_of};
 use crate::group_view::{Place, What};
 use crate::{DEADLINE, within};
-
-/// A message's stream and number.
-type Id = (u64, u64);
-
-/// What is known of a message between two people, or in a group, whichever side knows it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Said {
-    /// Who said it.
-    pub from: String,
-    to: String,
-    /// None: it was taken back.
-    pub text: Option<String>,
-    reactions: BTreeSet<(String, String)>,
-}
-
-/// All that a device was shown.
-#[derive(Debug, Default)]
-struct View {
-    said: BTreeMap<Id, Said>,
-    groups: BTreeMap<String, Vec<Place>>,
-    /// What was said in groups, by its places.
-    said_in: BTreeMap<String, BTreeMap<u64, Said>>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    view: Mutex<View>,
-    changed: Notify,
-}
 
 /// A device. It keeps its state in a file, and goes on from there when it comes back.
 #[derive(Debug)]
@@ -152,17 +123,22 @@ impl Device {
         }
     }
 
-    /// Gives what it said last in a group another text, or takes it back.
-    pub async fn change_last_in_group(&mut self, text: &str, takes_back: bool) {
-        let change = if takes_back { Change::recall() } else { Change::edit(text) };
-        let last = if takes_back { self.last_in.take() } else { self.last_in.clone() };
-        if let Some((group, of)) = last {
+    /// Gives what it said last in a group another text.
+    pub async fn edit_last_in_group(&self, text: &str) {
+        if let Some((group, of)) = self.last_in.clone() {
+            self.change_in(&group, of, Change::edit(text)).await;
+        }
+    }
+
+    /// Takes back what it said last in a group, or wipes it.
+    pub async fn take_back_last_in_group(&mut self, change: Change) {
+        if let Some((group, of)) = self.last_in.take() {
             self.change_in(&group, of, change).await;
         }
     }
 
-    /// Reacts to one of the messages that were shown in groups.
-    pub async fn react_in_group(&self, rng: &mut SmallRng) {
+    /// Reacts to one of the messages that were shown in groups, or pins it.
+    pub async fn change_any_in_group(&self, change: Change, rng: &mut SmallRng) {
         let any = {
             let view = self.shown.view.lock().unwrap();
             let said = view.groups.iter().flat_map(|(group, places)| places.iter().map(move |place| (group, place)));
@@ -173,7 +149,7 @@ impl Device {
             ids.choose(rng)
         };
         if let Some((group, of)) = any {
-            self.change_in(&group, of, Change::react("\u{1f44d}")).await;
+            self.change_in(&group, of, change).await;
         }
     }
 
@@ -208,11 +184,49 @@ impl Device {
         }
     }
 
-    /// Takes back what it said last.
-    pub async fn recall_last(&mut self) {
+    /// Takes back what it said last, or wipes it.
+    pub async fn take_back_last(&mut self, change: Change) {
         if let Some((to, of)) = self.last.take() {
-            self.change(&to, of, Change::recall(), |said| said.text = None).await;
+            self.change(&to, of, change, |said| said.text = None).await;
         }
+    }
+
+    /// Pins one of the messages that were shown, which nobody takes off again: each side hears of pins in its own order.
+    pub async fn pin(&self, rng: &mut SmallRng) {
+        let any = {
+            let view = self.shown.view.lock().unwrap();
+            let others = view.said.iter().filter(|(_, said)| said.to == self.user && said.from != self.user);
+            others
+                .choose(rng)
+                .map(|((stream, seq), said)| (said.from.clone(), MessageId { stream: *stream, seq: *seq }))
+        };
+        if let Some((with, of)) = any {
+            self.change(&with, of, Change::pin(), |said| said.pinned = true).await;
+        }
+    }
+
+    /// Says how the conversation with one of the others stands, read up to its last message.
+    pub async fn set(&self, rng: &mut SmallRng) -> Option<(String, Settings)> {
+        let with = {
+            let view = self.shown.view.lock().unwrap();
+            let said = view.said.values().choose(rng)?;
+            if said.from == self.user { said.to.clone() } else { said.from.clone() }
+        };
+        let newest = HistoryQuery { limit: 1, ..HistoryQuery::default() };
+        let page = within(DEADLINE, "a page", self.client().history(&*with, newest)).await.unwrap();
+        let read_place = page.messages.first()?.place;
+        let settings = Settings { read_place, muted: rng.random(), archived: rng.random(), favourite: rng.random() };
+        let update = UpdateConversation {
+            with: with.clone(),
+            read_place: Some(read_place),
+            mute_until_ms: Some(if settings.muted { i64::MAX } else { 0 }),
+            archived: Some(settings.archived),
+            favourite: Some(settings.favourite),
+            ..UpdateConversation::default()
+        };
+        let set = within(DEADLINE, "it is set", self.client().update_conversation(update)).await.unwrap();
+        assert_eq!(Settings::of(&set), settings, "{self} with {with}");
+        Some((with, settings))
     }
 
     /// Reacts to one of the messages that were shown.
@@ -265,20 +279,39 @@ impl Device {
         said
     }
 
-    /// This user's conversations with groups.
-    pub async fn conversations_with_groups(&self) -> BTreeMap<String, Conversation> {
-        let (mut found, mut page) = (BTreeMap::new(), Vec::new());
+    /// All of this user's conversations, with users and in groups.
+    async fn conversations(&self) -> Vec<Conversation> {
+        let (mut found, mut page) = (Vec::new(), Vec::new());
         loop {
             let conversations = self.client().conversations(page, 3).await.unwrap();
-            let groups = conversations.conversations.into_iter().filter(|one| !one.group.is_empty());
-            for one in groups {
-                assert!(found.insert(one.group.clone(), one).is_none(), "a group is listed twice");
-            }
+            found.extend(conversations.conversations);
             page = conversations.next_page;
             if page.is_empty() {
                 return found;
             }
         }
+    }
+
+    /// This user's conversations with groups.
+    pub async fn conversations_with_groups(&self) -> BTreeMap<String, Conversation> {
+        by_name(self.conversations().await, |one| &one.group)
+    }
+
+    /// This user's conversations with others.
+    pub async fn conversations_with_others(&self) -> BTreeMap<String, Conversation> {
+        by_name(self.conversations().await, |one| &one.with)
+    }
+
+    /// How many messages another user said behind a place.
+    pub async fn said_behind(&self, with: &str, place: u64) -> u64 {
+        let history = self.history(with).await.into_iter();
+        history.filter(|one| one.place > place && one.message.as_ref().unwrap().from == with).count() as u64
+    }
+
+    /// Waits until it was told that a conversation stands so.
+    pub async fn until_settings(&self, with: &str, settings: Settings) {
+        let told = || self.shown.view.lock().unwrap().settings.get(with).copied().unwrap_or_default();
+        within(DEADLINE, &format!("{self} knows {settings:?} with {with}"), self.until(|| told() == settings)).await;
     }
 
     /// Waits until it was shown such a place of a group.
@@ -312,19 +345,16 @@ impl Device {
         }
     }
 
-    /// Everything in all conversations of this user.
+    /// Everything in all conversations of this user with others.
     async fn held(&self) -> BTreeMap<Id, Said> {
-        let (mut held, mut page) = (BTreeMap::new(), Vec::new());
-        loop {
-            let conversations = self.client().conversations(page, 3).await.unwrap();
-            for conversation in conversations.conversations.iter().filter(|one| one.group.is_empty()) {
-                self.read_back(&conversation.with, &mut held).await;
-            }
-            page = conversations.next_page;
-            if page.is_empty() {
-                return held;
+        let mut held = BTreeMap::new();
+        for with in self.conversations_with_others().await.keys() {
+            for message in self.history(with).await.into_iter().filter_map(|one| one.message) {
+                let MessageId { stream, seq } = message.id.unwrap();
+                held.insert((stream, seq), said_of(&message));
             }
         }
+        held
     }
 
     /// What the servers hold of a group for this user, by its places.
@@ -343,112 +373,28 @@ impl Device {
         }
     }
 
-    async fn read_back(&self, with: &str, held: &mut BTreeMap<Id, Said>) {
-        let mut before = 0;
+    /// The whole conversation with another user, the newest page first.
+    async fn history(&self, with: &str) -> Vec<HistoryMessage> {
+        let (mut history, mut before) = (Vec::new(), 0);
         loop {
             let query = HistoryQuery { before, limit: 7, ..HistoryQuery::default() };
             let page = self.client().history(with, query).await.unwrap();
-            for message in page.messages.iter().filter_map(|one| one.message.as_ref()) {
-                let MessageId { stream, seq } = message.id.unwrap();
-                held.insert((stream, seq), said_of(message));
-            }
-            match page.messages.first() {
-                Some(first) if page.more => before = first.place,
-                _ => return,
+            let first = page.messages.first().map(|first| first.place);
+            history.extend(page.messages);
+            match first {
+                Some(first) if page.more => before = first,
+                _ => return history,
             }
         }
     }
 }
 
-impl View {
-    fn say(&mut self, id: MessageId, from: &str, to: &str, text: Option<String>) {
-        // A reaction can be told before the answer.
-        let said = self.said.entry((id.stream, id.seq)).or_default();
-        (said.from, said.to, said.text) = (from.to_owned(), to.to_owned(), text);
+/// Those that have a name of this kind, each once.
+fn by_name(all: Vec<Conversation>, name: impl Fn(&Conversation) -> &String) -> BTreeMap<String, Conversation> {
+    let mut found = BTreeMap::new();
+    for one in all.into_iter().filter(|one| !name(one).is_empty()) {
+        let name = name(&one).clone();
+        assert!(found.insert(name.clone(), one).is_none(), "{name} is listed twice");
     }
-
-    fn change(&mut self, change: &ChangeEvent) {
-        let MessageId { stream, seq } = change.of.unwrap();
-        let said = if change.group.is_empty() {
-            self.said.entry((stream, seq)).or_default()
-        } else {
-            self.place(&change.group, change.group_seq, What::Changed(change.of_group_seq));
-            let said = self.said_in.entry(change.group.clone()).or_default();
-            said.get_mut(&change.of_group_seq).expect("a message comes before its changes")
-        };
-        let reaction = (change.from.clone(), change.emoji.clone());
-        match change.kind() {
-            Kind::Edit => said.text = text(&change.content),
-            Kind::Recall | Kind::Wipe => said.text = None,
-            Kind::React if change.off => _ = said.reactions.remove(&reaction),
-            Kind::React => _ = said.reactions.insert(reaction),
-            other => panic!("nobody does this: {other:?}"),
-        }
-    }
-
-    /// Places rise: none comes twice, and none after a later one.
-    fn place(&mut self, group: &str, seq: u64, what: What) {
-        let places = self.groups.entry(group.to_owned()).or_default();
-        assert!(
-            places.last().is_none_or(|last| last.seq < seq),
-            "{group}: {what:?} at {seq} after {:?}",
-            places.last()
-        );
-        places.push(Place { seq, what });
-    }
-}
-
-async fn read(mut events: Events, shown: Arc<Shared>, mut stopped: oneshot::Receiver<()>) -> Events {
-    loop {
-        let event = tokio::select! {
-            event = events.next() => event.expect("the client goes on"),
-            _ = &mut stopped => return events,
-        };
-        let mut view = shown.view.lock().unwrap();
-        match event {
-            Event::Message(message) => {
-                match message.group() {
-                    Some(group) => {
-                        let what = What::Said(message.from().to_owned(), message.id().to_string());
-                        view.place(group, message.group_seq(), what);
-                        let said = Said { reactions: BTreeSet::new(), ..said_of(message.as_proto()) };
-                        view.said_in.entry(group.to_owned()).or_default().insert(message.group_seq(), said);
-                    }
-                    None => {
-                        let to = message.as_proto().to.clone();
-                        view.say(message.id(), message.from(), &to, text(&message.as_proto().content));
-                    }
-                }
-                message.ack();
-            }
-            Event::Sent(copy) => view.say(copy.id.unwrap(), &copy.from, &copy.to, text(&copy.content)),
-            Event::Changed(change) => view.change(&change),
-            Event::GroupEvent(event) => {
-                let what = What::Happened(event.kind(), event.users.clone());
-                view.place(&event.group, event.group_seq, what);
-            }
-            Event::UnknownRange { from, to } => panic!("entries {from} to {to} may be lost"),
-            _ => {}
-        }
-        drop(view);
-        shown.changed.notify_waiters();
-    }
-}
-
-fn text(content: &Option<Content>) -> Option<String> {
-    content.as_ref().map(|content| content.text.clone())
-}
-
-fn said_of(message: &message::Message) -> Said {
-    let to = if message.group.is_empty() { &message.to } else { &message.group };
-    Said {
-        from: message.from.clone(),
-        to: to.clone(),
-        text: text(&message.content),
-        reactions: message.reactions.iter().map(pair).collect(),
-    }
-}
-
-fn pair(reaction: &Reaction) -> (String, String) {
-    (reaction.from.clone(), reaction.emoji.clone())
+    found
 }

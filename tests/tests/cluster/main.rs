@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod backend_messages;
+mod backends;
 mod blocks;
 mod company;
 mod contacts;
+mod contents;
 mod control_plane;
 mod damage;
 mod endings;
@@ -26,6 +28,7 @@ mod presence;
 mod quorum;
 mod receipts;
 mod recover;
+mod refusals;
 mod resize;
 mod scheduled;
 mod search;

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidings_audit::LocalCluster;
-use tidings_proto::control::v1::{Group, UpdateGroupRequest};
+use tidings_proto::control::v1::Group;
 use tidings_sdk::group_event::Kind;
-use tidings_sdk::{Activity, Client, ErrorCode, Event, Events, RequestError, SendError, activity};
+use tidings_sdk::{Activity, Client, ErrorCode, Event, Events, Outgoing, activity};
+use tidings_tests::answers::{done, sent};
 use tidings_tests::group_kinds::DeskAndRadio;
+use tidings_tests::group_life::Club;
 use tidings_tests::group_view::{GroupView, What};
 use tidings_tests::http::request;
 use tidings_tests::{DEADLINE, within};
@@ -16,19 +18,7 @@ use tidings_tests::{DEADLINE, within};
 use super::support::{control, control_leader, leader_of, online, settled, start};
 
 async fn say(client: &Client, text: &str) -> Result<(), ErrorCode> {
-    let sending = client.send_to_group("club", text).await.unwrap();
-    match within(DEADLINE, "it is answered", sending.sent()).await {
-        Ok(_) => Ok(()),
-        Err(SendError::Refused { code, .. }) => Err(code),
-        Err(other) => panic!("{other}"),
-    }
-}
-
-fn code<T: std::fmt::Debug>(answer: Result<T, RequestError>) -> ErrorCode {
-    match answer {
-        Err(RequestError::Refused { code, .. }) => code,
-        other => panic!("it was not refused: {other:?}"),
-    }
+    sent(client, Outgoing::to_group("club", text)).await.map(drop)
 }
 
 /// The invitations of the group over REST, at any of the control plane's nodes: asked for, or one more made.
@@ -47,13 +37,13 @@ fn happened(kind: Kind, user: &str) -> What {
     What::Happened(kind, vec![user.to_owned()])
 }
 
-/// Says that alice types, to bob or in a group, until bob hears it: it is told at most once.
-async fn heard(bobs: &mut Events, group: &str, data: &str, tell: impl AsyncFn(String)) {
+/// Says what alice does, to bob or in a group, until bob hears it: it is told at most once.
+async fn heard(bobs: &mut Events, group: &str, kind: activity::Kind, data: &str, alice: &Client) {
     let wanted = Activity {
         from: "alice".to_owned(),
         to: if group.is_empty() { "bob".to_owned() } else { String::new() },
         group: group.to_owned(),
-        kind: activity::Kind::Typing.into(),
+        kind: kind.into(),
         data: data.as_bytes().to_vec().into(),
     };
     let hears = async |events: &mut Events| loop {
@@ -63,7 +53,11 @@ async fn heard(bobs: &mut Events, group: &str, data: &str, tell: impl AsyncFn(St
     };
     within(DEADLINE, "bob hears it", async {
         loop {
-            tell(data.to_owned()).await;
+            let told = match group {
+                "" => alice.activity("bob", kind, data.to_owned()).await,
+                group => alice.activity_in_group(group, kind, data.to_owned()).await,
+            };
+            told.unwrap();
             if tokio::time::timeout(Duration::from_secs(1), hears(&mut *bobs)).await.is_ok() {
                 return;
             }
@@ -88,7 +82,8 @@ async fn users_run_a_group_themselves_while_nodes_of_both_kinds_die() {
     invitations(&cluster, 1, Some(json!({ "code": "for-two", "maxUses": 2 }))).await;
     within(DEADLINE, "bob joins", bob.join_group("for-two")).await.unwrap();
     assert_eq!(say(bob, "hello").await, Ok(()));
-    assert_eq!(code(bob.add_to_group("club", ["carol".to_owned()]).await), ErrorCode::PermissionDenied);
+    let added = done(bob.add_to_group("club", ["carol".to_owned()])).await;
+    assert_eq!(added.map(drop), Err(ErrorCode::PermissionDenied));
 
     // The home's broker and the control plane's leader die; their successors know who is in, and how often one came by the code.
     let home = leader_of(&cluster, "club").await;
@@ -97,8 +92,7 @@ async fn users_run_a_group_themselves_while_nodes_of_both_kinds_die() {
     registry.kill9().unwrap();
     within(DEADLINE, "carol joins", carol.join_group("for-two")).await.unwrap();
     assert_eq!(say(carol, "me too").await, Ok(()));
-    let spent = within(DEADLINE, "it is answered", dave.join_group("for-two")).await;
-    assert!(matches!(spent, Err(RequestError::Refused { .. })), "two came by it: {spent:?}");
+    assert_eq!(done(dave.join_group("for-two")).await.map(drop), Err(ErrorCode::NotFound), "two came by it");
     assert_eq!(say(dave, "let me in").await, Err(ErrorCode::NotAMember));
     within(DEADLINE, "dave is added", alice.add_to_group("club", ["dave".to_owned()])).await.unwrap();
     assert_eq!(say(dave, "thanks").await, Ok(()));
@@ -117,9 +111,7 @@ async fn users_run_a_group_themselves_while_nodes_of_both_kinds_die() {
             "{known}"
         );
     }
-    let update_mask = Some(prost_types::FieldMask { paths: vec!["paused".to_owned()] });
-    let group = Some(Group { id: "club".to_owned(), paused: true, ..Group::default() });
-    operators[2].groups.clone().update_group(UpdateGroupRequest { group, update_mask }).await.unwrap();
+    operators[2].set_group(Group { id: "club".to_owned(), paused: true, ..Group::default() }, &["paused"]).await;
     let is_settings = |what: &What| matches!(what, What::Happened(Kind::Settings, _));
     alice_sees.until("it is paused", |place| is_settings(&place.what)).await;
     assert_eq!(say(carol, "hello?").await, Err(ErrorCode::GroupPaused));
@@ -148,18 +140,44 @@ async fn a_desk_takes_turns_a_radio_has_listeners_and_who_types_is_heard_before_
     control.group("pair", &["alice", "bob"]).await;
     let (alice, _alices) = online(&cluster, 0, &alice, "phone").await;
     let (_bob, mut bobs) = online(&cluster, 1, &bob, "phone").await;
-    let to_bob = async |data: String| alice.activity("bob", activity::Kind::Typing, data).await.unwrap();
-    let in_pair = async |data: String| alice.activity_in_group("pair", activity::Kind::Typing, data).await.unwrap();
+    let kinds = [activity::Kind::Joined, activity::Kind::Typing, activity::Kind::Idle, activity::Kind::Left];
     for round in ["before", "after"] {
         if round == "after" {
             leader_of(&cluster, "desk").await.kill9().unwrap();
         }
         desk.calls_and_speaks().await;
-        heard(&mut bobs, "", round, &to_bob).await;
+        for kind in kinds {
+            heard(&mut bobs, "", kind, round, &alice).await;
+        }
         // The home knows the group when a message has come.
         let sending = alice.send_to_group("pair", round).await.unwrap();
         within(DEADLINE, "it is sent", sending.sent()).await.unwrap();
-        heard(&mut bobs, "pair", round, &in_pair).await;
+        for kind in kinds {
+            heard(&mut bobs, "pair", kind, round, &alice).await;
+        }
     }
     desk.who_may_not_send_is_refused().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn permissions_invitations_removals_and_the_end_of_a_group_hold_although_its_home_dies() {
+    let cluster = start().await;
+    let mut gateway = 0;
+    let mut online = async |token: &str| {
+        gateway += 1;
+        online(&cluster, gateway % 2, token, "phone").await
+    };
+    let mut club = Club::open(&control(&cluster, 0).await, &mut online).await;
+    club.members_are_changed().await;
+    let home = leader_of(&cluster, "club").await;
+    home.kill9().unwrap();
+    club.members_may_what_the_group_says().await;
+    club.settings_reach_who_was_away(&mut online).await;
+    club.guests_come_by_invitation(&mut online).await;
+    home.restart().await.unwrap();
+    settled(&cluster).await;
+    leader_of(&cluster, "club").await.kill9().unwrap();
+    club.members_are_removed().await;
+    club.comes_to_its_time().await;
+    club.is_deleted(&mut online).await;
 }

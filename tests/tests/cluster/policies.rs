@@ -4,21 +4,17 @@ use std::time::{Duration, Instant};
 
 use tidings_proto::ErrorCode;
 use tidings_proto::policy::v1::{Audience, Policy};
-use tidings_tests::{DEADLINE, RawClient};
+use tidings_tests::DEADLINE;
 
-use super::support::{control, start};
+use super::support::{attached, control, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_holds_at_every_gateway_and_for_its_users_alone() {
     let cluster = start().await;
     let operator = control(&cluster, 0).await;
     let (alice, carol, _) = (operator.user("alice").await, operator.user("carol").await, operator.user("bob").await);
-    let attached = async |gateway: usize, token: &str| {
-        let address = cluster.gateway(gateway).gateway_url()["ws://".len()..].parse().unwrap();
-        RawClient::attached(address, token, &format!("device {gateway}"), None).await.0
-    };
-    let mut devices = [attached(0, &alice).await, attached(1, &alice).await];
-    let mut other = attached(1, &carol).await;
+    let mut devices = [attached(&cluster, 0, &alice, "a").await, attached(&cluster, 1, &alice, "b").await];
+    let mut other = attached(&cluster, 1, &carol, "phone").await;
     let mut seq = 0;
     for (node, id, audience, code) in [
         (0, "silent", Audience::Nobody, Some(ErrorCode::RefusedByPolicy)),

@@ -1,29 +1,19 @@
 //! A user's sessions at two gateways: what they share, how many devices there may be, how often they may send together, and how they
 //! end. It holds when the broker that leads the user's shard is gone, and when the control plane has another leader.
 
-use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use tidings_audit::{LocalCluster, Plan, Role};
-use tidings_proto::client::v1::server_frame;
 use tidings_proto::control::v1::RevokeTokenRequest;
 use tidings_proto::policy::v1::{Policy, RateLimit};
 use tidings_sdk::{Block, Client, Conversation, ErrorCode, Event, SendError, UpdateConversation};
-use tidings_tests::raw::Came;
 use tidings_tests::redis::Redis;
 use tidings_tests::settings::block;
-use tidings_tests::{Control, DEADLINE, RawClient, told, within};
+use tidings_tests::{Control, DEADLINE, told, within};
 
-use super::support::{control, control_leader, leader_of, online, start_as};
+use super::support::{attached, control, control_leader, leader_of, online, refusal, start_as};
 
 const SHARED: &str = "tidings_gateway_shared_limits_up";
-
-fn address(cluster: &LocalCluster, gateway: usize) -> SocketAddr {
-    cluster.gateway(gateway).gateway_url()["ws://".len()..].parse().unwrap()
-}
-
-async fn attached(cluster: &LocalCluster, gateway: usize, token: &str, device: &str) -> RawClient {
-    RawClient::attached(address(cluster, gateway), token, device, None).await.0
-}
 
 async fn with_alice(client: &Client) -> Conversation {
     let page = within(DEADLINE, "a page", client.conversations(Vec::new(), 0)).await.unwrap();
@@ -88,15 +78,29 @@ async fn devices_are_counted_over_gateways(cluster: &LocalCluster, token: &str) 
     assert_eq!(first.closed().await.1, Some(ErrorCode::SessionSuperseded.close_code()));
 }
 
-/// How a handshake is refused.
-async fn refusal(cluster: &LocalCluster, gateway: usize, token: &str) -> Option<ErrorCode> {
-    let mut client = RawClient::open(address(cluster, gateway)).await;
-    client.hello(token, "phone", None).await;
-    match client.next().await {
-        Came::Frame(server_frame::Frame::Closing(closing)) => Some(closing.code()),
-        Came::Frame(server_frame::Frame::Welcome(_)) => None,
-        other => panic!("neither welcome nor closing but {other:?}"),
+/// Sessions at both gateways end within a second of what ends them.
+async fn sessions_end_within_a_second(cluster: &LocalCluster, control: &Control) {
+    const A_SECOND: Duration = Duration::from_secs(1);
+    control.user("frank").await;
+    let (token, secret) = control.token("frank").await;
+    let mut revoked = [attached(cluster, 0, &secret, "a").await, attached(cluster, 1, &secret, "b").await];
+    let begun = Instant::now();
+    control.revoke(&token).await;
+    for client in &mut revoked {
+        assert_eq!(client.closed().await.1, Some(ErrorCode::TokenRevoked.close_code()));
     }
+    println!("revoked after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < A_SECOND, "{:?}", begun.elapsed());
+
+    let (_, secret) = control.token("frank").await;
+    let mut inactive = [attached(cluster, 0, &secret, "a").await, attached(cluster, 1, &secret, "b").await];
+    let begun = Instant::now();
+    control.set_active("frank", false).await;
+    for client in &mut inactive {
+        assert_eq!(client.closed().await.1, Some(ErrorCode::UserInactive.close_code()));
+    }
+    println!("inactive after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < A_SECOND, "{:?}", begun.elapsed());
 }
 
 /// A token that is revoked, and a user who is let in no more, when the control plane's leader has just died: the sessions at both
@@ -120,7 +124,7 @@ async fn sessions_end_with_the_reason(cluster: &LocalCluster, control: &Control,
     .await;
     for (gateway, client) in revoked.iter_mut().enumerate() {
         assert_eq!(client.closed().await.1, Some(ErrorCode::TokenRevoked.close_code()), "at gateway {gateway}");
-        assert_eq!(refusal(cluster, gateway, &secret).await, Some(ErrorCode::TokenRevoked), "at gateway {gateway}");
+        assert_eq!(refusal(cluster, gateway, &secret, "").await, Some(ErrorCode::TokenRevoked), "at gateway {gateway}");
     }
     answering.set_active("dave", false).await;
     for (gateway, client) in kept.iter_mut().enumerate() {
@@ -158,6 +162,7 @@ async fn what_is_said_of_a_user_holds_at_both_gateways_whoever_leads() {
     operator.assign_policy("carol", "two").await;
     operator.assign_policy("eve", "thirty").await;
 
+    sessions_end_within_a_second(&cluster, &operator).await;
     devices_share_conversations(&cluster, &operator).await;
     devices_are_counted_over_gateways(&cluster, &carol).await;
     gateways_share_a_rate(&cluster, &eve).await;

@@ -1,15 +1,19 @@
 //! A cluster, what it says of itself, and numbered messages through it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 use tidings_audit::{LocalCluster, Member, Plan, Role};
+use tidings_proto::ErrorCode;
+use tidings_proto::client::v1::{Hello, client_frame, server_frame};
 use tidings_proto::shard::shard_of;
 use tidings_sdk::{Builder, Client, Events, HistoryMessage, HistoryQuery};
+use tidings_tests::raw::Came;
 use tidings_tests::recorder::Recorder;
-use tidings_tests::{Control, DEADLINE, traffic, within};
+use tidings_tests::{Control, DEADLINE, RawClient, traffic, within};
 use tokio::task::JoinHandle;
 
 /// The default cluster: 8 shards of 3 replicas.
@@ -98,6 +102,28 @@ fn client_of(urls: &[String], token: &str, device: &str) -> Builder {
     let quickly = Duration::from_millis(50);
     let builder = Client::builder(urls[0].clone(), token).device(device).backoff(quickly, quickly * 4);
     urls[1..].iter().fold(builder, |builder, url| builder.gateway(url.clone()))
+}
+
+/// Where clients connect to one of the gateways.
+pub fn address(cluster: &LocalCluster, gateway: usize) -> SocketAddr {
+    cluster.gateway(gateway).gateway_url()["ws://".len()..].parse().unwrap()
+}
+
+/// A device at one of the gateways, without the SDK.
+pub async fn attached(cluster: &LocalCluster, gateway: usize, token: &str, device: &str) -> RawClient {
+    RawClient::attached(address(cluster, gateway), token, device, None).await.0
+}
+
+/// How one of the gateways refuses a handshake; nothing when it does not.
+pub async fn refusal(cluster: &LocalCluster, gateway: usize, token: &str, app_id: &str) -> Option<ErrorCode> {
+    let mut client = RawClient::open(address(cluster, gateway)).await;
+    let (token, app_id, device) = (token.to_owned(), app_id.to_owned(), "phone".to_owned());
+    client.write(client_frame::Frame::Hello(Hello { version: 1, token, device, app_id, ..Hello::default() })).await;
+    match client.next().await {
+        Came::Frame(server_frame::Frame::Closing(closing)) => Some(closing.code()),
+        Came::Frame(server_frame::Frame::Welcome(_)) => None,
+        other => panic!("neither welcome nor closing but {other:?}"),
+    }
 }
 
 /// What a user's newest page of the history with another says; `-` where there is no content any more.
