@@ -77,7 +77,7 @@ impl List {
     async fn run(self) -> Outcome {
         let mut apps = AppsClient::new(self.control.connect().await?);
         let page = async |page_token| {
-            let request = ListAppsRequest { page_size: output::PAGE_SIZE, page_token };
+            let request = ListAppsRequest { page_size: output::PAGE_SIZE, page_token, ..Default::default() };
             let page = apps.list_apps(request).await?.into_inner();
             Ok((page.apps, page.next_page_token))
         };

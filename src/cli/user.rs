@@ -50,6 +50,9 @@ pub struct Create {
     /// A free attribute; may be given several times
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
+    /// The policy that the user goes by
+    #[arg(long, default_value = "")]
+    policy: String,
     #[command(flatten)]
     control: ControlOptions,
 }
@@ -123,8 +126,8 @@ impl Create {
     async fn run(self) -> Outcome {
         let mut users = UsersClient::new(self.control.connect().await?);
         let attributes = self.attributes.into_iter().collect();
-        let app = self.control.app.clone();
-        let request = CreateUserRequest { app, id: self.id, display_name: self.display_name, attributes };
+        let (app, policy) = (self.control.app.clone(), self.policy);
+        let request = CreateUserRequest { app, id: self.id, display_name: self.display_name, attributes, policy };
         print(&users.create_user(request).await?.into_inner(), self.control.json)
     }
 }
