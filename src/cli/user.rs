@@ -1,5 +1,7 @@
 //! `tidings user`: the users of an app.
 
+mod mailbox;
+
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
@@ -37,6 +39,12 @@ pub enum UserCommand {
     Activate(One),
     /// Tell whether users are online, and since when not, whatever their policies let others see
     Presence(Presence),
+    /// List a user's conversations, the newest first, with what is unread
+    Conversations(mailbox::Conversations),
+    /// Print messages of one of a user's conversations
+    History(mailbox::History),
+    /// Find messages of a user's history by their words
+    Search(mailbox::Search),
 }
 
 /// `tidings user create`.
@@ -118,6 +126,9 @@ impl UserCommand {
             Self::Deactivate(command) => command.set_active(false).await,
             Self::Activate(command) => command.set_active(true).await,
             Self::Presence(command) => command.run().await,
+            Self::Conversations(command) => command.run().await,
+            Self::History(command) => command.run().await,
+            Self::Search(command) => command.run().await,
         }
     }
 }
