@@ -9,9 +9,11 @@ mod audit;
 mod change;
 mod chat;
 mod cluster;
+mod content;
 mod control;
 mod conversation;
 mod conversations;
+mod devices;
 mod duration;
 mod exit;
 mod field;
@@ -20,7 +22,9 @@ mod gateway;
 mod group;
 mod history;
 mod key;
+mod lifetime;
 mod listen;
+mod message;
 mod moment;
 mod output;
 mod policy;
@@ -42,7 +46,7 @@ use exit::Failure;
 /// A client command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Create, list and delete apps: namespaces of users
+    /// Create, list, change and delete apps: namespaces of users
     #[command(subcommand)]
     App(app::AppCommand),
     /// Create, list, change, deactivate and delete users
@@ -63,6 +67,9 @@ pub enum Command {
     /// See what the cluster is doing, and take nodes out of it
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Send messages as a backend does, in a user's name or as the system, and tell what has become of them
+    #[command(subcommand)]
+    Message(message::MessageCommand),
     /// Send one message; prints its id when it is sent
     Send(Box<send::SendCommand>),
     /// List and cancel a user's messages that wait for their time (`send --at`)
@@ -85,6 +92,8 @@ pub enum Command {
     Conversations(conversations::ConversationsCommand),
     /// Say how one conversation stands: read up to where, muted, archived, favourite, what the other may not do
     Conversation(conversation::ConversationCommand),
+    /// List a user's devices, and how far each has come
+    Devices(devices::DevicesCommand),
     /// Tell who is online, once or as it changes
     Presence(presence::PresenceCommand),
     Audit(Box<audit::AuditCommand>),
@@ -106,6 +115,7 @@ pub fn run(command: Command) -> ExitCode {
             Command::Token(command) => command.run().await,
             Command::Key(command) => command.run().await,
             Command::Cluster(command) => command.run().await,
+            Command::Message(command) => command.run().await,
             Command::Send(command) => command.run().await,
             Command::Scheduled(command) => command.run().await,
             Command::Change(command) => command.run().await,
@@ -116,6 +126,7 @@ pub fn run(command: Command) -> ExitCode {
             Command::Search(command) => command.run().await,
             Command::Conversations(command) => command.run().await,
             Command::Conversation(command) => command.run().await,
+            Command::Devices(command) => command.run().await,
             Command::Presence(command) => command.run().await,
             Command::Audit(command) => command.run().await,
             Command::Recover(command) => command.run(),

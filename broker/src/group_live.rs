@@ -97,13 +97,19 @@ async fn carry(relay: Relay, metrics: Metrics, shard: u32, mut waiting: mpsc::Re
     }
 }
 
-/// At home: to whom this user may send; the code when to nobody.
-pub fn reach(view: &StateView, group: &GroupName, from: &str) -> Result<Result<Reach, ErrorCode>, Error> {
+/// At home: to whom this user may send, or (none) the system, which always may; the code when to nobody.
+pub fn reach(view: &StateView, group: &GroupName, from: Option<&str>) -> Result<Result<Reach, ErrorCode>, Error> {
     let record: GroupRecord = load(view, "group", &keys::group(group))?.unwrap_or_default();
     let settings = record.settings.unwrap_or_default();
-    let member: Option<GroupMemberRecord> = load(view, "group member", &keys::group_member(group, from))?;
-    if let Err(code) = may_send(&settings, member) {
-        return Ok(Err(code));
+    match from {
+        Some(from) => {
+            let member: Option<GroupMemberRecord> = load(view, "group member", &keys::group_member(group, from))?;
+            if let Err(code) = may_send(&settings, member) {
+                return Ok(Err(code));
+            }
+        }
+        None if record.settings.is_none() || settings.deleted => return Ok(Err(ErrorCode::NotAMember)),
+        None => {}
     }
     if record.members > GROUP_ACTIVITY_MEMBERS {
         return Ok(Err(ErrorCode::FailedPrecondition));
@@ -180,7 +186,7 @@ mod tests {
         let mut shard = Shard::alone();
         shard.form("team", &[member("alice", ALL), member("mute", RECEIVE), member("deaf", SEND)]);
         let view = shard.store.view();
-        let heard = |view: &StateView, user| reach(view, &group("team"), user).unwrap().map(|found| found.shards);
+        let heard = |view: &StateView, user| reach(view, &group("team"), Some(user)).unwrap().map(|found| found.shards);
         assert_eq!(heard(&view, "alice"), Ok(vec![0]));
         assert_eq!(heard(&view, "mute"), Err(ErrorCode::PermissionDenied));
         assert_eq!(heard(&view, "eve"), Err(ErrorCode::NotAMember));

@@ -2,8 +2,10 @@
 //!
 //! - `scheduling`: messages that wait for their time
 //! - `asking`: what users can see, and whether they are online
+//! - `live`: what is stored nowhere
 
 mod asking;
+mod live;
 mod scheduling;
 
 use std::sync::Arc;
@@ -36,7 +38,7 @@ pub struct MessagesService(pub Arc<LinkContext>);
 #[tonic::async_trait]
 impl Messages for MessagesService {
     async fn post(&self, request: Request<PostRequest>) -> Result<Response<PostResponse>, Status> {
-        Ok(Response::new(post(&self.0.shards, self.0.node, request.into_inner()).await))
+        Ok(Response::new(post(&self.0, request.into_inner()).await))
     }
 
     async fn locate(&self, request: Request<LocateRequest>) -> Result<Response<LocateResponse>, Status> {
@@ -87,8 +89,8 @@ impl Messages for MessagesService {
     }
 }
 
-/// Puts a backend's message into a mailbox of this node, if it leads the shard.
-async fn post(shards: &Shards, node: NodeId, request: PostRequest) -> PostResponse {
+/// Puts a backend's message into a mailbox of this node, or hands it out, if it leads the shard.
+async fn post(context: &LinkContext, request: PostRequest) -> PostResponse {
     let refused = |(code, leader): (ErrorCode, u64)| PostResponse {
         code: code.into(),
         leader_node: leader,
@@ -96,10 +98,13 @@ async fn post(shards: &Shards, node: NodeId, request: PostRequest) -> PostRespon
     };
     let Some(post) = request.post else { return refused((ErrorCode::InvalidArgument, 0)) };
     let (app, to) = post.message.as_ref().map_or(("", ""), |message| (&message.app, &message.to));
-    let handle = match led(shards, node, request.shard, app, to) {
-        Ok((handle, _)) => handle,
+    let (handle, mailbox) = match led(&context.shards, context.node, request.shard, app, to) {
+        Ok(found) => found,
         Err(refusal) => return refused(refusal),
     };
+    if post.message.as_ref().is_some_and(|message| message.ttl_ms == Some(0)) {
+        return live::hand_out(context, &handle, mailbox, post).await.unwrap_or_else(refused);
+    }
     match proposed(&handle, Command::PostMessage(post)).await {
         Ok(Reply::Posted { id, sent_at_ms, duplicate }) => {
             PostResponse { id: Some(id), sent_at_ms, duplicate, ..PostResponse::default() }

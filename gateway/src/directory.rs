@@ -351,6 +351,7 @@ fn touched_by(change: &Change) -> Option<Touched> {
         change::Change::UserChanged(changed) if changed.exists && changed.active => None,
         change::Change::UserChanged(changed) => Some(Touched::User(UserKey::new(&changed.app, &changed.user))),
         change::Change::AppDeleted(deleted) => Some(Touched::App(deleted.app.as_str().into())),
+        change::Change::AppDeactivated(changed) => Some(Touched::App(changed.app.as_str().into())),
         change::Change::ShardMapChanged(_) | change::Change::PolicyChanged(_) | change::Change::GroupChanged(_) => None,
     }
 }

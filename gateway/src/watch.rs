@@ -144,10 +144,11 @@ impl Watcher {
                     }
                 }
             }
-            Some(change::Change::AppDeleted(deleted)) => self.core.registry.visit(|session| {
-                if session.token.user.app() == deleted.app {
-                    revoked(session, "the app was deleted");
-                }
+            Some(change::Change::AppDeleted(deleted)) => {
+                self.of_app(&deleted.app, |session| revoked(session, "the app was deleted"));
+            }
+            Some(change::Change::AppDeactivated(changed)) => self.of_app(&changed.app, |session| {
+                session.close(Close::new(ErrorCode::UserInactive, "the user's app was deactivated"));
             }),
             Some(
                 change::Change::UserChanged(_)
@@ -157,6 +158,14 @@ impl Watcher {
             )
             | None => {}
         }
+    }
+
+    fn of_app(&self, app: &str, act: impl Fn(&Arc<Session>)) {
+        self.core.registry.visit(|session| {
+            if session.token.user.app() == app {
+                act(session);
+            }
+        });
     }
 
     /// Changes may have been missed: asks for the token of each live session again.

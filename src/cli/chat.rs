@@ -1,6 +1,7 @@
 //! `tidings chat`: a terminal client over plain lines. It works in a terminal, with a prompt, and in a pipe, without.
 
 mod commands;
+mod groups;
 mod receipts;
 
 use std::collections::VecDeque;
@@ -35,6 +36,9 @@ hi        sends to the last one, or to who wrote first
 /react EMOJI          to what was said to you last
 /at 10m TEXT          sends TEXT in ten minutes, also when you are offline then
 /join CODE, /leave    joins by an invitation, leaves the group that you talk to
+/create GROUP USERS   makes a group of yours; /add USERS, /remove USERS change who is in
+/role USER ROLE       member, admin or owner; /permit USER add,-send gives and takes permissions
+/name TEXT, /kind KIND, /pause, /resume, /delete   change the group that you talk to
 /help     this
 /quit     ends, as the end of the input does
 ✓ sent (safe on the server's disk)   ✓✓ delivered   ✓✓ read";

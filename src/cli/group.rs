@@ -3,6 +3,8 @@
 mod members;
 mod receipts;
 
+pub use members::Role;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -118,8 +120,9 @@ pub struct One {
     control: ControlOptions,
 }
 
+/// Who sends and who receives.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
+pub enum Kind {
     /// Members send and receive
     Normal,
     /// Members receive; some send
@@ -265,11 +268,15 @@ struct Permissions(Vec<i32>);
 /// Names with commas between, such as `send,receive`; nothing: none.
 fn permissions(text: &str) -> Result<Permissions, String> {
     let names = text.split(',').filter(|name| !name.is_empty());
-    let permission = |name: &str| match Permission::from_str_name(&name.to_ascii_uppercase()) {
-        Some(permission) if permission != Permission::Unspecified => Ok(permission.into()),
+    names.map(|name| permission(name).map(i32::from)).collect::<Result<_, _>>().map(Permissions)
+}
+
+/// A permission by its name.
+pub fn permission(name: &str) -> Result<Permission, String> {
+    match Permission::from_str_name(&name.to_ascii_uppercase()) {
+        Some(permission) if permission != Permission::Unspecified => Ok(permission),
         _ => Err(format!("{name} is none of send, receive, list, add, remove, manage, publish, subscribe")),
-    };
-    names.map(permission).collect::<Result<_, _>>().map(Permissions)
+    }
 }
 
 fn names_of(permissions: &[i32]) -> String {

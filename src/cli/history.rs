@@ -64,12 +64,6 @@ impl HistoryCommand {
         if self.json {
             return Ok(output::json(&json!({ "place": kept.place, "message": message }))?);
         }
-        let gone = if message.recalled_at_ms != 0 { "(taken back)" } else { "(wiped)" };
-        let text = message.content.as_ref().map_or(gone.to_owned(), wording::said);
-        let edited = if message.edited_at_ms == 0 { "" } else { " (edited)" };
-        let reactions: Vec<_> = message.reactions.iter().map(|reaction| reaction.emoji.as_str()).collect();
-        let id = message.id.unwrap_or_default();
-        let line = format!("{}  {id}  {}: {text}{edited} {}", kept.place, message.from, reactions.join(" "));
-        Ok(output::line(output::printable(&line).trim_end())?)
+        Ok(output::line(&wording::kept(kept.place, &message))?)
     }
 }

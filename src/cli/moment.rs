@@ -25,6 +25,11 @@ impl Moment {
             }
         }
     }
+
+    /// As requests of backends hold it.
+    pub fn timestamp(self) -> Timestamp {
+        timestamp(self.at_ms())
+    }
 }
 
 /// Reads a time.
@@ -40,7 +45,11 @@ pub fn parse(text: &str) -> Result<Moment, String> {
 
 /// A time for people.
 pub fn text(at_ms: i64) -> String {
-    Timestamp { seconds: at_ms.div_euclid(1000), nanos: (at_ms.rem_euclid(1000) * 1_000_000) as i32 }.to_string()
+    timestamp(at_ms).to_string()
+}
+
+fn timestamp(at_ms: i64) -> Timestamp {
+    Timestamp { seconds: at_ms.div_euclid(1000), nanos: (at_ms.rem_euclid(1000) * 1_000_000) as i32 }
 }
 
 #[cfg(test)]

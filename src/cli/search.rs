@@ -8,7 +8,7 @@ use tidings_sdk::{FoundMessage, Search};
 
 use super::exit::{EXIT_CODES, Exit, Failure, Outcome};
 use super::gateway::GatewayOptions;
-use super::{duration, output};
+use super::{duration, output, wording};
 
 /// `tidings search`.
 #[derive(Debug, Args)]
@@ -68,9 +68,6 @@ impl SearchCommand {
                 &json!({ "with": found.with, "group": found.group, "place": found.place, "message": message }),
             )?);
         }
-        let (id, text) = (message.id.unwrap_or_default(), message.content.unwrap_or_default().text);
-        let with = if found.group.is_empty() { &found.with } else { &format!("#{}", found.group) };
-        let line = format!("{with}  {}  {id}  {}: {text}", found.place, message.from);
-        Ok(output::line(&output::printable(&line))?)
+        Ok(output::line(&wording::found(&found.with, &found.group, found.place, &message))?)
     }
 }

@@ -1,19 +1,18 @@
 //! `tidings send`: one message, and an exit code that says what became of it.
 
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use tidings_sdk::{
-    Client, ConnectionState, Content, Disappearance, Durability, FieldValue, Outgoing, Sending, Sent, disappearance,
-};
+use tidings_sdk::{Client, ConnectionState, Durability, Outgoing, ReceiptRequest, Sending, Sent};
 
+use super::content::{ContentOptions, SAID};
 use super::exit::{EXIT_CODES, Exit, Failure, Outcome};
 use super::gateway::GatewayOptions;
-use super::moment::{self, Moment};
-use super::{duration, field, files, output};
+use super::lifetime::LifetimeOptions;
+use super::moment::Moment;
+use super::{duration, files, output};
 
 /// `tidings send`.
 #[derive(Debug, Args)]
@@ -25,33 +24,19 @@ pub struct SendCommand {
     /// The group's id, to write to all its members
     #[arg(long, conflicts_with = "to")]
     group: Option<String>,
-    /// What to say; `-` reads it from stdin
-    #[arg(default_value = "", required_unless_present_any = ["files", "fields", "values"])]
-    text: String,
+    #[command(flatten)]
+    content: ContentOptions,
     /// A file to send with it; may be given up to ten times
-    #[arg(long = "file", value_name = "PATH")]
+    #[arg(long = "file", value_name = "PATH", group = SAID)]
     files: Vec<PathBuf>,
-    /// A field of the application's own, text; may be given again
-    #[arg(long = "field", value_name = "NAME=TEXT", value_parser = field::parse_text)]
-    fields: Vec<(String, String)>,
-    /// A typed one: integer, number, boolean, data (base64) or time (as in --at); may be given again
-    #[arg(long = "value", value_name = "NAME=TYPE:VALUE", value_parser = field::parse_value)]
-    values: Vec<(String, FieldValue)>,
-    /// A title above the text
-    #[arg(long, default_value = "")]
-    title: String,
-    /// How long the message may wait to be delivered; 0: only to devices that are online now
-    #[arg(long, value_parser = duration::parse)]
-    ttl: Option<Duration>,
-    /// After so long it is taken out of all histories, and of what devices have yet to be given
-    #[arg(long, value_parser = duration::parse)]
-    disappear: Option<Duration>,
-    /// When that time begins
-    #[arg(long, value_enum, default_value_t = Start::Sent, requires = "disappear")]
-    from: Start,
-    /// When to send it: `10m` from now, or 2027-01-01T08:00:00Z; until then it waits on the server, and can be cancelled
-    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
-    at: Option<Moment>,
+    #[command(flatten)]
+    lifetime: LifetimeOptions,
+    /// Which receipts to ask for
+    #[arg(long, value_enum, default_value_t = Receipts::All)]
+    receipts: Receipts,
+    /// With `--ttl 0`: for a device that is slow it takes the place of an earlier one with the same key
+    #[arg(long, value_name = "KEY", default_value = "", requires = "ttl")]
+    conflation_key: String,
     /// How long to wait for the answer
     #[arg(long, value_parser = duration::parse, default_value = "30s")]
     timeout: Duration,
@@ -66,54 +51,43 @@ pub struct SendCommand {
     gateway: GatewayOptions,
 }
 
-/// When the time of a message that disappears begins.
+/// Which receipts a sender wants.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Start {
-    /// When it is sent
-    Sent,
-    /// When the first device has it
+enum Receipts {
+    All,
     Delivered,
-    /// When it was read
     Read,
+    None,
 }
 
-impl From<Start> for disappearance::Start {
-    fn from(start: Start) -> Self {
-        match start {
-            Start::Sent => Self::Sent,
-            Start::Delivered => Self::Delivered,
-            Start::Read => Self::Read,
+impl From<Receipts> for ReceiptRequest {
+    fn from(receipts: Receipts) -> Self {
+        match receipts {
+            Receipts::All => Self::ReceiptsAll,
+            Receipts::Delivered => Self::ReceiptsDelivered,
+            Receipts::Read => Self::ReceiptsRead,
+            Receipts::None => Self::ReceiptsNone,
         }
     }
 }
 
 impl SendCommand {
     pub async fn run(self) -> Outcome {
-        let mut text = self.text.clone();
-        if text == "-" {
-            text.clear();
-            std::io::stdin().read_to_string(&mut text)?;
-        }
         let (to, group) = (self.to.clone().unwrap_or_default(), self.group.clone().unwrap_or_default());
-        let disappears = self.disappear.map(|after| {
-            let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-            Disappearance { after_ms, from: disappearance::Start::from(self.from).into() }
-        });
         // A large file takes its time, which is not that of the answer.
         let attachments = match self.files.as_slice() {
             [] => Vec::new(),
             paths => files::upload(&self.gateway.sender()?.files()?, paths).await?,
         };
-        let content = Content {
-            text,
-            title: self.title.clone(),
-            fields: self.fields.iter().cloned().collect(),
-            values: self.values.iter().cloned().collect(),
-            attachments,
-            ..Content::default()
+        let outgoing = Outgoing {
+            ttl: self.lifetime.ttl,
+            group,
+            disappears: self.lifetime.disappears(),
+            receipts: self.receipts.into(),
+            conflation_key: self.conflation_key.clone(),
+            deliver_at_ms: self.lifetime.at.map_or(0, Moment::at_ms),
+            ..Outgoing::new(to, self.content.content(attachments)?)
         };
-        let deliver_at_ms = self.at.map_or(0, Moment::at_ms);
-        let outgoing = Outgoing { ttl: self.ttl, group, disappears, deliver_at_ms, ..Outgoing::new(to, content) };
         let deadline = tokio::time::Instant::now() + self.timeout;
 
         let connecting = tokio::time::timeout_at(deadline, self.connect()).await;

@@ -1,5 +1,7 @@
 //! `tidings user`: the users of an app.
 
+mod mailbox;
+
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
@@ -37,6 +39,12 @@ pub enum UserCommand {
     Activate(One),
     /// Tell whether users are online, and since when not, whatever their policies let others see
     Presence(Presence),
+    /// List a user's conversations, the newest first, with what is unread
+    Conversations(mailbox::Conversations),
+    /// Print messages of one of a user's conversations
+    History(mailbox::History),
+    /// Find messages of a user's history by their words
+    Search(mailbox::Search),
 }
 
 /// `tidings user create`.
@@ -50,6 +58,9 @@ pub struct Create {
     /// A free attribute; may be given several times
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
+    /// The policy that the user goes by
+    #[arg(long, default_value = "")]
+    policy: String,
     #[command(flatten)]
     control: ControlOptions,
 }
@@ -115,6 +126,9 @@ impl UserCommand {
             Self::Deactivate(command) => command.set_active(false).await,
             Self::Activate(command) => command.set_active(true).await,
             Self::Presence(command) => command.run().await,
+            Self::Conversations(command) => command.run().await,
+            Self::History(command) => command.run().await,
+            Self::Search(command) => command.run().await,
         }
     }
 }
@@ -123,8 +137,8 @@ impl Create {
     async fn run(self) -> Outcome {
         let mut users = UsersClient::new(self.control.connect().await?);
         let attributes = self.attributes.into_iter().collect();
-        let app = self.control.app.clone();
-        let request = CreateUserRequest { app, id: self.id, display_name: self.display_name, attributes };
+        let (app, policy) = (self.control.app.clone(), self.policy);
+        let request = CreateUserRequest { app, id: self.id, display_name: self.display_name, attributes, policy };
         print(&users.create_user(request).await?.into_inner(), self.control.json)
     }
 }

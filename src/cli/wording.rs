@@ -4,7 +4,7 @@ use tidings_proto::message::v1::{
     Attachment, Change, Content, GroupEvent, GroupMessageReceipt, GroupReceipt, Message, change, group_event,
 };
 
-use super::field;
+use super::{content, field, output};
 
 /// Named before the number of the others is told instead.
 const NAMED: usize = 5;
@@ -17,15 +17,35 @@ pub fn sender(message: &Message) -> String {
     }
 }
 
-/// What a message says, its fields, and the files that it brings.
+/// What a message says, what stands beside that, its fields, and the files that it brings.
 pub fn said(content: &Content) -> String {
     let files = content.attachments.iter().map(|Attachment { file, url, name, size, .. }| {
         let place = if file.is_empty() { url } else { file };
         format!("[{name}, {size} bytes: {place}]")
     });
-    let parts = [content.text.clone(), field::said(content)].into_iter().chain(files);
+    let parts = [content.text.clone()].into_iter().chain(content::beside(content));
+    let parts = parts.chain([field::said(content)]).chain(files);
     let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
     parts.join(" ")
+}
+
+/// A message of a history at its place, in a line.
+pub fn kept(place: u64, message: &Message) -> String {
+    let gone = if message.recalled_at_ms != 0 { "(taken back)" } else { "(wiped)" };
+    let text = message.content.as_ref().map_or(gone.to_owned(), said);
+    let edited = if message.edited_at_ms == 0 { "" } else { " (edited)" };
+    let reactions: Vec<_> = message.reactions.iter().map(|reaction| reaction.emoji.as_str()).collect();
+    let (id, from) = (message.id.unwrap_or_default(), &message.from);
+    let line = format!("{place}  {id}  {from}: {text}{edited} {}", reactions.join(" "));
+    output::printable(line.trim_end())
+}
+
+/// A message that was found in the conversation with a user, or in a group, in a line.
+pub fn found(with: &str, group: &str, place: u64, message: &Message) -> String {
+    let with = if group.is_empty() { with } else { &format!("#{group}") };
+    let text = message.content.as_ref().map_or("", |content| &content.text);
+    let (id, from) = (message.id.unwrap_or_default(), &message.from);
+    output::printable(&format!("{with}  {place}  {id}  {from}: {text}"))
 }
 
 /// What changed in a group.

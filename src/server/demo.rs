@@ -116,6 +116,7 @@ impl People {
             id: id.to_owned(),
             display_name: name.to_owned(),
             attributes: [(MADE_HERE.to_owned(), "true".to_owned())].into(),
+            policy: String::new(),
         };
         match users.create_user(self.request(create)?).await {
             // Two of the same name at the same time, written differently.

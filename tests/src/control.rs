@@ -11,9 +11,10 @@ use tidings_proto::control::v1::policies_client::PoliciesClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
 use tidings_proto::control::v1::users_client::UsersClient;
 use tidings_proto::control::v1::{
-    AddMembersRequest, CreateGroupRequest, CreateInviteRequest, CreatePolicyRequest, CreateTokenRequest,
-    CreateUserRequest, DeleteGroupRequest, Group, Invite, Member, RemoveMembersRequest, RevokeTokenRequest, Token,
-    UpdateGroupRequest, UpdateMemberRequest, UpdatePolicyRequest, UpdateUserRequest, User,
+    AddMembersRequest, App, CreateAppRequest, CreateGroupRequest, CreateInviteRequest, CreatePolicyRequest,
+    CreateTokenRequest, CreateUserRequest, DeleteGroupRequest, Group, Invite, Member, RemoveMembersRequest,
+    RevokeTokenRequest, Token, UpdateAppRequest, UpdateGroupRequest, UpdateMemberRequest, UpdatePolicyRequest,
+    UpdateUserRequest, User,
 };
 use tidings_proto::group::v1::Role;
 use tidings_proto::policy::v1::Policy;
@@ -53,6 +54,23 @@ impl Control {
             mailboxes: MailboxesClient::new(service.clone()),
             policies: PoliciesClient::new(service),
         }
+    }
+
+    /// A new app with a user; a token for it.
+    pub async fn user_of(&self, app: &str, id: &str) -> String {
+        let create = CreateAppRequest { id: app.to_owned(), ..CreateAppRequest::default() };
+        self.apps.clone().create_app(create).await.expect("an app is created");
+        let create = CreateUserRequest { app: app.to_owned(), id: id.to_owned(), ..CreateUserRequest::default() };
+        self.users.clone().create_user(create).await.expect("a user is created");
+        let create = CreateTokenRequest { app: app.to_owned(), user: id.to_owned(), ..CreateTokenRequest::default() };
+        self.create_token(create).await.1
+    }
+
+    /// Lets the users of an app in, or not.
+    pub async fn set_app_active(&self, id: &str, active: bool) {
+        let app = Some(App { id: id.to_owned(), active, ..App::default() });
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["active".to_owned()] });
+        self.apps.clone().update_app(UpdateAppRequest { app, update_mask }).await.expect("an app is changed");
     }
 
     /// A new user of the default app, and a token for it.

@@ -1,7 +1,7 @@
 //! System tests: real processes of the `tidings` binary, real sockets, real faults. Each file under `tests/` shows one
 //! promise or one kind of fault.
 //!
-//! - [`binary`]: where the binary is
+//! - [`binary`]: where the binary is; [`shell`]: its commands, as a person types them
 //! - [`node`]: a node that can be started, killed and measured
 //! - [`control`]: users and tokens over gRPC; [`nodes`]: what nodes are told
 //! - [`answers`]: what clients are answered; [`change_windows`], [`contents`], [`group_life`]: people who try what there is
@@ -42,6 +42,7 @@ pub mod recorder;
 pub mod redis;
 pub mod s3;
 pub mod settings;
+pub mod shell;
 pub mod traffic;
 
 use std::future::Future;

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost_types::FieldMask;
 use tidings_proto::ErrorCode;
 use tidings_proto::control::v1::{
-    CreateApiKeyRequest, CreateAppRequest, CreateTokenRequest, CreateUserRequest, GetUserRequest, ListUsersRequest,
-    RevokeApiKeyRequest, UpdateUserRequest, User,
+    App, CreateApiKeyRequest, CreateAppRequest, CreateTokenRequest, CreateUserRequest, DeletePolicyRequest,
+    GetUserRequest, ListAppsRequest, ListUsersRequest, RevokeApiKeyRequest, UpdateAppRequest, UpdateUserRequest, User,
 };
+use tidings_proto::policy::v1::Policy;
 use tidings_tests::{Control, Node};
 use tonic::Code;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
@@ -70,6 +71,88 @@ async fn a_list_in_pages_has_everyone_once() {
     assert_eq!((seen.len(), pages), (25, 3));
     let nonsense = ListUsersRequest { page_token: "nonsense".into(), ..ListUsersRequest::default() };
     assert_eq!(control.users.list_users(nonsense).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn apps_are_listed_by_pattern_in_pages() {
+    let node = Node::start().await;
+    let mut control = node.control().await;
+    for number in 0..5 {
+        let request = CreateAppRequest { id: format!("shop-{number}"), ..CreateAppRequest::default() };
+        control.apps.create_app(request).await.unwrap();
+    }
+    let page = async |control: &mut Control, filter: &str, page_token: String| {
+        let request = ListAppsRequest { filter: filter.into(), page_size: 2, page_token };
+        let page = control.apps.list_apps(request).await.unwrap().into_inner();
+        (page.apps.into_iter().map(|app| app.id).collect::<Vec<_>>(), page.next_page_token)
+    };
+    let (first, next) = page(&mut control, "shop-*", String::new()).await;
+    let (second, next) = page(&mut control, "shop-*", next).await;
+    let (third, end) = page(&mut control, "shop-*", next).await;
+    let all = [first, second, third].concat();
+    assert_eq!((all, end.as_str()), ((0..5).map(|number| format!("shop-{number}")).collect(), ""));
+    assert_eq!(page(&mut control, "*-3", String::new()).await.0, ["shop-3"]);
+    assert_eq!(page(&mut control, "de*", String::new()).await.0, ["default"]);
+
+    // A key of one app sees that one, where it matches.
+    let request = CreateApiKeyRequest { app: "shop-3".into(), ..CreateApiKeyRequest::default() };
+    let key = control.keys.create_api_key(request).await.unwrap().into_inner().secret;
+    let mut own = Control::connect(&node.control_url(), &key).await;
+    assert_eq!(page(&mut own, "shop-*", String::new()).await.0, ["shop-3"]);
+    assert!(page(&mut own, "shop-4", String::new()).await.0.is_empty());
+    let long = ListAppsRequest { filter: "x".repeat(129), ..ListAppsRequest::default() };
+    assert_eq!(control.apps.list_apps(long).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn whether_an_app_is_active_is_the_operators_to_say() {
+    let node = Node::start().await;
+    let mut operator = node.control().await;
+    let create = CreateAppRequest { id: "shop".into(), display_name: "The shop".into() };
+    assert!(operator.apps.create_app(create).await.unwrap().into_inner().active);
+    let request = CreateApiKeyRequest { app: "shop".into(), ..CreateApiKeyRequest::default() };
+    let key = operator.keys.create_api_key(request).await.unwrap().into_inner().secret;
+    let mut shop = Control::connect(&node.control_url(), &key).await;
+    let update = |app: App, path: &str| UpdateAppRequest {
+        app: Some(App { id: "shop".into(), ..app }),
+        update_mask: Some(FieldMask { paths: vec![path.into()] }),
+    };
+    let closed = operator.apps.update_app(update(App::default(), "active")).await.unwrap().into_inner();
+    assert_eq!((closed.active, closed.display_name.as_str()), (false, "The shop"));
+    let opened = shop.apps.update_app(update(App { active: true, ..App::default() }, "active")).await;
+    assert_eq!(opened.unwrap_err().code(), Code::PermissionDenied);
+
+    // Its backend goes on, and changes what is its own.
+    shop.users.create_user(user("ann")).await.unwrap();
+    let renamed = update(App { display_name: "The store".into(), ..App::default() }, "display_name");
+    let renamed = shop.apps.update_app(renamed).await.unwrap().into_inner();
+    assert_eq!((renamed.active, renamed.display_name.as_str()), (false, "The store"));
+}
+
+#[tokio::test]
+async fn a_user_goes_by_its_policy_from_the_beginning() {
+    let node = Node::start().await;
+    let mut control = node.control().await;
+    let guest = |policy: &str| CreateUserRequest { policy: policy.into(), ..user("gus") };
+    let unknown = control.users.create_user(guest("guest")).await.unwrap_err();
+    assert_eq!(ErrorCode::of_status(&unknown), ErrorCode::NotFound, "{unknown:?}");
+    control.create_policy(Policy { id: "guest".into(), messages: Some(false), ..Policy::default() }).await;
+    let made = control.users.create_user(guest("guest")).await.unwrap().into_inner();
+    assert_eq!(made.policy, "guest");
+    // Again, also without saying which; but not with another one.
+    for again in ["guest", ""] {
+        assert_eq!(control.users.create_user(guest(again)).await.unwrap().into_inner(), made);
+    }
+    let other = control.users.create_user(guest("default")).await.unwrap_err();
+    assert_eq!(ErrorCode::of_status(&other), ErrorCode::AlreadyExists, "{other:?}");
+    let delete = DeletePolicyRequest { id: "guest".into(), ..DeletePolicyRequest::default() };
+    let refused = control.policies.delete_policy(delete).await.unwrap_err();
+    assert_eq!(ErrorCode::of_status(&refused), ErrorCode::FailedPrecondition, "it is the user's: {refused:?}");
+
+    let token = control.token("gus").await.1;
+    let (gus, _events) = node.online(&token, "phone").await;
+    let refused = gus.send("gus", "note to myself").await.unwrap().sent().await.unwrap_err();
+    assert!(refused.to_string().starts_with("FEATURE_OFF"), "{refused:?}");
 }
 
 #[tokio::test]

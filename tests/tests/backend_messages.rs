@@ -8,9 +8,10 @@ use tidings_proto::ErrorCode;
 use tidings_proto::control::v1::{
     CreateApiKeyRequest, CreateAppRequest, GetMessageStatusRequest, MessageStatus, SendMessageRequest, SentMessage,
 };
-use tidings_proto::message::v1::{Content, MessageId, MessageState};
+use tidings_proto::message::v1::{Content, Disappearance, MessageId, MessageState, ReceiptRequest};
 use tidings_proto::policy::v1::{Audience, Policy};
-use tidings_sdk::{AckMode, HistoryQuery};
+use tidings_sdk::{AckMode, Block, Client, Event, Events, HistoryQuery};
+use tidings_tests::settings::block;
 use tidings_tests::{Control, DEADLINE, Node, next_message, within};
 use tonic::Status;
 
@@ -25,6 +26,10 @@ fn to_bob(request_id: &str) -> SendMessageRequest {
         request_id: request_id.into(),
         ..Default::default()
     }
+}
+
+fn after_ms(after_ms: u64) -> Option<Disappearance> {
+    Some(Disappearance { after_ms, ..Disappearance::default() })
 }
 
 async fn send(control: &Control, request: SendMessageRequest) -> Result<SentMessage, Status> {
@@ -185,13 +190,20 @@ async fn what_cannot_be_sent_is_refused_by_name() {
     let largest = text(&"x".repeat(64 * 1024 - 4));
     send(&control, SendMessageRequest { content: Some(largest), ..to_bob("") }).await.unwrap();
     let one_more = text(&"x".repeat(64 * 1024 - 3));
+    let delivered_alone = ReceiptRequest::ReceiptsDelivered.into();
     for (request, code, named) in [
         (SendMessageRequest { content: Some(one_more), ..to_bob("") }, ErrorCode::TooLarge, "65537"),
         (SendMessageRequest { content: None, ..to_bob("") }, ErrorCode::InvalidArgument, "content"),
         (SendMessageRequest { to: "bbo".into(), ..to_bob("") }, ErrorCode::RecipientUnknown, "bbo"),
         (SendMessageRequest { to: String::new(), ..to_bob("") }, ErrorCode::InvalidArgument, "to"),
         (SendMessageRequest { from: "alcie".into(), ..to_bob("") }, ErrorCode::NotFound, "alcie"),
-        (SendMessageRequest { ttl_ms: Some(0), ..to_bob("") }, ErrorCode::InvalidArgument, "ttl_ms"),
+        (
+            SendMessageRequest { ttl_ms: Some(0), disappears: after_ms(1), ..to_bob("") },
+            ErrorCode::InvalidArgument,
+            "ttl_ms",
+        ),
+        (SendMessageRequest { disappears: after_ms(0), ..to_bob("") }, ErrorCode::InvalidArgument, "disappears"),
+        (SendMessageRequest { receipts: delivered_alone, ..to_bob("") }, ErrorCode::InvalidArgument, "receipts"),
         (to_bob(&"x".repeat(64)), ErrorCode::InvalidArgument, "request_id"),
         (SendMessageRequest { app: "none".into(), ..to_bob("") }, ErrorCode::RecipientUnknown, "none"),
     ] {
@@ -209,4 +221,89 @@ async fn what_cannot_be_sent_is_refused_by_name() {
     assert_eq!(ErrorCode::of_status(&refused), ErrorCode::PermissionDenied);
     let refused = send(&red, to_bob("")).await.unwrap_err();
     assert_eq!(ErrorCode::of_status(&refused), ErrorCode::RecipientUnknown, "its own app has no such user");
+}
+
+/// What comes next that is stored nowhere: who says it, in which group, and what.
+async fn next_live(events: &mut Events) -> (String, String, String) {
+    within(DEADLINE, "something comes", async {
+        loop {
+            if let Event::Transient(message) = events.next().await.expect("the client goes on") {
+                return (message.from, message.group, message.content.unwrap_or_default().text);
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_is_for_who_is_online_comes_to_them_and_is_kept_nowhere() {
+    let node = Node::start().await;
+    let control = node.control().await;
+    let (alice, bob) = (control.user("alice").await, control.user("bob").await);
+    control.user("eve").await;
+    control.group("team", &["alice", "bob"]).await;
+    let (alice, _alice_events) = node.online(&alice, "phone").await;
+    let (bob, mut events) = node.online(&bob, "phone").await;
+    let live = |from: &str| SendMessageRequest { from: from.into(), ttl_ms: Some(0), ..to_bob("") };
+    let to_team = |from: &str| SendMessageRequest { to: String::new(), group: "team".into(), ..live(from) };
+    // Its home knows the group when a message has come.
+    alice.send_to_group("team", "stored").await.unwrap().sent().await.unwrap();
+    for request in [live(""), live("alice"), to_team(""), to_team("alice")] {
+        let sent = send(&control, request).await.unwrap();
+        assert!(sent.id.is_empty() && sent.sent_at.is_some(), "{sent:?}");
+    }
+    // To a group it goes its own way.
+    let mut came = Vec::new();
+    for _ in 0..4 {
+        came.push(next_live(&mut events).await);
+    }
+    let expected = [("alice", ""), ("alice", "team"), ("system", ""), ("system", "team")];
+    let expected = expected.map(|(from, group)| (from.to_owned(), group.to_owned(), "hello".to_owned()));
+    came.sort();
+    assert_eq!(came, expected);
+    assert_eq!(refusal(&control, to_team("eve")).await, ErrorCode::NotAMember);
+    assert!(bob.history("alice", HistoryQuery::default()).await.unwrap().messages.is_empty());
+    let kept = bob.group_history("team", HistoryQuery::default()).await.unwrap().messages;
+    assert_eq!(kept.len(), 1, "{kept:?}");
+
+    // Who has blocked alice hears nothing of her.
+    block(&bob, "alice", &[Block::Messages]).await;
+    assert_eq!(refusal(&control, live("alice")).await, ErrorCode::Blocked);
+}
+
+/// Waits until both have nothing of each other, and nothing of the group.
+async fn nothing_is_left(one: &Client, other: &Client) {
+    let is_empty = async |client: &Client, with: &str| {
+        let with = client.history(with, HistoryQuery::default()).await.unwrap();
+        let in_team = client.group_history("team", HistoryQuery::default()).await.unwrap();
+        with.messages.is_empty() && in_team.messages.is_empty()
+    };
+    within(DEADLINE, "it disappears", async {
+        while !(is_empty(one, "bob").await && is_empty(other, "alice").await) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_disappears_for_all_and_asks_for_receipts_or_not() {
+    let node = Node::start().await;
+    let control = node.control().await;
+    let (alice, bob) = (control.user("alice").await, control.user("bob").await);
+    control.group("team", &["alice", "bob"]).await;
+    let (alice, _alice_events) = node.online(&alice, "phone").await;
+    let (bob, mut events) = node.online(&bob, "phone").await;
+    let as_alice = SendMessageRequest { from: "alice".into(), disappears: after_ms(5_000), ..to_bob("") };
+    let to_team = SendMessageRequest { to: String::new(), group: "team".into(), ..as_alice.clone() };
+    let receipts = ReceiptRequest::ReceiptsNone;
+    let silently = SendMessageRequest { receipts: receipts.into(), ..to_team.clone() };
+    for (request, receipts) in [(as_alice, receipts), (to_team, ReceiptRequest::ReceiptsAll), (silently, receipts)] {
+        send(&control, request).await.unwrap();
+        let message = next_message(&mut events).await;
+        let message = message.as_proto();
+        assert_eq!((message.receipts(), message.disappears), (receipts, after_ms(5_000)));
+        assert!(message.disappears_at_ms > message.sent_at_ms, "{message:?}");
+    }
+    nothing_is_left(&alice, &bob).await;
 }

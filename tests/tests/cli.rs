@@ -3,60 +3,10 @@
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
-use tidings_tests::{Node, binary};
-
-struct Shell {
-    node: Node,
-    state: PathBuf,
-}
-
-impl Shell {
-    async fn new() -> Self {
-        let node = Node::start().await;
-        let state = node.scratch("state");
-        Self { node, state }
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(binary::tidings());
-        command.args(words);
-        command.env("TIDINGS_CONTROL", self.node.control_url()).env("TIDINGS_GATEWAY", self.node.gateway_url());
-        command.env("TIDINGS_API_KEY_FILE", self.node.data().join("operator.key"));
-        command.env("XDG_STATE_HOME", &self.state).env_remove("TIDINGS_TOKEN").env_remove("TIDINGS_API_KEY");
-        command
-    }
-
-    /// Runs a command with this input; other tasks go on meanwhile.
-    async fn run_with(&self, words: &[&str], input: &str) -> Output {
-        let mut command = self.command(words);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let mut stdin = process.stdin.take().unwrap();
-        // A command that reads nothing may have closed it.
-        let _ = stdin.write_all(input.as_bytes());
-        drop(stdin);
-        tokio::task::spawn_blocking(move || process.wait_with_output().unwrap()).await.unwrap()
-    }
-
-    async fn run(&self, words: &[&str]) -> (i32, String) {
-        let output = self.run_with(words, "").await;
-        let code = output.status.code().unwrap();
-        if code != 0 {
-            println!("{words:?}: {code}: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        (code, String::from_utf8(output.stdout).unwrap())
-    }
-
-    async fn ok(&self, words: &[&str]) -> String {
-        let (code, stdout) = self.run(words).await;
-        assert_eq!(code, 0, "{words:?}");
-        stdout
-    }
-}
+use serde_json::{Value, json};
+use tidings_tests::shell::Shell;
 
 #[tokio::test]
 async fn the_first_chat_of_the_readme() {
@@ -76,7 +26,7 @@ async fn the_first_chat_of_the_readme() {
     let output = shell.run_with(&["send", "--token", alice, "--to", "bob", "-"], "from stdin\n").await;
     assert!(output.status.success());
     let json = shell.ok(&["listen", "--token", bob, "--count", "1", "--json"]).await;
-    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let value: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((value["from"].as_str(), value["text"].as_str()), (Some("alice"), Some("from stdin\n")));
 
     // Fields of the application's own.
@@ -86,7 +36,7 @@ async fn the_first_chat_of_the_readme() {
     let printed = shell.ok(&["listen", "--token", bob, "--count", "1", "--no-ack"]).await;
     assert_eq!(printed, "alice: {lang: en, at: 2027-01-01T08:00:00Z, price: 0.5, seats: 5}\n");
     let json = shell.ok(&["listen", "--token", bob, "--count", "1", "--json"]).await;
-    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let value: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(value["content"]["values"]["seats"]["integer"], "5");
     let nonsense = shell.run(&["send", "--token", alice, "--to", "bob", "--value", "seats=integer:many"]).await;
     assert_eq!(nonsense.0, 2, "{}", nonsense.1);
@@ -122,7 +72,7 @@ async fn the_first_chat_of_the_readme() {
     let (code, _) = shell.run(&["send", "--token", alice, "--to", "bob", "still there?"]).await;
     assert_eq!(code, 8, "she is blocked");
     let set = shell.ok(&[&about_alice[..], &["--block", "none", "--json"]].concat()).await;
-    let value: serde_json::Value = serde_json::from_str(&set).unwrap();
+    let value: Value = serde_json::from_str(&set).unwrap();
     assert_eq!((value["favourite"].as_bool(), value.get("blocks")), (Some(true), None), "{set}");
     shell.ok(&["send", "--token", alice, "--to", "bob", "still there?"]).await;
     assert_eq!(shell.run(&about_alice).await.0, 12, "nothing to change");
@@ -134,11 +84,8 @@ async fn the_first_chat_of_the_readme() {
 #[tokio::test]
 async fn a_chat_in_pipes_shows_sent_delivered_and_read() {
     let shell = Shell::new().await;
-    for user in ["alice", "bob"] {
-        shell.ok(&["user", "create", user]).await;
-    }
-    let (alice, bob) = (shell.ok(&["token", "create", "alice"]).await, shell.ok(&["token", "create", "bob"]).await);
-    let (alice, bob) = (alice.trim(), bob.trim());
+    let (alice, bob) = (shell.person("alice").await, shell.person("bob").await);
+    let (alice, bob) = (alice.as_str(), bob.as_str());
     let alices = ["chat", "--token", alice, "--linger", "8s"];
     let bobs = ["chat", "--token", bob, "--linger", "6s"];
     let (hers, his) = tokio::join!(
@@ -166,11 +113,8 @@ async fn a_chat_in_pipes_shows_sent_delivered_and_read() {
 #[tokio::test]
 async fn what_was_said_is_changed() {
     let shell = Shell::new().await;
-    for user in ["alice", "bob"] {
-        shell.ok(&["user", "create", user]).await;
-    }
-    let (alice, bob) = (shell.ok(&["token", "create", "alice"]).await, shell.ok(&["token", "create", "bob"]).await);
-    let (alice, bob) = (alice.trim(), bob.trim());
+    let (alice, bob) = (shell.person("alice").await, shell.person("bob").await);
+    let (alice, bob) = (alice.as_str(), bob.as_str());
     let id = shell.ok(&["send", "--token", alice, "--to", "bob", "draft"]).await;
     let id = id.trim();
     let change = async |kind: &str, token: &str, to: &str, more: &[&str]| {
@@ -224,14 +168,11 @@ async fn what_was_said_is_changed() {
 #[tokio::test]
 async fn who_is_online_is_told_in_words_and_in_json() {
     let shell = Shell::new().await;
-    for user in ["alice", "bob"] {
-        shell.ok(&["user", "create", user]).await;
-    }
-    let (alice, bob) = (shell.ok(&["token", "create", "alice"]).await, shell.ok(&["token", "create", "bob"]).await);
-    let (alice, bob) = (alice.trim(), bob.trim());
+    let (alice, bob) = (shell.person("alice").await, shell.person("bob").await);
+    let (alice, bob) = (alice.as_str(), bob.as_str());
     let mut listening = shell.command(&["listen", "--token", bob]).stdout(Stdio::null()).spawn().unwrap();
     let online = shell.ok(&["presence", "--token", alice, "bob", "--json"]).await;
-    let value: serde_json::Value = serde_json::from_str(&online).unwrap();
+    let value: Value = serde_json::from_str(&online).unwrap();
     assert_eq!((value["user"].as_str(), value["last_seen"].is_null()), (Some("bob"), true), "{online}");
     listening.kill().unwrap();
     listening.wait().unwrap();
@@ -266,81 +207,102 @@ async fn exit_codes_tell_what_happened() {
     assert_eq!(code(&["listen", "--token", "wrong"]).await, 4);
 }
 
-#[tokio::test]
-async fn operators_manage_policies_and_groups() {
-    let shell = Shell::new().await;
-    for user in ["alice", "bob", "carol"] {
-        shell.ok(&["user", "create", user]).await;
-    }
-    shell.ok(&["policy", "create", "guest", "calls=false", "message_rates=30/60,60/600", "audience=nobody"]).await;
-    shell.ok(&["user", "update", "carol", "--policy", "guest"]).await;
-    assert!(shell.ok(&["user", "get", "carol", "--json"]).await.contains("\"policy\":\"guest\""));
-    assert_eq!(shell.run(&["policy", "delete", "guest"]).await.0, 12, "it is carol's");
-    shell.ok(&["policy", "update", "guest", "audience=", "max_devices=1"]).await;
-    let shown = shell.ok(&["policy", "get", "guest"]).await;
-    let shown: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
-    for row in [
-        ["message_rates", "30/60,60/600", "set"],
-        ["audience", "all", "default"],
-        ["max_devices", "1", "set"],
-        ["history_seconds", "2592000", "default"],
-    ] {
-        assert!(shown.iter().any(|line| line.as_slice() == row), "{row:?} is missing in {shown:?}");
-    }
-    assert_eq!(shell.run(&["policy", "update", "guest", "max_devices=65"]).await.0, 12);
-
-    shell.ok(&["group", "create", "team", "alice", "bob", "--display-name", "The team"]).await;
-    shell.ok(&["group", "member", "team", "alice", "--role", "owner"]).await;
-    shell.ok(&["group", "member", "team", "bob", "--deny", "send"]).await;
-    let code = shell.ok(&["group", "invite", "team", "--max-uses", "1", "--expires-in", "7d"]).await;
-    assert!(shell.ok(&["group", "invites", "team"]).await.contains(code.trim()));
-    shell.ok(&["group", "uninvite", "team", code.trim()]).await;
-    shell.ok(&["group", "add", "team", "carol", "--role", "admin"]).await;
-    shell.ok(&["group", "remove", "team", "bob"]).await;
-    let members = shell.ok(&["group", "members", "team", "--json"]).await;
-    let members: Vec<serde_json::Value> = members.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let members: Vec<_> = members.iter().map(|it| (it["user"].as_str(), it["role"].as_str())).collect();
-    assert_eq!(members, [(Some("alice"), Some("owner")), (Some("carol"), Some("admin"))]);
-    shell.ok(&["group", "update", "team", "--paused", "true", "--kind", "announcement"]).await;
-    let group: serde_json::Value = serde_json::from_str(&shell.ok(&["group", "get", "team", "--json"]).await).unwrap();
-    assert_eq!((group["paused"].as_bool(), group["kind"].as_str()), (Some(true), Some("announcement")));
-    assert_eq!(group["display_name"].as_str(), Some("The team"));
-    assert!(shell.ok(&["group", "of", "carol"]).await.contains("The team"));
-    assert!(shell.ok(&["group", "list", "te*"]).await.contains("The team"));
-    shell.ok(&["group", "delete", "team"]).await;
-    assert_eq!(shell.run(&["group", "get", "team"]).await.0, 5);
+/// What the first of a user's messages says, as JSON.
+async fn came(shell: &Shell, token: &str) -> Value {
+    let json = shell.ok(&["listen", "--token", token, "--count", "1", "--json"]).await;
+    serde_json::from_str(&json).unwrap()
 }
 
 #[tokio::test]
-async fn operators_manage_apps_users_tokens_and_keys() {
+async fn all_that_a_message_can_say_is_said() {
     let shell = Shell::new().await;
-    shell.ok(&["app", "create", "shop", "--display-name", "The shop"]).await;
-    assert!(shell.ok(&["app", "list"]).await.contains("The shop"));
-    for user in ["ann", "anton", "berta"] {
-        shell.ok(&["user", "create", user, "--app", "shop", "--attribute", "team=red"]).await;
+    let (alice, bob) = (shell.person("alice").await, shell.person("bob").await);
+    let send = async |more: &[&str]| {
+        let id = shell.ok(&[&["send", "--token", &alice, "--to", "bob"], more].concat()).await;
+        id.trim().to_owned()
+    };
+    let first = send(&["first"]).await;
+    assert_eq!(came(&shell, &bob).await["text"], "first");
+
+    let file = shell.scratch("bytes");
+    std::fs::write(&file, [0, 1, 254, 255]).unwrap();
+    let file = file.to_str().unwrap();
+    let all = [
+        &["@bob look", "--type", "7", "--title", "News", "--data", file, "--reply-to", &first, "--thread", "t1"][..],
+        &["--forwarded", "--mention", "bob", "--priority", "urgent", "--receipts", "none"],
+    ];
+    send(&all.concat()).await;
+    let content = came(&shell, &bob).await["content"].take();
+    let (stream, seq) = first.split_once('.').unwrap();
+    let mention = json!({ "user": "bob", "length": 4 });
+    for (field, value) in [
+        ("type", json!(7)),
+        ("title", json!("News")),
+        ("data", json!("AAH+/w==")),
+        ("replyTo", json!({ "stream": stream, "seq": seq })),
+        ("thread", json!("t1")),
+        ("forwarded", json!(true)),
+        ("mentions", json!([mention])),
+        ("priority", json!("URGENT")),
+    ] {
+        assert_eq!(content[field], value, "{field} in {content}");
     }
-    let listed = shell.ok(&["user", "list", "an*", "--app", "shop", "--json"]).await;
-    assert_eq!(listed.lines().count(), 2, "{listed}");
-    shell.ok(&["user", "update", "ann", "--app", "shop", "--display-name", "Ann"]).await;
-    let shown = shell.ok(&["user", "get", "ann", "--app", "shop", "--json"]).await;
-    let user: serde_json::Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!((user["display_name"].as_str(), user["attributes"]["team"].as_str()), (Some("Ann"), Some("red")));
 
-    let key = shell.ok(&["key", "create", "--app", "shop", "--display-name", "backend"]).await;
-    let mine = shell.ok(&["user", "list", "--api-key", key.trim(), "--json"]).await;
-    assert_eq!(mine.lines().count(), 3, "a key of one app needs no --app: {mine}");
+    send(&["--location", "-33.8568,151.2153", "--live-until", "15m"]).await;
+    let place = came(&shell, &bob).await["content"]["location"].take();
+    assert_eq!((&place["latitudeE7"], &place["longitudeE7"]), (&json!(-338_568_000), &json!(1_512_153_000)));
+    assert!(place["liveUntilMs"].is_string(), "{place}");
+    let poll = send(&["--poll", "Lunch?", "--option", "noon", "--option", "one", "--closes", "1h"]).await;
+    let printed = shell.ok(&["listen", "--token", &bob, "--count", "1"]).await;
+    assert_eq!(printed, "alice: [Lunch? 1: noon, 2: one]\n");
+    shell.ok(&["change", "react", "--token", &bob, "--to", "alice", &poll, "2"]).await;
 
-    let created = shell.ok(&["token", "create", "ann", "--app", "shop", "--ttl", "30d", "--json"]).await;
-    let token: serde_json::Value = serde_json::from_str(&created).unwrap();
-    assert!(token["expires_at"].is_string() && token["secret"].is_string());
-    shell.ok(&["token", "revoke", "ann", token["id"].as_str().unwrap(), "--app", "shop"]).await;
-    let refused = shell.run(&["send", "--token", token["secret"].as_str().unwrap(), "--to", "berta", "hi"]).await;
-    assert_eq!(refused.0, 4);
-    shell.ok(&["user", "deactivate", "anton", "--app", "shop"]).await;
-    assert!(shell.ok(&["user", "get", "anton", "--app", "shop", "--json"]).await.contains("\"active\":false"));
-    shell.ok(&["user", "activate", "anton", "--app", "shop"]).await;
-    shell.ok(&["user", "delete", "berta", "--app", "shop"]).await;
-    assert_eq!(shell.run(&["user", "get", "berta", "--app", "shop"]).await.0, 5);
-    shell.ok(&["app", "delete", "shop"]).await;
-    assert_eq!(shell.run(&["user", "get", "ann", "--app", "shop"]).await.0, 5);
+    // Of nowhere, without answers, and without anything to say.
+    for nonsense in [&["--location", "91,0"][..], &["--poll", "Lunch?"], &["--priority", "high"]] {
+        let words = [&["send", "--token", &alice, "--to", "bob"], nonsense].concat();
+        assert_eq!(shell.run(&words).await.0, 2, "{nonsense:?}");
+    }
+    let devices = shell.ok(&["devices", "--token", &bob]).await;
+    assert_eq!(devices.lines().nth(1).and_then(|line| line.split(' ').next()), Some("cli"), "{devices}");
+}
+
+#[tokio::test]
+async fn a_key_of_conflation_is_for_what_is_stored_nowhere() {
+    let shell = Shell::new().await;
+    let alice = shell.person("alice").await;
+    let price = ["send", "--token", &alice, "--to", "alice", "--conflation-key", "gold", "--json", "1999", "--ttl"];
+    let sent: Value = serde_json::from_str(&shell.ok(&[&price[..], &["0"]].concat()).await).unwrap();
+    assert_eq!(sent["durability"], "transient");
+    assert_eq!(shell.run(&[&price[..], &["1h"]].concat()).await.0, 12);
+}
+
+#[tokio::test]
+async fn a_group_is_run_in_a_chat() {
+    let shell = Shell::new().await;
+    let (alice, bob) = (shell.person("alice").await, shell.person("bob").await);
+    let chat = async |token: &str, input: &str| {
+        let output = shell.run_with(&["chat", "--token", token], input).await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    shell.person("carol").await;
+    let hers = "/create club bob carol\n/name The club\n/kind announcement\n/role carol admin\n\
+                /permit bob send,add\n/remove carol\n/members\n/pause\n/nonsense\n";
+    let hers = chat(&alice, hers).await;
+    for expected in ["— you are in #club now", "— #club: alice (owner), bob\n", "/nonsense is no command"] {
+        assert!(hers.contains(expected), "{expected:?} is missing in:\n{hers}");
+    }
+    assert_eq!(hers.matches("— done in #club").count(), 6, "{hers}");
+    let group: Value = serde_json::from_str(&shell.ok(&["group", "get", "club", "--json"]).await).unwrap();
+    assert_eq!((&group["display_name"], &group["kind"]), (&json!("The club"), &json!("announcement")));
+    assert_eq!((&group["paused"], &group["members"]), (&json!(true), &json!(2)));
+    let members = shell.ok(&["group", "members", "club", "--json"]).await;
+    assert!(members.lines().any(|line| line.contains("\"bob\"") && line.contains("send,add")), "{members}");
+
+    // He may add, and neither manage nor end it.
+    let his = chat(&bob, "#club\n/add carol\n/resume\n/delete\n").await;
+    assert_eq!((his.matches("— done in #club").count(), his.matches("PERMISSION_DENIED").count()), (1, 2), "{his}");
+    let hers = chat(&alice, "/add bob\n#club\n/resume\n/delete\n").await;
+    assert!(hers.contains("in which group?") && hers.matches("— done in #club").count() == 2, "{hers}");
+    assert_eq!(shell.run(&["group", "get", "club"]).await.0, 5);
 }

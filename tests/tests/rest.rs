@@ -125,6 +125,25 @@ async fn what_one_way_writes_the_other_reads() {
 }
 
 #[tokio::test]
+async fn apps_are_found_and_closed_and_users_made_with_their_policy() {
+    let node = Node::start().await;
+    request(&node, "POST", "/v1/apps", &["--data", r#"{"id":"shop"}"#]).await;
+    let (status, found) = request(&node, "GET", "/v1/apps?filter=sh*", &[]).await;
+    assert_eq!((status, &found["apps"][0]["id"], &found["apps"][1]), (200, &json!("shop"), &Json::Null));
+    let (status, closed) = request(&node, "PATCH", "/v1/apps/shop", &["--data", r#"{"active":false}"#]).await;
+    assert_eq!((status, &closed["active"]), (200, &json!(false)));
+    request(&node, "POST", "/v1/apps/shop/policies", &["--data", r#"{"id":"guest","calls":false}"#]).await;
+    let body = ["--data", r#"{"id":"gus","policy":"guest"}"#];
+    let (status, made) = request(&node, "POST", "/v1/apps/shop/users", &body).await;
+    assert_eq!((status, &made["policy"]), (200, &json!("guest")));
+    let body = ["--data", r#"{"to":"gus","content":{"text":"hi"},"ttlMs":"0"}"#];
+    let (status, sent) = request(&node, "POST", "/v1/apps/shop/messages", &body).await;
+    assert_eq!((status, &sent["id"]), (200, &json!("")));
+    let body = ["--data", r#"{"to":"gus","content":{"text":"hi"},"disappears":{"afterMs":"1000"}}"#];
+    assert_eq!(request(&node, "POST", "/v1/apps/shop/messages", &body).await.0, 200);
+}
+
+#[tokio::test]
 async fn messages_are_scheduled_listed_and_taken_back() {
     let node = Node::start().await;
     let control = node.control().await;

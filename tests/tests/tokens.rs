@@ -98,6 +98,33 @@ async fn a_live_session_ends_with_the_reason_within_a_second() {
 }
 
 #[tokio::test]
+async fn an_inactive_app_lets_nobody_in_until_it_is_active_again() {
+    let mut node = Node::start().await;
+    let control = node.control().await;
+    let good = control.user("alice").await;
+    let (mut bystander, _) = RawClient::attached(node.gateway_address(), &good, "phone", None).await;
+    let ann = control.user_of("shop", "ann").await;
+    let (mut client, _) = RawClient::attached(node.gateway_address(), &ann, "phone", None).await;
+    let deactivated_at = Instant::now();
+    control.set_app_active("shop", false).await;
+    assert_eq!(client.closed().await.1, Some(ErrorCode::UserInactive.close_code()));
+    assert!(deactivated_at.elapsed() < Duration::from_secs(1), "{:?}", deactivated_at.elapsed());
+    assert_refused(&node, &ann, "", ErrorCode::UserInactive).await;
+    bystander.write(client_frame::Frame::Ping(tidings_proto::client::v1::Ping { nonce: 7 })).await;
+    assert!(matches!(bystander.next().await, Came::Frame(server_frame::Frame::Pong(pong)) if pong.nonce == 7));
+
+    node.restart_after_kill9().await;
+    assert_refused(&node, &ann, "", ErrorCode::UserInactive).await;
+    node.control().await.set_app_active("shop", true).await;
+    within(DEADLINE, "ann is let in again", async {
+        while refusal(&node, &ann, "").await.0.is_some() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_was_refused_is_refused_after_a_restart() {
     let mut node = Node::start().await;
     let control = node.control().await;

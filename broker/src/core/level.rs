@@ -47,7 +47,7 @@ fn below_3(command: &mut Command) -> bool {
                 message.sender_retention_ms = 0;
                 message.large_beyond = 0;
             }
-            true
+            !post.to_group || post.message.as_ref().is_none_or(|message| message.disappears.is_none())
         }
         Command::ScheduleMessage(_)
         | Command::CancelScheduled(_)

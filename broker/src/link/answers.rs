@@ -193,7 +193,7 @@ impl Answers {
             return self.refused(session, seq, ErrorCode::NotLeader, self.shard.leadership().leader.unwrap_or(0));
         }
         let (view, name, user) = (self.shard.group.view(), group.clone(), from.to_owned());
-        let looked = tokio::task::spawn_blocking(move || group_live::reach(&view, &name, &user)).await;
+        let looked = tokio::task::spawn_blocking(move || group_live::reach(&view, &name, Some(&user))).await;
         let Reach { shards, member_permissions } = match looked {
             Ok(Ok(Ok(reach))) => reach,
             Ok(Ok(Err(code))) => return self.refused(session, seq, code, 0),

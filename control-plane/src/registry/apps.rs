@@ -40,18 +40,25 @@ pub fn create(store: &mut dyn StateStore, context: &ApplyContext, command: Creat
         None => {}
     }
     let CreateApp { id, display_name } = command;
-    let app = AppRecord { id, display_name, created_at_ms: context.now_ms, deleting: false };
+    let app = AppRecord { id, display_name, created_at_ms: context.now_ms, ..AppRecord::default() };
     store.put(key, encode(&app));
     Ok(app)
 }
 
 /// Changes the fields that are given.
-pub fn update(store: &mut dyn StateStore, command: UpdateApp) -> Result<AppRecord, Refusal> {
+pub fn update(store: &mut dyn StateStore, command: UpdateApp, changes: &mut Changes<'_>) -> Result<AppRecord, Refusal> {
     let mut app = get(store, &command.id)?;
+    let was_inactive = app.inactive;
     if let Some(display_name) = command.display_name {
         app.display_name = display_name;
     }
+    if let Some(active) = command.active {
+        app.inactive = !active;
+    }
     store.put(keys::texts(keys::APP, &[&app.id]), encode(&app));
+    if app.inactive && !was_inactive {
+        changes.app_deactivated(store, &app.id)?;
+    }
     Ok(app)
 }
 

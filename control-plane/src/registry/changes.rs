@@ -3,7 +3,7 @@
 
 use tidings_consensus::{ApplyContext, StateStore};
 use tidings_proto::cluster::v1::{
-    AppDeleted, Change, GroupChanged, PolicyChanged, ShardMapChanged, TokenRevoked, UserChanged, change,
+    AppDeactivated, AppDeleted, Change, GroupChanged, PolicyChanged, ShardMapChanged, TokenRevoked, UserChanged, change,
 };
 use tidings_proto::registry::v1::{ChangeLogRecord, UserRecord};
 
@@ -67,6 +67,11 @@ impl<'a> Changes<'a> {
     /// An app was deleted with all that belonged to it.
     pub fn app(&mut self, store: &mut dyn StateStore, app: &str) -> Result<(), Refusal> {
         self.put(store, change::Change::AppDeleted(AppDeleted { app: app.to_owned() }))
+    }
+
+    /// An app's users are let in no more. That they are again need not be told.
+    pub fn app_deactivated(&mut self, store: &mut dyn StateStore, app: &str) -> Result<(), Refusal> {
+        self.put(store, change::Change::AppDeactivated(AppDeactivated { app: app.to_owned() }))
     }
 
     /// The shard map changed.

@@ -16,8 +16,8 @@ const COMMAND_FORMAT: u8 = 2;
 const FORMAT_1: u8 = 1;
 
 /// Up to which level this build applies commands. Level 1 came with policies and groups, level 2 with what policies say of
-/// files, level 3 with what they say of contacts.
-pub const LEVEL: u32 = 3;
+/// files, level 3 with what they say of contacts, level 4 with apps that are inactive and users that are made with a policy.
+pub const LEVEL: u32 = 4;
 
 /// The level that the control plane must have before a command may stand in its log.
 pub fn level_of(command: &command::Command) -> u32 {
@@ -27,6 +27,8 @@ pub fn level_of(command: &command::Command) -> u32 {
         C::UpdatePolicy(update) => policies::level_to_update(update),
         C::DeletePolicy(_) | C::ActOnGroup(_) | C::CreateInvite(_) | C::DeleteInvite(_) => 1,
         C::UpdateUser(update) if update.policy.is_some() => 1,
+        C::UpdateApp(update) if update.active.is_some() => 4,
+        C::CreateUser(create) if !create.policy.is_empty() => 4,
         _ => 0,
     }
 }
@@ -87,7 +89,7 @@ fn dispatch(
     Ok(match command {
         C::Bootstrap(command) => Outcome::Settings(cluster::bootstrap(store, context, command, changes)?),
         C::CreateApp(command) => Outcome::App(apps::create(store, context, command)?),
-        C::UpdateApp(command) => Outcome::App(apps::update(store, command)?),
+        C::UpdateApp(command) => Outcome::App(apps::update(store, command, changes)?),
         C::DeleteApp(command) => {
             apps::delete(store, command, changes)?;
             Outcome::Deleted(Done {})

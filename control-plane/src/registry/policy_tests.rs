@@ -5,7 +5,9 @@ use proptest::sample::subsequence;
 use tidings_proto::ErrorCode;
 use tidings_proto::policy::v1::{Audience, Policy, RateLimit};
 use tidings_proto::registry::v1::command::Command as C;
-use tidings_proto::registry::v1::{CreateApp, CreatePolicy, DeleteApp, DeletePolicy, Sweep, UpdatePolicy, UpdateUser};
+use tidings_proto::registry::v1::{
+    CreateApp, CreatePolicy, CreateUser, DeleteApp, DeletePolicy, Sweep, UpdateApp, UpdatePolicy, UpdateUser,
+};
 
 use super::machine::{Outcome, level_of};
 use super::property_tests::Log;
@@ -94,6 +96,24 @@ fn a_policy_that_users_go_by_stays() {
 }
 
 #[test]
+fn a_user_is_made_with_a_policy_that_there_is() {
+    let mut log = Log::with_user();
+    let gus = |policy: &str| {
+        let (app, id, policy) = ("default".to_owned(), "gus".to_owned(), policy.to_owned());
+        C::CreateUser(CreateUser { app, id, policy, ..CreateUser::default() })
+    };
+    assert_eq!(["", "strict"].map(|policy| level_of(&gus(policy))), [0, 4]);
+    assert_eq!(code(log.apply(gus("strict"))), ErrorCode::NotFound);
+    log.apply(create(named("strict"))).unwrap();
+    for again in ["strict", "strict", ""] {
+        let Ok(Outcome::User(made)) = log.apply(gus(again)) else { panic!("no user") };
+        assert_eq!(made.policy, "strict");
+    }
+    assert_eq!(code(log.apply(gus("default"))), ErrorCode::AlreadyExists);
+    assert_eq!(code(log.apply(delete("strict"))), ErrorCode::FailedPrecondition);
+}
+
+#[test]
 fn an_app_has_a_hundred_policies_and_they_go_with_it() {
     let mut log = Log::with_user();
     let app = |id: &str| CreateApp { id: id.to_owned(), display_name: String::new() };
@@ -144,6 +164,8 @@ fn what_members_of_an_earlier_release_would_pass_over_waits_for_them() {
     assert_eq!(level_to_update(by(Audience::Contacts), "messages"), 1, "it is not what is set");
     assert_eq!(level_to_update(seen, "presence_audience"), 3);
     assert_eq!(["file_types", "edit_contacts"].map(|field| level_to_update(named("p"), field)), [2, 3]);
+    let app = |active| C::UpdateApp(UpdateApp { active, ..UpdateApp::default() });
+    assert_eq!([None, Some(true)].map(|active| level_of(&app(active))), [0, 4]);
 }
 
 proptest! {

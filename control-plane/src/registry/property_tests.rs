@@ -69,7 +69,7 @@ fn hash(secret: u8) -> Vec<u8> {
 
 pub(super) fn create_user(id: &str, display_name: &str) -> C {
     let (app, id, display_name) = ("default".to_owned(), id.to_owned(), display_name.to_owned());
-    C::CreateUser(CreateUser { app, id, display_name, attributes: BTreeMap::new() })
+    C::CreateUser(CreateUser { app, id, display_name, ..CreateUser::default() })
 }
 
 fn create_token(secret: u8, ttl_seconds: u64, app_id: &str, request_id: &str) -> C {
@@ -102,10 +102,12 @@ fn commands() -> impl Strategy<Value = C> {
     prop_oneof![
         1 => (1_u32..3, 1_u32..3).prop_map(|(shards, replication)| C::Bootstrap(Bootstrap { shards, replication })),
         2 => (app(), text()).prop_map(|(id, display_name)| C::CreateApp(CreateApp { id, display_name })),
-        1 => (app(), text()).prop_map(|(id, name)| C::UpdateApp(UpdateApp { id, display_name: Some(name) })),
+        1 => (app(), any::<(Option<String>, Option<bool>)>()).prop_map(|(id, (display_name, active))| {
+            C::UpdateApp(UpdateApp { id, display_name, active })
+        }),
         1 => app().prop_map(|id| C::DeleteApp(DeleteApp { id })),
-        4 => (app(), user(), text()).prop_map(|(app, id, display_name)| {
-            C::CreateUser(CreateUser { app, id, display_name, attributes: BTreeMap::new() })
+        4 => (app(), user(), text(), text()).prop_map(|(app, id, display_name, policy)| {
+            C::CreateUser(CreateUser { app, id, display_name, policy, ..CreateUser::default() })
         }),
         2 => (app(), user(), option::of(text()), option::of(any::<bool>()), option::of(text())).prop_map(
             |(app, id, display_name, active, policy)| {
@@ -287,6 +289,16 @@ fn each_refusal_has_its_reason() {
     log.apply(activate(false)).unwrap();
     assert_eq!(log.resolve(1, ""), Err(ErrorCode::UserInactive));
     log.apply(activate(true)).unwrap();
+    let activate_app =
+        |active| C::UpdateApp(UpdateApp { id: "default".to_owned(), active: Some(active), ..UpdateApp::default() });
+    let told = changes::state(log.state()).unwrap().length;
+    for _ in 0..2 {
+        log.apply(activate_app(false)).unwrap();
+    }
+    assert_eq!(changes::state(log.state()).unwrap().length, told + 1, "told once");
+    assert_eq!(log.resolve(1, ""), Err(ErrorCode::UserInactive));
+    log.apply(activate_app(true)).unwrap();
+    assert!(log.resolve(1, "").is_ok());
     log.apply(revoke(&plain.id)).unwrap();
     assert_eq!(log.resolve(1, ""), Err(ErrorCode::TokenRevoked));
 

@@ -40,7 +40,7 @@ mod tests {
     use tidings_proto::registry::v1::AppRecord;
 
     fn app() -> AppRecord {
-        AppRecord { id: "shop".to_owned(), display_name: "Shop".to_owned(), created_at_ms: 5, deleting: false }
+        AppRecord { id: "shop".to_owned(), display_name: "Shop".to_owned(), created_at_ms: 5, ..AppRecord::default() }
     }
 
     #[test]

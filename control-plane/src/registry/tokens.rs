@@ -50,8 +50,8 @@ pub fn resolve<R: Read + ?Sized>(
     if !token.app_id.is_empty() && token.app_id != app_id {
         return Err(Refusal::new(ErrorCode::TokenWrongAppId, "the token is bound to another app id"));
     }
-    if !user.active {
-        return Err(Refusal::new(ErrorCode::UserInactive, "the user is inactive"));
+    if !users::is_let_in(state, &user)? {
+        return Err(Refusal::new(ErrorCode::UserInactive, "the user, or its app, is inactive"));
     }
     Ok((token, user))
 }

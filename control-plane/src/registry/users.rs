@@ -23,6 +23,11 @@ pub fn get<R: Read + ?Sized>(state: &R, app: &str, id: &str) -> Result<UserRecor
     found.ok_or_else(|| Refusal::not_found(format!("user {id:?} in app {app:?}")))
 }
 
+/// Whether a user is let in: it is active, and so is its app.
+pub fn is_let_in<R: Read + ?Sized>(state: &R, user: &UserRecord) -> Result<bool, Refusal> {
+    Ok(user.active && !apps::get(state, &user.app)?.inactive)
+}
+
 /// Makes a user, or answers the same one.
 pub fn create(
     store: &mut dyn StateStore,
@@ -31,17 +36,19 @@ pub fn create(
     changes: &mut Changes<'_>,
 ) -> Result<UserRecord, Refusal> {
     if let Some(found) = find(store, &command.app, &command.id)? {
-        if found.display_name == command.display_name && found.attributes == command.attributes {
+        let goes_by_it = command.policy.is_empty() || as_stored(&command.policy) == found.policy;
+        if found.display_name == command.display_name && found.attributes == command.attributes && goes_by_it {
             return Ok(found);
         }
         return Err(Refusal::already_exists(format!("user {:?}", command.id)));
     }
     apps::get(store, &command.app)?;
-    let CreateUser { app, id, display_name, attributes } = command;
-    let (created_at_ms, updated_at_ms) = (context.now_ms, context.now_ms);
-    let (active, policy) = (true, String::new());
+    let CreateUser { app, id, display_name, attributes, policy } = command;
+    let policy = known_policy(store, &app, &policy)?;
+    let (created_at_ms, updated_at_ms, active) = (context.now_ms, context.now_ms, true);
     let user = UserRecord { app, id, display_name, attributes, active, created_at_ms, updated_at_ms, policy };
     put(store, &user);
+    policies::assign(store, &user.app, &user.id, "", &user.policy);
     changes.user(store, &user)?;
     Ok(user)
 }
@@ -56,7 +63,7 @@ pub fn update(
     let mut user = get(store, &command.app, &command.id)?;
     let before = user.clone();
     if let Some(policy) = command.policy {
-        user.policy = known_policy(store, &user.app, policy)?;
+        user.policy = known_policy(store, &user.app, &policy)?;
     }
     if let Some(display_name) = command.display_name {
         user.display_name = display_name;
@@ -98,12 +105,17 @@ pub fn remove(store: &mut dyn StateStore, user: &UserRecord) {
     store.delete(&keys::texts(keys::USER, &[&user.app, &user.id]));
 }
 
-/// As it is stored: the policy `default` is the empty text.
-fn known_policy(store: &dyn StateStore, app: &str, policy: String) -> Result<String, Refusal> {
-    if policy.is_empty() || policy == DEFAULT_POLICY {
-        return Ok(String::new());
+/// A policy that there is, as it is stored.
+fn known_policy(store: &dyn StateStore, app: &str, policy: &str) -> Result<String, Refusal> {
+    match as_stored(policy) {
+        "" => Ok(String::new()),
+        id => policies::get(store, app, id).map(|found| found.id),
     }
-    policies::get(store, app, &policy).map(|found| found.id)
+}
+
+/// The policy `default` is the empty text.
+fn as_stored(policy: &str) -> &str {
+    if policy == DEFAULT_POLICY { "" } else { policy }
 }
 
 fn put(store: &mut dyn StateStore, user: &UserRecord) {

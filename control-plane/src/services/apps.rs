@@ -9,7 +9,7 @@ use tidings_proto::registry::v1::{AppRecord, CreateApp, DeleteApp, UpdateApp, co
 use tonic::{Request, Response, Status};
 
 use super::auth::Scope;
-use super::page::PageRequest;
+use super::page::{self, PageRequest};
 use super::{answer, door, messages, unexpected};
 use crate::registry::machine::Outcome;
 use crate::registry::refusal::Refusal;
@@ -53,12 +53,14 @@ impl Apps for AppsService {
     async fn list_apps(&self, request: Request<ListAppsRequest>) -> Result<Response<ListAppsResponse>, Status> {
         answer("ListApps", async {
             let scope = Scope::of(&self.0, request.metadata())?;
-            let ListAppsRequest { page_size, page_token } = request.into_inner();
+            let ListAppsRequest { page_size, page_token, filter } = request.into_inner();
+            door::filter(&filter)?;
             let page = PageRequest { size: page_size, token: &page_token };
             let prefix = keys::single(keys::APP);
-            let visible = |app: &AppRecord| !app.deleting && scope.app(&app.id).is_ok();
+            let wanted = |app: &AppRecord| filter.is_empty() || page::matches(&filter, &app.id);
+            let visible = |app: &AppRecord| !app.deleting && wanted(app) && scope.app(&app.id).is_ok();
             let narrowed = match &scope {
-                Scope::Operator => prefix.clone(),
+                Scope::Operator => [prefix.as_slice(), page::head(&filter).as_bytes()].concat(),
                 Scope::App(own) => keys::texts(keys::APP, &[own]),
             };
             let (found, next_page_token) = page.list(&self.0.current().await?, &prefix, &narrowed, visible)?;
@@ -73,9 +75,17 @@ impl Apps for AppsService {
             let UpdateAppRequest { app, update_mask } = request.into_inner();
             let app = app.ok_or_else(|| Refusal::invalid("app", "is missing"))?;
             let id = scope.app(&app.id)?;
-            door::update_mask(update_mask, &["display_name"])?;
-            door::display_name("app.display_name", &app.display_name)?;
-            self.propose(Command::UpdateApp(UpdateApp { id, display_name: Some(app.display_name) })).await
+            let mask = door::update_mask(update_mask, &["display_name", "active"])?;
+            let mut update = UpdateApp { id, ..UpdateApp::default() };
+            if mask.contains("display_name") {
+                door::display_name("app.display_name", &app.display_name)?;
+                update.display_name = Some(app.display_name);
+            }
+            if mask.contains("active") {
+                scope.operator()?;
+                update.active = Some(app.active);
+            }
+            self.propose(Command::UpdateApp(update)).await
         })
         .await
     }

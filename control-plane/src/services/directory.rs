@@ -102,8 +102,8 @@ impl Directory for DirectoryService {
                 let revision = changes::state(state)?.revision;
                 let found = users::find(state, &app, &user)?;
                 let exists = found.is_some();
-                let user = found.unwrap_or_default();
-                Ok(ResolveUserResponse { exists, active: user.active, revision, policy: user.policy })
+                let active = found.as_ref().map_or(Ok(false), |user| users::is_let_in(state, user))?;
+                Ok(ResolveUserResponse { exists, active, revision, policy: found.unwrap_or_default().policy })
             };
             let answer = resolve(&self.replica.recent()?)?;
             if answer.exists {

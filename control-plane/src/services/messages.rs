@@ -6,7 +6,8 @@ use tidings_proto::registry::v1::{ApiKeyRecord, AppRecord, TokenRecord, UserReco
 
 /// An app.
 pub fn app(record: AppRecord) -> App {
-    App { id: record.id, display_name: record.display_name, created_at: at(record.created_at_ms) }
+    let AppRecord { id, display_name, created_at_ms, inactive, .. } = record;
+    App { id, display_name, created_at: at(created_at_ms), active: !inactive }
 }
 
 /// A user.

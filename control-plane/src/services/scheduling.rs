@@ -29,9 +29,9 @@ impl MessagesService {
         if deliver_at_ms.saturating_sub(self.replica.clock().now_ms()) > AHEAD_MS {
             return Err(Refusal::invalid("deliver_at", "is more than 365 days ahead").into());
         }
-        let PostMessage { message, request_id, to_group, by_system, .. } = post;
+        let PostMessage { message, request_id, to_group, by_system, in_full } = post;
         // Nobody is there to be told; in a group everybody asks.
-        let receipts = if to_group { ReceiptRequest::ReceiptsAll } else { ReceiptRequest::ReceiptsNone };
+        let receipts = if to_group && in_full { ReceiptRequest::ReceiptsAll } else { ReceiptRequest::ReceiptsNone };
         let message = AppendMessage { receipts: receipts.into(), ..message.unwrap_or_default() };
         let shard = self.shard(&message.app, &message.from)?;
         let schedule = ScheduleMessage {

@@ -31,6 +31,8 @@ use crate::replica::Replica;
 pub const MAX_CONTENT_BYTES: usize = 64 * 1024;
 /// Bytes of a request, at most: a content with what stands around it.
 pub const MAX_POST_BYTES: usize = MAX_CONTENT_BYTES + 4096;
+/// The level of brokers that hand out what is stored nowhere.
+const LIVE: u32 = 5;
 /// Who the system is to the recipient. Names of users are the backend's to give, so that nobody else can be it.
 pub const SYSTEM: &str = "system";
 
@@ -91,7 +93,9 @@ impl MessagesService {
     }
 
     async fn send(&self, app: String, request: SendMessageRequest) -> Result<SentMessage, Status> {
-        let SendMessageRequest { from, to, group, content, ttl_ms, request_id, deliver_at, .. } = request;
+        let SendMessageRequest {
+            from, to, group, content, ttl_ms, request_id, deliver_at, receipts, disappears, ..
+        } = request;
         let to_group = !group.is_empty();
         match to_group {
             true if !to.is_empty() => return Err(Refusal::invalid("group", "is one recipient, and to another").into()),
@@ -99,10 +103,15 @@ impl MessagesService {
             false => door::user_id("to", &to)?,
         }
         door::label("request_id", &request_id)?;
-        if ttl_ms == Some(0) {
-            return Err(Refusal::invalid("ttl_ms", "must be 1 or more").into());
-        }
+        let in_full = door::receipts("receipts", receipts)?;
+        disappears.as_ref().map_or(Ok(()), |disappears| door::disappears("disappears", disappears))?;
         let deliver_at_ms = ms("deliver_at", deliver_at)?;
+        if ttl_ms == Some(0) {
+            if deliver_at_ms != 0 || disappears.is_some() {
+                return Err(Refusal::invalid("ttl_ms", "is 0, of what neither waits nor disappears").into());
+            }
+            self.replica.admit_brokers(LIVE).await?;
+        }
         let content = content.ok_or_else(|| Refusal::invalid("content", "is missing"))?;
         door::content("content", &content)?;
         let content = content.encode_to_vec();
@@ -138,6 +147,7 @@ impl MessagesService {
             to: if to_group { group } else { to },
             from: sender(from),
             ttl_ms,
+            disappears,
             content: content.into(),
             inbox_limit: recipient.as_ref().map_or(0, |recipient| recipient.inbox_entries),
             retention_ms: kept_ms(recipient.as_ref().unwrap_or(&policy)),
@@ -146,7 +156,7 @@ impl MessagesService {
             audience: policy.restriction(by_system || to_group).into(),
             ..AppendMessage::default()
         };
-        let post = PostMessage { message: Some(append), request_id, to_group, by_system, in_full: true };
+        let post = PostMessage { message: Some(append), request_id, to_group, by_system, in_full };
         // The way to the leader takes much room: only while it is gone.
         match deliver_at_ms {
             0 => Box::pin(self.post(post)).await,
@@ -198,7 +208,7 @@ impl MessagesService {
             }
         });
         let posted = posted.await?;
-        let id = posted.id.unwrap_or_default().to_string();
+        let id = posted.id.map(|id| id.to_string()).unwrap_or_default();
         let (sent_at, repeated) = (messages::at(posted.sent_at_ms), posted.duplicate);
         Ok(SentMessage { id, sent_at, repeated, scheduled: false })
     }

@@ -34,12 +34,13 @@ impl Users for UsersService {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<User>, Status> {
         answer("CreateUser", async {
             let scope = Scope::of(&self.0, request.metadata())?;
-            let CreateUserRequest { app, id, display_name, attributes } = request.into_inner();
+            let CreateUserRequest { app, id, display_name, attributes, policy } = request.into_inner();
             let app = scope.app(&app)?;
             door::user_id("id", &id)?;
             door::display_name("display_name", &display_name)?;
             door::attributes("attributes", &attributes)?;
-            self.propose(Command::CreateUser(CreateUser { app, id, display_name, attributes })).await
+            door::policy_id_or_empty("policy", &policy)?;
+            self.propose(Command::CreateUser(CreateUser { app, id, display_name, attributes, policy })).await
         })
         .await
     }

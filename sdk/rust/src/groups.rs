@@ -1,10 +1,14 @@
 //! What a user does about groups: each method is one request, done in the name of the user, who may what its role and
 //! permissions in the group say. [`RequestError::Refused`] says why not.
 
+use tidings_proto::Permissions;
 use tidings_proto::client::v1::{
     ActOnGroup, GetGroup, GroupState, ListMembers, ListMyGroups, Members, MyGroups, request, response,
 };
-use tidings_proto::group::v1::{Add, Create, Group, Join, Leave, Member, Operation, Remove, operation};
+use tidings_proto::group::v1::{
+    Add, Create, Delete, Group, Join, Leave, Member, MemberChange, Operation, Permission, Remove, Role, SettingsChange,
+    operation,
+};
 
 use crate::client::Client;
 use crate::error::RequestError;
@@ -62,6 +66,50 @@ impl Client {
         self.act_on_group(group, operation::Operation::Remove(Remove { users })).await
     }
 
+    /// Gives a member another role. Takes MANAGE, over members of a lower role than this user's.
+    pub async fn set_group_role(
+        &self,
+        group: impl Into<String>,
+        user: impl Into<String>,
+        role: Role,
+    ) -> Result<GroupState, RequestError> {
+        let change = MemberChange { user: user.into(), role: Some(role.into()), ..MemberChange::default() };
+        self.act_on_group(group, operation::Operation::Member(change)).await
+    }
+
+    /// Gives a member permissions beyond its role's, and takes others from it, in the place of those that were given and taken
+    /// before. As [`Self::set_group_role`].
+    pub async fn set_group_permissions(
+        &self,
+        group: impl Into<String>,
+        user: impl Into<String>,
+        allow: &[Permission],
+        deny: &[Permission],
+    ) -> Result<GroupState, RequestError> {
+        let (allow, deny) = (Some(bits(allow)), Some(bits(deny)));
+        let change = MemberChange { user: user.into(), role: None, allow, deny };
+        self.act_on_group(group, operation::Operation::Member(change)).await
+    }
+
+    /// Changes what is set of a group's own fields, such as its name and its kind. Takes MANAGE.
+    pub async fn update_group(
+        &self,
+        group: impl Into<String>,
+        change: SettingsChange,
+    ) -> Result<GroupState, RequestError> {
+        self.act_on_group(group, operation::Operation::Settings(change)).await
+    }
+
+    /// Has sending to a group refused for now, or lets it go on. As [`Self::update_group`].
+    pub async fn pause_group(&self, group: impl Into<String>, paused: bool) -> Result<GroupState, RequestError> {
+        self.update_group(group, SettingsChange { paused: Some(paused), ..SettingsChange::default() }).await
+    }
+
+    /// Ends a group for all its members. Takes the role OWNER.
+    pub async fn delete_group(&self, group: impl Into<String>) -> Result<GroupState, RequestError> {
+        self.act_on_group(group, operation::Operation::Delete(Delete {})).await
+    }
+
     /// A group of this user, and what the user is in it.
     pub async fn group(&self, group: impl Into<String>) -> Result<GroupState, RequestError> {
         self.group_state(request::Request::GetGroup(GetGroup { group: group.into() })).await
@@ -100,4 +148,8 @@ impl Client {
 
 fn plain_member(user: String) -> Member {
     Member { user, ..Member::default() }
+}
+
+fn bits(permissions: &[Permission]) -> u32 {
+    permissions.iter().fold(Permissions::NONE, |all, permission| all.with(*permission)).bits()
 }

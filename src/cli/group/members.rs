@@ -108,8 +108,9 @@ pub struct Uninvite {
     control: ControlOptions,
 }
 
+/// What a member is.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Role {
+pub enum Role {
     Member,
     Admin,
     Owner,

@@ -5,11 +5,11 @@ use tidings_audit::LocalCluster;
 use tidings_proto::ErrorCode;
 use tidings_proto::control::v1::{SendMessageRequest, SentMessage};
 use tidings_proto::error::Next;
-use tidings_proto::message::v1::Content;
-use tidings_sdk::Event;
-use tidings_tests::{Control, DEADLINE, within};
+use tidings_proto::message::v1::{Content, Disappearance};
+use tidings_sdk::{Event, HistoryQuery};
+use tidings_tests::{Control, DEADLINE, told, within};
 
-use super::support::{client, control, settled, start};
+use super::support::{client, control, online, settled, start};
 
 const MESSAGES: usize = 60;
 
@@ -52,6 +52,42 @@ async fn each_request_is_one_message_while_brokers_die() {
     })
     .await;
     assert_eq!(came, ids);
+}
+
+/// To a user and a group, whose shards brokers lead that the control plane has to find; and one that disappears.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_online_is_told_at_any_gateway_and_what_disappears_is_gone_at_every_broker() {
+    let cluster: LocalCluster = start().await;
+    let operator = control(&cluster, 0).await;
+    let tokens = [operator.user("alice").await, operator.user("bob").await];
+    operator.group("team", &["alice", "bob"]).await;
+    let (_alice, mut alices) = online(&cluster, 0, &tokens[0], "phone").await;
+    let (bob, mut bobs) = online(&cluster, 1, &tokens[1], "phone").await;
+    let send = async |node: usize, request: SendMessageRequest| {
+        let content = Some(Content { text: "hello".to_owned(), ..Content::default() });
+        let mut messages = control(&cluster, node).await.messages;
+        let sending = messages.send_message(SendMessageRequest { content, ..request });
+        within(DEADLINE, "it is sent", sending).await.unwrap().into_inner()
+    };
+    let to_team = SendMessageRequest { group: "team".to_owned(), ..SendMessageRequest::default() };
+    let disappears = Some(Disappearance { after_ms: 5_000, ..Disappearance::default() });
+    let soon_gone = SendMessageRequest { disappears, from: "alice".to_owned(), ..to_team.clone() };
+    send(1, soon_gone).await;
+    let is_kept = |event: Event| if let Event::Message(message) = event { Some(message) } else { None };
+    told(&mut bobs, "it comes", is_kept).await;
+    let to_bob = SendMessageRequest { to: "bob".to_owned(), ..SendMessageRequest::default() };
+    for (node, request) in [(1, to_bob), (2, to_team)] {
+        let sent = send(node, SendMessageRequest { ttl_ms: Some(0), ..request }).await;
+        assert!(sent.id.is_empty(), "{sent:?}");
+        told(&mut bobs, "bob is told", |event| matches!(event, Event::Transient(_)).then_some(())).await;
+    }
+    told(&mut alices, "alice is told", |event| matches!(event, Event::Transient(_)).then_some(())).await;
+    within(DEADLINE, "it disappears", async {
+        while !bob.group_history("team", HistoryQuery::default()).await.unwrap().messages.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// Sends the message with this number, beginning at one of the nodes, as often as it takes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidings_audit::LocalCluster;
-use tidings_proto::control::v1::Group;
+use tidings_sdk::group::Permission;
 use tidings_sdk::group_event::Kind;
 use tidings_sdk::{Activity, Client, ErrorCode, Event, Events, Outgoing, activity};
 use tidings_tests::answers::{done, sent};
@@ -111,7 +111,10 @@ async fn users_run_a_group_themselves_while_nodes_of_both_kinds_die() {
             "{known}"
         );
     }
-    operators[2].set_group(Group { id: "club".to_owned(), paused: true, ..Group::default() }, &["paused"]).await;
+    assert_eq!(done(dave.pause_group("club", true)).await.err(), Some(ErrorCode::PermissionDenied));
+    let managing = alice.set_group_permissions("club", "dave", &[Permission::Manage], &[]);
+    within(DEADLINE, "dave may manage", managing).await.unwrap();
+    within(DEADLINE, "dave pauses it", dave.pause_group("club", true)).await.unwrap();
     let is_settings = |what: &What| matches!(what, What::Happened(Kind::Settings, _));
     alice_sees.until("it is paused", |place| is_settings(&place.what)).await;
     assert_eq!(say(carol, "hello?").await, Err(ErrorCode::GroupPaused));
@@ -124,6 +127,10 @@ async fn users_run_a_group_themselves_while_nodes_of_both_kinds_die() {
         view.until(&format!("{name} has all of it"), |place| place.seq == last).await;
         assert_eq!(view.places(), expected, "{name}");
     }
+    assert_eq!(done(dave.delete_group("club")).await.err(), Some(ErrorCode::PermissionDenied));
+    within(DEADLINE, "its owner ends it", alice.delete_group("club")).await.unwrap();
+    let is_over = |what: &What| matches!(what, What::Happened(Kind::Deleted, _));
+    carol_sees.until("it is over", |place| is_over(&place.what)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

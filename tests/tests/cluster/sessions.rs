@@ -103,13 +103,15 @@ async fn sessions_end_within_a_second(cluster: &LocalCluster, control: &Control)
     assert!(begun.elapsed() < A_SECOND, "{:?}", begun.elapsed());
 }
 
-/// A token that is revoked, and a user who is let in no more, when the control plane's leader has just died: the sessions at both
+/// A token that is revoked, and a user and an app that are let in no more, when the control plane's leader has just died: the sessions at both
 /// gateways end with the reason.
 async fn sessions_end_with_the_reason(cluster: &LocalCluster, control: &Control, others: &[Control]) {
     let good = control.user("dave").await;
+    let ann = control.user_of("shop", "ann").await;
     let (token, secret) = control.token("dave").await;
     let mut revoked = [attached(cluster, 0, &secret, "a").await, attached(cluster, 1, &secret, "b").await];
     let mut kept = [attached(cluster, 0, &good, "c").await, attached(cluster, 1, &good, "d").await];
+    let mut shops = [attached(cluster, 0, &ann, "e").await, attached(cluster, 1, &ann, "f").await];
     control_leader(cluster).await.kill9().unwrap();
     let request = RevokeTokenRequest { app: token.app, user: token.user, id: token.id };
     let answering = within(DEADLINE, "another one leads", async {
@@ -129,6 +131,11 @@ async fn sessions_end_with_the_reason(cluster: &LocalCluster, control: &Control,
     answering.set_active("dave", false).await;
     for (gateway, client) in kept.iter_mut().enumerate() {
         assert_eq!(client.closed().await.1, Some(ErrorCode::UserInactive.close_code()), "at gateway {gateway}");
+    }
+    answering.set_app_active("shop", false).await;
+    for (gateway, client) in shops.iter_mut().enumerate() {
+        assert_eq!(client.closed().await.1, Some(ErrorCode::UserInactive.close_code()), "at gateway {gateway}");
+        assert_eq!(refusal(cluster, gateway, &ann).await, Some(ErrorCode::UserInactive), "at gateway {gateway}");
     }
 }
 
