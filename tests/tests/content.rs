@@ -10,9 +10,10 @@ use tidings_proto::message::v1::envelope;
 use tidings_sdk::content::{live_location, mentioning, poll, value, vote, votes, with_values};
 use tidings_sdk::field_value::Value;
 use tidings_sdk::{
-    Change, Client, Content, ErrorCode, Event, Events, FieldValue, HistoryQuery, MessageId, Priority, SendError,
-    Sending, change,
+    Change, Client, Content, ErrorCode, Event, Events, FieldValue, HistoryQuery, MessageId, Outgoing, Priority,
+    SendError, Sending, change,
 };
+use tidings_tests::answers::{self, changed};
 use tidings_tests::contents::Talk;
 use tidings_tests::raw::Came;
 use tidings_tests::{DEADLINE, Node, RawClient, next_message, told, within};
@@ -224,4 +225,30 @@ async fn came(client: &mut RawClient) -> (String, server_frame::Frame) {
         }
         other => panic!("no text but {other:?}"),
     }
+}
+
+/// Alice pins what bob takes the pin off at the same time: the later one holds, in both histories.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_sides_agree_on_what_is_pinned() {
+    let node = Node::start().await;
+    let control = node.control().await;
+    let (alice, bob) = (control.user("alice").await, control.user("bob").await);
+    let (alice, _alices) = node.online(&alice, "phone").await;
+    let (bob, _bobs) = node.online(&bob, "phone").await;
+    for number in 0..30 {
+        let id = answers::sent(&alice, Outgoing::new("bob", number.to_string())).await.unwrap();
+        let (on, off) = (changed(&alice, "bob", id, Change::pin()), changed(&bob, "alice", id, Change::pin().off()));
+        let (on, off) = tokio::join!(on, off);
+        assert!(on.is_ok() && off.is_ok(), "{on:?} {off:?}");
+    }
+    let pinned = async |client: &Client, with| {
+        let page = client.history(with, HistoryQuery::default()).await.unwrap();
+        page.messages.into_iter().map(|one| one.message.unwrap().pinned).collect::<Vec<_>>()
+    };
+    within(DEADLINE, "both agree", async {
+        while pinned(&alice, "bob").await != pinned(&bob, "alice").await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }

@@ -18,6 +18,9 @@ use super::records::CoreError;
 /// From which level of brokers on a live location may be moved for as long as it said.
 const MOVING_LEVEL: u32 = 5;
 
+/// From which level of brokers on both histories agree on what both of the users pin.
+const AGREEING_LEVEL: u32 = 5;
+
 impl Applying<'_> {
     /// Takes a change into the recipient's mailbox; the reason when it may not be made. The caller saves `record`.
     pub(super) fn append_change(
@@ -70,7 +73,15 @@ impl Applying<'_> {
         kept: &mut Kept,
         change: &Change,
     ) -> Result<(), CoreError> {
-        let changed = changed(message_of(kept)?, change);
+        let mut message = message_of(kept)?;
+        if change.kind() == Kind::Pin && self.level >= AGREEING_LEVEL {
+            // Each side has its own before the other's.
+            if (change.at_ms, &change.from) < (message.pinned_at_ms, &message.pinned_by) {
+                return Ok(());
+            }
+            (message.pinned_at_ms, message.pinned_by) = (change.at_ms, change.from.clone());
+        }
+        let changed = changed(message, change);
         let envelope = Envelope { event: Some(envelope::Event::Message(changed)) };
         self.replace_kept(mailbox, record, kept, envelope.encode_to_vec().into())
     }

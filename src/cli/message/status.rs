@@ -43,10 +43,12 @@ impl Status {
         };
         let status = client(&self.control).await?.get_message_status(request).await?.into_inner();
         let state = status.state().as_str_name().to_ascii_lowercase();
-        match self.control.json {
-            true => Ok(output::json(&json!({ "id": status.id, "state": state }))?),
-            false => Ok(output::line(&state)?),
+        if !self.control.json {
+            return Ok(output::line(&state)?);
         }
+        let [delivered_at, read_at] = [&status.delivered_at, &status.read_at].map(|at| output::json_time(at.as_ref()));
+        let status = json!({ "id": status.id, "state": state, "delivered_at": delivered_at, "read_at": read_at });
+        Ok(output::json(&status)?)
     }
 
     async fn of_group(self, group: String) -> Outcome {

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tidings_proto::control::v1::mailboxes_client::MailboxesClient;
 use tidings_proto::control::v1::{ListConversationsRequest, ListHistoryRequest, SearchMessagesRequest, StoredMessage};
+use tidings_proto::message::v1::MessageState;
 
 use crate::cli::control::ControlOptions;
 use crate::cli::exit::Outcome;
@@ -136,6 +137,18 @@ impl Search {
 }
 
 fn as_json(stored: &StoredMessage) -> Value {
-    let StoredMessage { id, with, group, place, message } = stored;
-    json!({ "id": id, "with": with, "group": group, "place": place, "message": message })
+    let StoredMessage { id, with, group, place, message, state: _, delivered_at, read_at } = stored;
+    let state =
+        (stored.state() != MessageState::Unspecified).then(|| stored.state().as_str_name().to_ascii_lowercase());
+    let [delivered_at, read_at] = [delivered_at, read_at].map(|at| output::json_time(at.as_ref()));
+    json!({
+        "id": id,
+        "with": with,
+        "group": group,
+        "place": place,
+        "message": message,
+        "state": state,
+        "delivered_at": delivered_at,
+        "read_at": read_at,
+    })
 }

@@ -135,7 +135,7 @@ async fn sessions_end_with_the_reason(cluster: &LocalCluster, control: &Control,
     answering.set_app_active("shop", false).await;
     for (gateway, client) in shops.iter_mut().enumerate() {
         assert_eq!(client.closed().await.1, Some(ErrorCode::UserInactive.close_code()), "at gateway {gateway}");
-        assert_eq!(refusal(cluster, gateway, &ann).await, Some(ErrorCode::UserInactive), "at gateway {gateway}");
+        assert_eq!(refusal(cluster, gateway, &ann, "").await, Some(ErrorCode::UserInactive), "at gateway {gateway}");
     }
 }
 

@@ -85,6 +85,8 @@ export interface MessageView {
   readonly editedAt?: number | undefined;
   readonly gone?: 'recalled' | 'wiped' | undefined;
   readonly pinned?: boolean | undefined;
+  /** When that was said last. */
+  readonly pinnedAt?: number | undefined;
   readonly disappearsAt?: number | undefined;
   readonly reactions: readonly Reaction[];
   readonly files: readonly FileView[];

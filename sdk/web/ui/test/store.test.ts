@@ -53,6 +53,7 @@ function told(seq: number, from: string, to: string, more: Partial<Message> = {}
     wipedAtMs: 0,
     reactions: [],
     pinned: false,
+    pinnedAtMs: 0,
     disappears: undefined,
     disappearsAtMs: 0,
     ...more,

@@ -101,6 +101,7 @@ export function messageOf(message: Message, me: string, place?: number): Message
     editedAt: message.editedAtMs || undefined,
     gone,
     pinned: message.pinned || undefined,
+    pinnedAt: message.pinnedAtMs || undefined,
     disappearsAt: message.disappearsAtMs || undefined,
     reactions: message.reactions.map(({ emoji, from }) => ({ emoji, from })),
     ...(gone ? SILENCE : contentOf(message.content)),

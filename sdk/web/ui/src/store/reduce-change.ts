@@ -37,7 +37,9 @@ export function afterChange(message: MessageView, told: Told): MessageView {
         : { ...message, reactions: [...message.reactions, { emoji: told.emoji, from: told.from }] };
     }
     case ChangeKind.PIN:
-      return { ...message, pinned: told.off ? undefined : true };
+      // What both do at once comes in another order to each.
+      if (told.atMs > 0 && told.atMs < (message.pinnedAt ?? 0)) return message;
+      return { ...message, pinned: told.off ? undefined : true, pinnedAt: told.atMs || message.pinnedAt };
     case ChangeKind.DISAPPEARS:
       return { ...message, disappearsAt: told.disappearsAtMs || undefined };
     default:
