@@ -223,7 +223,7 @@ impl Placer {
         let (relay, metrics) = (self.relay.clone(), self.metrics.clone());
         let courier = Courier { core, group: group.clone(), backlog: backlog.clone(), relay, metrics };
         let (registry, clock) = (self.registry.clone(), self.clock.clone());
-        let releaser = Releaser { core, group: group.clone(), registry, clock };
+        let releaser = Releaser { core, group: group.clone(), level: level.clone(), registry, clock };
         let (shard, node, map) = (core.shard, self.node, self.map.clone());
         let reconciler = Reconciler { shard, node, group: group.clone(), map, excluded };
         let (shutdown, tasks) = (self.shutdown.child(), TaskTracker::new());

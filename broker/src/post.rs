@@ -2,8 +2,10 @@
 //!
 //! - `scheduling`: messages that wait for their time
 //! - `asking`: what users can see, and whether they are online
+//! - `erasing`: what is stored of users who were deleted
 
 mod asking;
+mod erasing;
 mod scheduling;
 
 use std::sync::Arc;
@@ -12,9 +14,10 @@ use tidings_consensus::{NodeId, StateView};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::messages_server::Messages;
 use tidings_proto::broker::v1::{
-    AskRequest, AskResponse, CancelScheduledRequest, CancelScheduledResponse, GetPresenceRequest, GetPresenceResponse,
-    GetScheduledRequest, GetScheduledResponse, ListScheduledRequest, ListScheduledResponse, LocateInGroupRequest,
-    LocateInGroupResponse, LocateRequest, LocateResponse, PostRequest, PostResponse, ScheduleRequest, ScheduleResponse,
+    AskRequest, AskResponse, CancelScheduledRequest, CancelScheduledResponse, EraseRequest, EraseResponse,
+    GetPresenceRequest, GetPresenceResponse, GetScheduledRequest, GetScheduledResponse, ListScheduledRequest,
+    ListScheduledResponse, LocateInGroupRequest, LocateInGroupResponse, LocateRequest, LocateResponse, PostRequest,
+    PostResponse, ScheduleRequest, ScheduleResponse,
 };
 use tidings_proto::mailbox::v1::command::Command;
 use tidings_proto::shard::shard_of;
@@ -83,6 +86,10 @@ impl Messages for MessagesService {
         request: Request<GetPresenceRequest>,
     ) -> Result<Response<GetPresenceResponse>, Status> {
         Ok(Response::new(asking::presence(&self.0.shards, self.0.node, request.into_inner()).await))
+    }
+
+    async fn erase(&self, request: Request<EraseRequest>) -> Result<Response<EraseResponse>, Status> {
+        Ok(Response::new(erasing::erase(&self.0.shards, self.0.node, request.into_inner()).await))
     }
 }
 

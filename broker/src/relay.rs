@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
-use crate::core::{MailboxId, Reply, encode};
+use crate::core::{MailboxId, Reply};
 use crate::error::{Error, code_of};
 use crate::post::{led, seen};
 use crate::shard::Request;
@@ -314,7 +314,10 @@ pub async fn take(shards: &Shards, node: NodeId, shard: u32, page: ChannelDelive
         Ok(handle) => handle,
         Err(leader_node) => return refused(ErrorCode::NotLeader, leader_node),
     };
-    match handle.group.propose_when_ready(encode(Command::ChannelDeliver(page))).await {
+    let Some(command) = handle.level.encode(Command::ChannelDeliver(page)) else {
+        return refused(ErrorCode::Unavailable, 0);
+    };
+    match handle.group.propose_when_ready(command).await {
         Ok(Reply::ChannelDelivered { up_to }) => RelayResponse { code: 0, leader_node: 0, up_to },
         Ok(Reply::Refused(code)) => refused(code, 0),
         Ok(_) => refused(ErrorCode::Internal, 0),

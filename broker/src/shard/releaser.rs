@@ -12,9 +12,10 @@ use tidings_proto::{EffectivePolicy, ErrorCode};
 use tonic::Status;
 
 use crate::core::limits::RELEASED_PER_COMMAND;
-use crate::core::{Core, CoreError, Scheduler, encode, keys, records};
+use crate::core::{Core, CoreError, Scheduler, keys, records};
 use crate::error::Error;
 use crate::group_feed::registry::GroupRegistry;
+use crate::level::ClusterLevel;
 use crate::machine::ShardMachine;
 use crate::reign::while_leading;
 use crate::release_terms::terms;
@@ -28,6 +29,7 @@ const REGISTRY_AWAY_MS: i64 = 10_000;
 pub struct Releaser {
     pub core: Core,
     pub group: Group<ShardMachine>,
+    pub level: ClusterLevel,
     /// Unset: there are no policies.
     pub registry: Option<GroupRegistry>,
     pub clock: Clock,
@@ -79,7 +81,8 @@ impl Releaser {
         if releases.is_empty() {
             return LOOK;
         }
-        let command = encode(Command::ReleaseScheduled(ReleaseScheduled { releases }));
+        let command = self.level.encode(Command::ReleaseScheduled(ReleaseScheduled { releases }));
+        let Some(command) = command else { return LOOK };
         match self.group.propose_when_ready(command).await {
             Ok(_) if is_full => Duration::ZERO,
             Ok(_) => Duration::from_millis(1),
