@@ -10,10 +10,12 @@ use tidings_proto::control::v1::policies_client::PoliciesClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
 use tidings_proto::control::v1::users_client::UsersClient;
 use tidings_proto::control::v1::{
-    AddMembersRequest, CreateGroupRequest, CreatePolicyRequest, CreateTokenRequest, CreateUserRequest, Group, Member,
-    RemoveMembersRequest, RevokeTokenRequest, Token, UpdatePolicyRequest, UpdateUserRequest, User,
+    AddMembersRequest, CreateGroupRequest, CreatePolicyRequest, CreateTokenRequest, CreateUserRequest,
+    DeleteUserRequest, Group, Member, RemoveMembersRequest, RevokeTokenRequest, SendMessageRequest, Token,
+    UpdatePolicyRequest, UpdateUserRequest, User,
 };
 use tidings_proto::group::v1::Role;
+use tidings_proto::message::v1::Content;
 use tidings_proto::policy::v1::Policy;
 
 /// The control plane, called with one key.
@@ -97,6 +99,20 @@ impl Control {
         let users = users.iter().map(|user| (*user).to_owned()).collect();
         let request = RemoveMembersRequest { group: group.to_owned(), users, ..RemoveMembersRequest::default() };
         self.groups.clone().remove_members(request).await.expect("members are removed");
+    }
+
+    /// Deletes a user.
+    pub async fn delete_user(&self, id: &str) {
+        let request = DeleteUserRequest { id: id.to_owned(), ..DeleteUserRequest::default() };
+        self.users.clone().delete_user(request).await.expect("a user is deleted");
+    }
+
+    /// Sends something to a user of an app as the system.
+    pub async fn post(&self, app: &str, to: &str, text: &str) {
+        let content = Some(Content { text: text.to_owned(), ..Content::default() });
+        let (app, to) = (app.to_owned(), to.to_owned());
+        let request = SendMessageRequest { app, to, content, ..SendMessageRequest::default() };
+        self.messages.clone().send_message(request).await.expect("it is sent");
     }
 
     /// Lets a user in, or out.

@@ -17,7 +17,8 @@ pub struct Said {
     pub kept: String,
 }
 
-fn needle() -> String {
+/// Such a text.
+pub fn needle() -> String {
     Alphanumeric.sample_string(&mut rand::rng(), 48)
 }
 
@@ -72,18 +73,23 @@ async fn send(client: &Client, to: &str, text: &str) -> MessageId {
 impl Said {
     /// Waits until no file below these folders has what was deleted. What was kept is in each of `with_state`.
     pub async fn comes_to_an_end(&self, folders: &[PathBuf], with_state: &[PathBuf]) {
-        within(DEADLINE * 2, "what was deleted is in no file", async {
-            let has_some = |folder: &PathBuf| self.deleted.iter().any(|text| !files_with(folder, text).is_empty());
-            while folders.iter().any(has_some) {
-                // Files say nothing when they change.
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-            }
-        })
-        .await;
+        are_in_no_file(&self.deleted, folders).await;
         for folder in with_state {
             assert!(!files_with(folder, &self.kept).is_empty(), "{} lost what is kept", folder.display());
         }
     }
+}
+
+/// Waits until no file below these folders has any of these texts.
+pub async fn are_in_no_file(texts: &[String], folders: &[PathBuf]) {
+    within(DEADLINE * 2, "what was deleted is in no file", async {
+        let has_some = |folder: &PathBuf| texts.iter().any(|text| !files_with(folder, text).is_empty());
+        while folders.iter().any(has_some) {
+            // Files say nothing when they change.
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+    })
+    .await;
 }
 
 /// The files below a folder that have a text in them.

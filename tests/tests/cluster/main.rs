@@ -32,3 +32,4 @@ mod search;
 mod sessions;
 mod support;
 mod tls;
+mod user_deletion;
