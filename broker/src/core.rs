@@ -11,6 +11,7 @@
 //! - [`disappear`]: messages that go after a time
 //! - [`schedule`]: messages that wait for their time; [`release`]: when it has come
 //! - [`post`]: a backend's message; [`locate`]: where a message is
+//! - [`erase`]: what is stored of users who were deleted
 //! - [`channel`]: what one shard owes the mailboxes of another, exactly once
 //! - [`expiry`]: entries whose time has passed, and mailboxes that want upkeep
 //! - [`group`]: groups: one order at home, a copy of each body per shard, a pointer per member
@@ -28,6 +29,7 @@ pub mod cursor;
 pub mod disappear;
 pub mod entry;
 pub mod envelope;
+pub mod erase;
 pub mod expiry;
 pub mod group;
 pub mod history;
@@ -110,6 +112,8 @@ pub enum Reply {
     GroupReceiptsTold { more: bool },
     /// To `AdoptGroups`: whether there is more to do.
     GroupsAdopted { more: bool },
+    /// To `EraseMailbox`: how much was found and removed, and whether there is more, now or in a while.
+    MailboxErased { erased: u32, more: bool },
 }
 
 /// What the leader's memory has to know of what was applied.
@@ -136,6 +140,8 @@ pub enum Effect {
     ContactsChanged { mailbox: MailboxId },
     /// At home: members of a group have or read more of it than before, or are none any more.
     ReceiptsMoved { group: GroupName },
+    /// A user was deleted, and something of the mailbox is gone.
+    Erased { mailbox: MailboxId },
 }
 
 /// A shard's place in its cluster, fixed for the cluster's life.
@@ -191,6 +197,7 @@ impl Core {
             command::Command::CancelScheduled(cancel) => applying.cancel_scheduled(&cancel),
             command::Command::ReleaseScheduled(release) => applying.release_scheduled(release),
             command::Command::AdoptGroups(AdoptGroups {}) => applying.adopt_groups(),
+            command::Command::EraseMailbox(erase) => applying.erase_mailbox(erase),
         }
     }
 }

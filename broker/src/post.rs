@@ -3,8 +3,10 @@
 //! - `scheduling`: messages that wait for their time
 //! - `asking`: what users can see, and whether they are online
 //! - `live`: what is stored nowhere
+//! - `erasing`: what is stored of users who were deleted
 
 mod asking;
+mod erasing;
 mod live;
 mod scheduling;
 
@@ -14,9 +16,10 @@ use tidings_consensus::{NodeId, StateView};
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::messages_server::Messages;
 use tidings_proto::broker::v1::{
-    AskRequest, AskResponse, CancelScheduledRequest, CancelScheduledResponse, GetPresenceRequest, GetPresenceResponse,
-    GetScheduledRequest, GetScheduledResponse, ListScheduledRequest, ListScheduledResponse, LocateInGroupRequest,
-    LocateInGroupResponse, LocateRequest, LocateResponse, PostRequest, PostResponse, ScheduleRequest, ScheduleResponse,
+    AskRequest, AskResponse, CancelScheduledRequest, CancelScheduledResponse, EraseRequest, EraseResponse,
+    GetPresenceRequest, GetPresenceResponse, GetScheduledRequest, GetScheduledResponse, ListScheduledRequest,
+    ListScheduledResponse, LocateInGroupRequest, LocateInGroupResponse, LocateRequest, LocateResponse, PostRequest,
+    PostResponse, ScheduleRequest, ScheduleResponse,
 };
 use tidings_proto::mailbox::v1::command::Command;
 use tidings_proto::shard::shard_of;
@@ -86,6 +89,10 @@ impl Messages for MessagesService {
         request: Request<GetPresenceRequest>,
     ) -> Result<Response<GetPresenceResponse>, Status> {
         Ok(Response::new(asking::presence(&self.0.shards, self.0.node, request.into_inner()).await))
+    }
+
+    async fn erase(&self, request: Request<EraseRequest>) -> Result<Response<EraseResponse>, Status> {
+        Ok(Response::new(erasing::erase(&self.0.shards, self.0.node, request.into_inner()).await))
     }
 }
 

@@ -1,15 +1,17 @@
 //! What the control plane's leader does without being asked: it plans where shards go, calls brokers gone that stay away
-//! for too long, and takes control-plane nodes into the group. Everything that it decides goes through the log; what it
+//! for too long, takes control-plane nodes into the group, and has deleted users erased ([`crate::eraser`]). Everything that it decides goes through the log; what it
 //! goes by (who was heard of, what shards report) is memory, and a new leader gathers it anew.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future;
 use tidings_node::Shutdown;
 use tidings_proto::cluster::v1::{Node, NodePhase, NodeRole, ShardMap, ShardPlacement, ShardReport};
 use tidings_proto::registry::v1::{PlaceShards, RaiseLevel, SetNodePhase, command::Command};
 use tonic::Status;
 
+use crate::eraser::Eraser;
 use crate::leases::Leases;
 use crate::metrics;
 use crate::placement::{self, Broker, Shard};
@@ -50,7 +52,7 @@ impl Controller {
             tokio::select! {
                 () = shutdown.requested() => return,
                 _ = leadership.wait_for(|leadership| !leadership.is_leader) => {}
-                () = self.work() => {}
+                _ = future::join(self.work(), Eraser::new(self.replica.clone()).work()) => {}
             }
             self.leases.end();
         }

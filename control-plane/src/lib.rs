@@ -7,7 +7,7 @@
 //! - [`replica`]: writing through the consensus group, and reading what it applied; [`peers`]: the way to the other nodes
 //! - [`brokers`]: the way to the leader of a shard
 //! - [`controller`]: what the leader does by itself; [`leases`]: whom it heard of; [`placement`]: which brokers hold which
-//!   shards
+//!   shards; [`eraser`]: has deleted users erased
 //! - [`services`]: gRPC for backends (`tidings.control.v1`) and for nodes (`tidings.cluster.v1`)
 //! - [`rest`]: the former as REST/JSON
 //! - [`config`], [`error`], [`metrics`]: as in every service
@@ -16,6 +16,7 @@ pub mod brokers;
 pub mod config;
 pub mod control_plane;
 pub mod controller;
+pub mod eraser;
 pub mod error;
 pub mod founding;
 pub mod leases;

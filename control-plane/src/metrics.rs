@@ -52,6 +52,11 @@ pub fn swept() {
     counter!("tidings_control_sweeps_total").increment(1);
 }
 
+/// Of deleted users nothing is stored any more.
+pub fn erased(users: usize) {
+    counter!("tidings_control_users_erased_total").increment(users as u64);
+}
+
 /// Shards were given other replicas, or another preferred leader.
 pub fn placed(shards: usize) {
     counter!("tidings_control_shards_placed_total").increment(shards as u64);

@@ -2,6 +2,7 @@
 //!
 //! - [`machine`]: from the log's bytes to the functions below
 //! - [`apps`], [`users`], [`tokens`], [`api_keys`], [`policies`], [`groups`], [`cluster`]: what each command does, and who may be told what
+//! - [`erasures`]: users who were deleted, until the brokers have nothing of them
 //! - [`changes`]: the bounded log of what caches outside must hear of
 //! - [`sweep`]: removes what is past its time, step by step
 //! - [`keys`], [`record`], [`read`]: where things lie, in which format, and how they are read
@@ -11,6 +12,7 @@ pub mod api_keys;
 pub mod apps;
 pub mod changes;
 pub mod cluster;
+pub mod erasures;
 pub mod format_1;
 pub mod groups;
 pub mod keys;
@@ -25,6 +27,8 @@ pub mod users;
 
 #[cfg(test)]
 mod cluster_tests;
+#[cfg(test)]
+mod erasure_tests;
 #[cfg(test)]
 mod group_tests;
 #[cfg(test)]

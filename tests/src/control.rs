@@ -12,11 +12,12 @@ use tidings_proto::control::v1::tokens_client::TokensClient;
 use tidings_proto::control::v1::users_client::UsersClient;
 use tidings_proto::control::v1::{
     AddMembersRequest, App, CreateAppRequest, CreateGroupRequest, CreateInviteRequest, CreatePolicyRequest,
-    CreateTokenRequest, CreateUserRequest, DeleteGroupRequest, Group, Invite, Member, RemoveMembersRequest,
-    RevokeTokenRequest, Token, UpdateAppRequest, UpdateGroupRequest, UpdateMemberRequest, UpdatePolicyRequest,
-    UpdateUserRequest, User,
+    CreateTokenRequest, CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, Group, Invite, Member,
+    RemoveMembersRequest, RevokeTokenRequest, SendMessageRequest, Token, UpdateAppRequest, UpdateGroupRequest,
+    UpdateMemberRequest, UpdatePolicyRequest, UpdateUserRequest, User,
 };
 use tidings_proto::group::v1::Role;
+use tidings_proto::message::v1::Content;
 use tidings_proto::policy::v1::Policy;
 
 /// The control plane, called with one key.
@@ -142,6 +143,20 @@ impl Control {
     pub async fn delete_group(&self, id: &str) {
         let request = DeleteGroupRequest { id: id.to_owned(), ..DeleteGroupRequest::default() };
         self.groups.clone().delete_group(request).await.expect("a group is deleted");
+    }
+
+    /// Deletes a user.
+    pub async fn delete_user(&self, id: &str) {
+        let request = DeleteUserRequest { id: id.to_owned(), ..DeleteUserRequest::default() };
+        self.users.clone().delete_user(request).await.expect("a user is deleted");
+    }
+
+    /// Sends something to a user of an app as the system.
+    pub async fn post(&self, app: &str, to: &str, text: &str) {
+        let content = Some(Content { text: text.to_owned(), ..Content::default() });
+        let (app, to) = (app.to_owned(), to.to_owned());
+        let request = SendMessageRequest { app, to, content, ..SendMessageRequest::default() };
+        self.messages.clone().send_message(request).await.expect("it is sent");
     }
 
     /// Lets a user in, or out.

@@ -28,7 +28,8 @@ pub struct Said {
     pub kept: Vec<String>,
 }
 
-fn needle() -> String {
+/// Such a text.
+pub fn needle() -> String {
     Alphanumeric.sample_string(&mut rand::rng(), 48)
 }
 
@@ -179,6 +180,18 @@ impl Said {
             assert!(!files_with(folder, text).is_empty(), "{} lost what is kept", folder.display());
         }
     }
+}
+
+/// Waits until no file below these folders has any of these texts.
+pub async fn are_in_no_file(texts: &[String], folders: &[PathBuf]) {
+    within(DEADLINE * 2, "what was deleted is in no file", async {
+        let has_some = |folder: &PathBuf| texts.iter().any(|text| !files_with(folder, text).is_empty());
+        while folders.iter().any(has_some) {
+            // Files say nothing when they change.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    })
+    .await;
 }
 
 /// The files below a folder that have something of a text in them.

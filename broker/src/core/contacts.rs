@@ -7,6 +7,7 @@ use tidings_proto::policy::v1::Audience;
 use tidings_proto::shard::shard_of;
 
 use super::conversation::conversation_with;
+use super::erase::Room;
 use super::keys::{self, MailboxId};
 use super::limits::CONTACTS;
 use super::records::{self, CoreError};
@@ -76,8 +77,13 @@ impl Applying<'_> {
     pub(super) fn save_contacts(&mut self, mailbox: &MailboxId, with: &str, listed: &Listed) -> Result<(), CoreError> {
         self.store.put(keys::contacts(mailbox), records::seal(&listed.record));
         self.effects.push(Effect::ContactsChanged { mailbox: mailbox.clone() });
+        self.tell_contact(mailbox, with, listed.is_contact)
+    }
+
+    /// Lets the shard of another know whether it is a contact of this user.
+    fn tell_contact(&mut self, mailbox: &MailboxId, with: &str, is_contact: bool) -> Result<(), CoreError> {
         let (app, of) = (mailbox.app(), mailbox.user());
-        let told = ContactOf { of: of.to_owned(), is_contact: listed.is_contact };
+        let told = ContactOf { of: of.to_owned(), is_contact };
         let shard = shard_of(app, with, self.core.shards);
         if shard == self.core.shard {
             let other = MailboxId::new(app, with).ok_or(CoreError::Contradiction("a contact has no id"))?;
@@ -85,6 +91,27 @@ impl Applying<'_> {
         }
         let item = Some(channel_item::Item::ContactOf(told));
         self.push_item(shard, &ChannelItem { app: app.to_owned(), user: with.to_owned(), item, seq: 0 })
+    }
+
+    /// A user who was deleted has no contacts any more.
+    pub(super) fn erase_contacts(&mut self, mailbox: &MailboxId, room: &mut Room) -> Result<(), CoreError> {
+        let key = keys::contacts(mailbox);
+        if room.left() == 0 || self.store.get(&key).is_none() {
+            return Ok(());
+        }
+        let mut record = self.contacts(mailbox)?;
+        let gone = record.contacts.split_off(record.contacts.len().saturating_sub(room.left()));
+        for contact in gone {
+            self.tell_contact(mailbox, &contact.user, false)?;
+            room.take();
+        }
+        if room.left() > 0 {
+            self.store.delete(&key);
+            room.take();
+        } else {
+            self.store.put(key, records::seal(&record));
+        }
+        Ok(())
     }
 
     /// Another user has this one among the contacts now, or no longer.

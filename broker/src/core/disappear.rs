@@ -3,9 +3,8 @@
 //! begins when the message is delivered or read, the recipient's mailbox sees that, and tells all devices of both, as of a
 //! change.
 
-use bytes::Bytes;
 use prost::Message as _;
-use tidings_proto::mailbox::v1::{Copy, HistoryPlace, MailboxRecord};
+use tidings_proto::mailbox::v1::{Copy, MailboxRecord};
 use tidings_proto::message::v1::{
     Change, Disappearance, Envelope, MessageId, change::Kind, disappearance::Start, envelope,
 };
@@ -66,18 +65,13 @@ impl Applying<'_> {
             ..Change::default()
         };
         self.change_kept(mailbox, record, &mut kept, &change)?;
-        self.end_at(mailbox, &kept.place, change.disappears_at_ms);
+        self.end_at(mailbox, &mut kept, change.disappears_at_ms);
         self.push_bounded(mailbox, record, Entry::of_change(&change, &sender, kept.place.place), 0);
         if sender != mailbox.user() {
             let envelope = Envelope { event: Some(envelope::Event::Change(change)) }.encode_to_vec().into();
             self.owe(mailbox.app(), &sender, Owed::Copy(Copy { envelope, retention_ms: 0 }))?;
         }
         Ok(())
-    }
-
-    /// The retention of a message ends at a time, or before.
-    pub(super) fn end_at(&mut self, mailbox: &MailboxId, place: &HistoryPlace, at_ms: i64) {
-        self.store.put(keys::history_due(at_ms, mailbox, &place.conversation, place.place), Bytes::new());
     }
 }
 

@@ -78,7 +78,8 @@ impl Applying<'_> {
                     }
                     Index::History => {
                         let (mailbox, conversation, place) = keys::due_message(&key).ok_or_else(unreadable)?;
-                        self.end_retention(&mailbox, &conversation, place)?;
+                        let at_ms = keys::due_at_ms(&key).ok_or_else(unreadable)?;
+                        self.end_retention(&mailbox, &conversation, place, at_ms)?;
                     }
                     Index::Group => {
                         let (group, place) = keys::due_group_message(&key).ok_or_else(unreadable)?;

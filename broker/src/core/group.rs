@@ -11,6 +11,7 @@
 //! - [`bodies`]: stored once, for as long as something refers to them
 //! - [`conversations`]: groups among a user's conversations
 //! - [`disappear`]: messages that go after a time
+//! - [`erase`]: members who were deleted
 //! - [`receipts`]: who has a message, and who read it
 //! - [`timeline`]: what the home keeps of messages, and changes of them
 
@@ -18,6 +19,7 @@ pub mod append;
 pub mod bodies;
 pub mod conversations;
 pub mod disappear;
+pub mod erase;
 pub mod expansion;
 pub mod fan_out;
 pub mod large;

@@ -21,6 +21,10 @@ fn told_of_sent(head: &MessageHead<'_>) -> u32 {
     if matches!(head.from_slot, BACKEND_SLOT | SCHEDULE_SLOT) { 1 } else { SEVERAL_DEVICES }
 }
 
+/// From which level of brokers on a message says where it stands in the index of retentions. What stood there for a message of a
+/// mailbox that was erased is thereby told from what stands there for the one at its place now.
+const DATED: u32 = 5;
+
 /// A message in the history, and where it stands.
 pub(super) struct Kept {
     pub place: HistoryPlace,
@@ -64,14 +68,15 @@ impl Applying<'_> {
 
         let stands = HistoryPlace { conversation: with.to_owned(), place };
         self.reindex(mailbox, &stands, None, Some(&envelope))?;
-        let message = HistoryRecord { envelope, entry, incoming: conversation.incoming };
-        self.store.put(keys::history(mailbox, with, place), records::seal(&message));
         self.store.put(keys::place_of(mailbox, head.stream, head.seq), records::seal(&stands));
         let mut until_ms = self.context.now_ms.saturating_add(i64::try_from(retention_ms).unwrap_or(i64::MAX));
         if head.disappears_at_ms != 0 {
             until_ms = until_ms.min(head.disappears_at_ms);
         }
         self.store.put(keys::history_due(until_ms, mailbox, with, place), Bytes::new());
+        let kept_until_ms = if self.level >= DATED { until_ms } else { 0 };
+        let message = HistoryRecord { envelope, entry, incoming: conversation.incoming, kept_until_ms };
+        self.store.put(keys::history(mailbox, with, place), records::seal(&message));
         record.history_bytes += bytes;
         Ok(Some(place))
     }
@@ -158,7 +163,7 @@ impl Applying<'_> {
         let Some(mut kept) = self.kept(mailbox, of.stream, of.seq)? else { return Ok(None) };
         self.change_kept(mailbox, record, &mut kept, change)?;
         if change.kind() == change::Kind::Disappears {
-            self.end_at(mailbox, &kept.place, change.disappears_at_ms);
+            self.end_at(mailbox, &mut kept, change.disappears_at_ms);
         }
         Ok(Some(Entry::of_change(change, &kept.place.conversation, kept.place.place)))
     }
@@ -177,16 +182,19 @@ impl Applying<'_> {
         }
     }
 
-    /// The retention of a message has ended, unless some device has yet to be given it.
+    /// The retention of a message has ended at a time, unless some device has yet to be given it.
     pub(super) fn end_retention(
         &mut self,
         mailbox: &MailboxId,
         conversation: &str,
         place: u64,
+        at_ms: i64,
     ) -> Result<(), CoreError> {
-        let Some(message) = self.load::<HistoryRecord>("message", &keys::history(mailbox, conversation, place))? else {
+        let key = keys::history(mailbox, conversation, place);
+        let Some(mut message) = self.load::<HistoryRecord>("message", &key)? else { return Ok(()) };
+        if message.kept_until_ms != 0 && message.kept_until_ms != at_ms {
             return Ok(());
-        };
+        }
         let has_disappeared = match peek(&message.envelope)? {
             Peeked::Message(head) => head.disappears_at_ms != 0 && head.disappears_at_ms <= self.context.now_ms,
             _ => false,
@@ -195,6 +203,10 @@ impl Applying<'_> {
         if !has_disappeared && message.entry != 0 && self.store.get(&keys::entry(mailbox, message.entry)).is_some() {
             let later = self.context.now_ms.saturating_add(RETENTION_PAUSE_MS);
             self.store.put(keys::history_due(later, mailbox, conversation, place), Bytes::new());
+            if message.kept_until_ms != 0 {
+                message.kept_until_ms = later;
+                self.store.put(key, records::seal(&message));
+            }
             return Ok(());
         }
         let mut record = self.mailbox(mailbox)?.ok_or(CoreError::Contradiction("a message has no mailbox"))?;
@@ -204,8 +216,32 @@ impl Applying<'_> {
         Ok(())
     }
 
-    fn remove_kept(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord, kept: &Kept) -> Result<(), CoreError> {
+    /// The retention of a message ends at a time, or before.
+    pub(super) fn end_at(&mut self, mailbox: &MailboxId, kept: &mut Kept, at_ms: i64) {
         let HistoryPlace { conversation: with, place } = &kept.place;
+        let until_ms = kept.record.kept_until_ms;
+        if until_ms != 0 {
+            if until_ms <= at_ms {
+                return;
+            }
+            self.store.delete(&keys::history_due(until_ms, mailbox, with, *place));
+            kept.record.kept_until_ms = at_ms;
+            self.store.put(keys::history(mailbox, with, *place), records::seal(&kept.record));
+        }
+        self.store.put(keys::history_due(at_ms, mailbox, with, *place), Bytes::new());
+    }
+
+    /// A message goes from the history. The caller saves `record`.
+    pub(super) fn remove_kept(
+        &mut self,
+        mailbox: &MailboxId,
+        record: &mut MailboxRecord,
+        kept: &Kept,
+    ) -> Result<(), CoreError> {
+        let HistoryPlace { conversation: with, place } = &kept.place;
+        if kept.record.kept_until_ms != 0 {
+            self.store.delete(&keys::history_due(kept.record.kept_until_ms, mailbox, with, *place));
+        }
         if let Peeked::Message(head) = peek(&kept.record.envelope)? {
             self.store.delete(&keys::place_of(mailbox, head.stream, head.seq));
             if head.disappears.from() == Start::Read {

@@ -1,6 +1,7 @@
 //! Every kind of key in a shard's state: one byte each, ordered by it, numbers big-endian, never used again for something
 //! else. Texts end with a zero byte, which no id contains, so that no key is the beginning of another of its kind.
 
+mod erasure;
 mod group_conversations;
 mod group_disappearing;
 mod groups;
@@ -17,6 +18,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::limits::WORD_BYTES;
 
+pub use erasure::*;
 pub use group_conversations::*;
 pub use group_disappearing::*;
 pub use groups::*;

@@ -13,11 +13,13 @@ pub const LEVEL: u32 = 5;
 /// The command as brokers of a level apply it: without what it only adds to. `None` when it has to wait until they are
 /// upgraded.
 pub fn for_level(mut command: Command, level: u32) -> Option<Command> {
-    if level < 5
-        && let Command::MarkRead(mark) = &mut command
-    {
-        // Brokers of before tell the senders.
-        mark.privately = false;
+    if level < 5 {
+        match &mut command {
+            Command::EraseMailbox(_) => return None,
+            // Brokers of before tell the senders.
+            Command::MarkRead(mark) => mark.privately = false,
+            _ => {}
+        }
     }
     if level < 4 && sets_contact(&command) {
         return None;
@@ -90,7 +92,8 @@ fn below_1(command: &mut Command) -> bool {
         | Command::AdoptGroups(_)
         | Command::ScheduleMessage(_)
         | Command::CancelScheduled(_)
-        | Command::ReleaseScheduled(_) => false,
+        | Command::ReleaseScheduled(_)
+        | Command::EraseMailbox(_) => false,
     }
 }
 
@@ -104,7 +107,7 @@ fn reduce(append: &mut AppendMessage) -> bool {
 mod tests {
     use tidings_proto::client::v1::UpdateConversation as Update;
     use tidings_proto::mailbox::v1::{
-        AdoptGroups, AttachDevice, ExpandGroups, MarkGroupRead, MarkRead, PostMessage, ScheduleMessage,
+        AdoptGroups, AttachDevice, EraseMailbox, ExpandGroups, MarkGroupRead, MarkRead, PostMessage, ScheduleMessage,
         UpdateConversation, UpdateGroup,
     };
     use tidings_proto::message::v1::Change;
@@ -172,6 +175,12 @@ mod tests {
         let (sets, leaves) = (update(Some(false)), update(None));
         assert_eq!((for_level(sets.clone(), 3), for_level(sets.clone(), LEVEL)), (None, Some(sets)));
         assert_eq!(for_level(leaves.clone(), 3), Some(leaves));
+    }
+
+    #[test]
+    fn erasing_waits_for_level_5() {
+        let erase = Command::EraseMailbox(EraseMailbox::default());
+        assert_eq!((for_level(erase.clone(), 4), for_level(erase.clone(), LEVEL)), (None, Some(erase)));
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub const RETENTION_PAUSE_MS: i64 = 3600 * 1000;
 pub const PASSED_PER_COMMAND: u64 = 4096;
 /// Entries kept for lagging devices that one command removes; the rest is left to the upkeep.
 pub const REMOVED_PER_COMMAND: usize = 4096;
+/// Entries, messages and settings of a deleted user that one command removes; the rest takes further commands.
+pub const ERASED_PER_COMMAND: usize = 512;
 /// Entries read at once in apply.
 pub const PAGE: usize = 256;
 /// Bytes of a page of a channel, unless one item alone has more.

@@ -180,6 +180,16 @@ impl Presence {
         }
     }
 
+    /// A user was deleted, and hides from nobody: one of the same id begins anew.
+    pub fn forget(&mut self, mailbox: &MailboxId, now: Instant) {
+        self.left.forget(mailbox);
+        if let Some(user) = self.watched.get_mut(mailbox) {
+            user.last_seen_ms = 0;
+        }
+        self.hides(mailbox, Vec::new(), now);
+        self.contacts_changed(mailbox, now);
+    }
+
     /// A user has other contacts, or is among those of others: whoever goes by that is told.
     pub fn contacts_changed(&mut self, mailbox: &MailboxId, now: Instant) {
         if let Some(user) = self.watched.get_mut(mailbox) {
@@ -371,6 +381,11 @@ impl Left {
             self.older = std::mem::take(&mut self.younger);
         }
         self.younger.insert(mailbox, left);
+    }
+
+    fn forget(&mut self, mailbox: &MailboxId) {
+        self.younger.remove(mailbox);
+        self.older.remove(mailbox);
     }
 
     fn get(&self, mailbox: &MailboxId) -> Option<LeftAt> {

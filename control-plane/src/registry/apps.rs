@@ -1,4 +1,5 @@
-//! Apps: namespaces of users. Deleting one takes effect at once; what belonged to it is removed in bounded steps.
+//! Apps: namespaces of users. Deleting one takes effect at once; what belonged to it is removed in bounded steps, and its
+//! users are erased.
 
 use tidings_consensus::{ApplyContext, StateStore};
 use tidings_proto::ErrorCode;
@@ -8,7 +9,7 @@ use super::changes::Changes;
 use super::read::Read;
 use super::record::encode;
 use super::refusal::Refusal;
-use super::{keys, sweep};
+use super::{erasures, keys, sweep};
 
 /// The app of requests that name none.
 pub const DEFAULT_APP: &str = "default";
@@ -68,6 +69,18 @@ pub fn delete(store: &mut dyn StateStore, command: DeleteApp, changes: &mut Chan
     app.deleting = true;
     store.put(keys::texts(keys::APP, &[&app.id]), encode(&app));
     store.put(keys::texts(keys::APP_DELETING, &[&app.id]), encode(&app));
+    erasures::begin_system(store, &app.id)?;
     changes.app(store, &app.id)?;
     sweep::deleted_app(store, &app.id, &mut sweep::Budget::of_one_command())
+}
+
+/// The id of a deleted app can be used again once nothing of it is left, here and with the brokers.
+pub fn end_deleted(store: &mut dyn StateStore, id: &str) -> Result<(), Refusal> {
+    let key = keys::texts(keys::APP, &[id]);
+    let is_deleted = store.record::<AppRecord>(&key)?.is_some_and(|app| app.deleting);
+    let is_swept = store.get(&keys::texts(keys::APP_DELETING, &[id])).is_none();
+    if is_deleted && is_swept && !erasures::is_any_waiting(&*store, id)? {
+        store.delete(&key);
+    }
+    Ok(())
 }

@@ -53,6 +53,9 @@ pub fn node<R: Read + ?Sized>(state: &R, role: i32, id: u64) -> Result<Option<No
 /// The level of brokers from which on they know contacts.
 pub const BROKERS_WITH_CONTACTS: u32 = 4;
 
+/// From which level on brokers erase users who were deleted.
+pub const BROKERS_THAT_ERASE: u32 = 5;
+
 /// Up to which level every broker applies commands, as the shard map tells all of them.
 pub fn brokers_level<R: Read + ?Sized>(state: &R) -> Result<u32, Refusal> {
     Ok(shard_map(state)?.nodes.iter().map(|node| node.level).min().unwrap_or(0))

@@ -37,6 +37,8 @@ pub const GROUPS_OF_USER: u8 = 0x2a;
 pub const INVITE: u8 = 0x2b;
 /// Invitations' codes by app, group and code.
 pub const INVITE_OF_GROUP: u8 = 0x2c;
+/// Users who are deleted and not erased yet, by app and id; an app's system has no id.
+pub const ERASING: u8 = 0x2d;
 /// Tokens by app, user and id.
 pub const TOKEN: u8 = 0x30;
 /// Tokens' places by the hash of their secret.
@@ -80,6 +82,7 @@ const ALL: &[u8] = &[
     GROUPS_OF_USER,
     INVITE,
     INVITE_OF_GROUP,
+    ERASING,
     TOKEN,
     TOKEN_BY_HASH,
     TOKEN_BY_REQUEST,

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::changes::{self, Changes};
 use super::refusal::Refusal;
-use super::{api_keys, apps, cluster, format_1, groups, policies, sweep, tokens, users};
+use super::{api_keys, apps, cluster, erasures, format_1, groups, policies, sweep, tokens, users};
 
 /// The format of commands written by this build. It says how a command is applied, besides how it is written: what a log
 /// leads to must not depend on the version that reads it (promise 7). See [`format_1`] for the other one.
@@ -16,7 +16,8 @@ const COMMAND_FORMAT: u8 = 2;
 const FORMAT_1: u8 = 1;
 
 /// Up to which level this build applies commands. Level 1 came with policies and groups, level 2 with what policies say of
-/// files, level 3 with what they say of contacts, level 4 with apps that are inactive and users that are made with a policy.
+/// files, level 3 with what they say of contacts, level 4 with the erasure of deleted users, with apps that are inactive, and with users that
+/// are made with a policy.
 pub const LEVEL: u32 = 4;
 
 /// The level that the control plane must have before a command may stand in its log.
@@ -29,6 +30,7 @@ pub fn level_of(command: &command::Command) -> u32 {
         C::UpdateUser(update) if update.policy.is_some() => 1,
         C::UpdateApp(update) if update.active.is_some() => 4,
         C::CreateUser(create) if !create.policy.is_empty() => 4,
+        C::DeleteUser(_) | C::DeleteApp(_) | C::EndErasures(_) => erasures::LEVEL,
         _ => 0,
     }
 }
@@ -98,6 +100,10 @@ fn dispatch(
         C::UpdateUser(command) => Outcome::User(users::update(store, context, command, changes)?),
         C::DeleteUser(command) => {
             users::delete(store, context, command, changes)?;
+            Outcome::Deleted(Done {})
+        }
+        C::EndErasures(command) => {
+            erasures::end(store, command)?;
             Outcome::Deleted(Done {})
         }
         C::CreateToken(command) => Outcome::Token(tokens::create(store, context, command, changes)?),

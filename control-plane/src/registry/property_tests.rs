@@ -13,14 +13,14 @@ use tidings_proto::policy::v1::Policy;
 use tidings_proto::registry::v1::command::Command as C;
 use tidings_proto::registry::v1::{
     ApiKeyPointer, ApiKeyRecord, Attributes, Bootstrap, CreateApiKey, CreateApp, CreatePolicy, CreateToken, CreateUser,
-    DeleteApp, DeletePolicy, DeleteUser, PlaceShards, RegisterNode, RemoveNode, RevokeApiKey, RevokeToken,
-    SetNodePhase, Sweep, Swept, TokenPointer, TokenRecord, UpdateApp, UpdateUser, UserRecord,
+    DeleteApp, DeletePolicy, DeleteUser, EndErasures, PlaceShards, RaiseLevel, RegisterNode, RemoveNode, RevokeApiKey,
+    RevokeToken, SetNodePhase, Sweep, Swept, TokenPointer, TokenRecord, UpdateApp, UpdateUser, UserPointer, UserRecord,
 };
 
 use super::machine::{self, Outcome, encode_command};
 use super::read::Read;
 use super::refusal::Refusal;
-use super::{api_keys, changes, keys, sweep, tokens, users};
+use super::{api_keys, changes, erasures, keys, sweep, tokens, users};
 
 /// Applies commands as a log would.
 #[derive(Default)]
@@ -145,6 +145,10 @@ fn commands() -> impl Strategy<Value = C> {
             C::PlaceShards(PlaceShards { epoch, shards })
         }),
         1 => Just(C::Sweep(Sweep {})),
+        1 => Just(C::RaiseLevel(RaiseLevel { level: machine::LEVEL })),
+        2 => (app(), prop_oneof![user(), Just(String::new())]).prop_map(|(app, user)| {
+            C::EndErasures(EndErasures { users: vec![UserPointer { app, user }] })
+        }),
     ]
 }
 
@@ -191,6 +195,10 @@ fn indexes_agree(state: &dyn StateStore) {
     }
     let (from, to) = all(keys::POLICY_USER);
     assert_eq!(state.scan(&from, &to, usize::MAX).len(), assigned.count());
+
+    for (_, UserPointer { app, user }) in erasures::page(state, &[], usize::MAX).unwrap() {
+        assert_eq!(users::find(state, &app, &user).unwrap(), None, "a user is there, and is being erased");
+    }
 
     let (from, to) = all(keys::CHANGE);
     let log = changes::state(state).unwrap();

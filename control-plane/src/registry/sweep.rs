@@ -10,7 +10,7 @@ use tidings_proto::registry::v1::{
 use super::changes::Changes;
 use super::read::Read;
 use super::refusal::Refusal;
-use super::{api_keys, groups, keys, tokens, users};
+use super::{api_keys, apps, groups, keys, tokens, users};
 
 /// How many records one command removes at most.
 const RECORDS_OF_ONE_COMMAND: usize = 500;
@@ -128,13 +128,13 @@ pub fn has_work<R: Read + ?Sized>(state: &R, now_ms: i64) -> Result<bool, Refusa
     Ok(false)
 }
 
-/// Removes what belonged to a deleted app, and when nothing is left, the app.
+/// Removes what belonged to a deleted app, and when nothing is left and its users are erased, the app.
 pub fn deleted_app(store: &mut dyn StateStore, app: &str, budget: &mut Budget) -> Result<(), Refusal> {
     for token in budget.take::<TokenRecord>(store, &keys::texts(keys::TOKEN, &[app]))? {
         tokens::remove(store, &token);
     }
     for user in budget.take::<UserRecord>(store, &keys::texts(keys::USER, &[app]))? {
-        users::remove(store, &user);
+        users::remove(store, &user)?;
     }
     for policy in budget.take::<Policy>(store, &keys::texts(keys::POLICY, &[app]))? {
         store.delete(&keys::texts(keys::POLICY, &[app, &policy.id]));
@@ -144,8 +144,8 @@ pub fn deleted_app(store: &mut dyn StateStore, app: &str, budget: &mut Budget) -
     }
     groups::removal::of_app(store, app, budget)?;
     if budget.is_left() {
-        store.delete(&keys::texts(keys::APP, &[app]));
         store.delete(&keys::texts(keys::APP_DELETING, &[app]));
+        apps::end_deleted(store, app)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Users of an app.
 
 use tidings_consensus::{ApplyContext, StateStore};
+use tidings_proto::ErrorCode;
 use tidings_proto::effective_policy::DEFAULT_POLICY;
 use tidings_proto::registry::v1::{CreateUser, DeleteUser, UpdateUser, UserRecord};
 
@@ -9,7 +10,7 @@ use super::groups::{self, members};
 use super::read::Read;
 use super::record::encode;
 use super::refusal::Refusal;
-use super::{apps, keys, policies, tokens};
+use super::{apps, erasures, keys, policies, tokens};
 
 /// A user of an app, if both exist.
 pub fn find<R: Read + ?Sized>(state: &R, app: &str, id: &str) -> Result<Option<UserRecord>, Refusal> {
@@ -43,6 +44,10 @@ pub fn create(
         return Err(Refusal::already_exists(format!("user {:?}", command.id)));
     }
     apps::get(store, &command.app)?;
+    if erasures::is_waiting(store, &command.app, &command.id)? {
+        let message = format!("user {:?} was deleted, and is not erased everywhere yet", command.id);
+        return Err(Refusal::new(ErrorCode::Unavailable, message));
+    }
     let CreateUser { app, id, display_name, attributes, policy } = command;
     let policy = known_policy(store, &app, &policy)?;
     let (created_at_ms, updated_at_ms, active) = (context.now_ms, context.now_ms, true);
@@ -85,7 +90,7 @@ pub fn update(
     Ok(user)
 }
 
-/// Deletes a user and revokes its tokens, which stay revoked should the id be used again.
+/// Deletes a user and revokes its tokens, which stay revoked should the id be used again: once the user is erased.
 pub fn delete(
     store: &mut dyn StateStore,
     context: &ApplyContext,
@@ -95,14 +100,15 @@ pub fn delete(
     let user = get(store, &command.app, &command.id)?;
     tokens::revoke_all(store, context, &user.app, &user.id)?;
     members::forget_user(&mut groups::Apply { store, context, changes }, &user.app, &user.id)?;
-    remove(store, &user);
+    remove(store, &user)?;
     changes.user_deleted(store, &user.app, &user.id)
 }
 
-/// Removes the record and what was noted about it.
-pub fn remove(store: &mut dyn StateStore, user: &UserRecord) {
+/// Removes the record and what was noted about it, and has the user erased.
+pub fn remove(store: &mut dyn StateStore, user: &UserRecord) -> Result<(), Refusal> {
     policies::assign(store, &user.app, &user.id, &user.policy, "");
     store.delete(&keys::texts(keys::USER, &[&user.app, &user.id]));
+    erasures::begin(store, &user.app, &user.id)
 }
 
 /// A policy that there is, as it is stored.

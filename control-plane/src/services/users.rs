@@ -1,11 +1,15 @@
 //! `tidings.control.v1.Users`.
 
+use std::time::Duration;
+
+use tidings_proto::ErrorCode;
 use tidings_proto::control::v1::users_server::Users;
 use tidings_proto::control::v1::{
     CreateUserRequest, DeleteUserRequest, DeleteUserResponse, GetUserRequest, ListUsersRequest, ListUsersResponse,
     UpdateUserRequest, User,
 };
 use tidings_proto::registry::v1::{Attributes, CreateUser, DeleteUser, UpdateUser, UserRecord, command::Command};
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::auth::Scope;
@@ -13,8 +17,15 @@ use super::page::{self, PageRequest};
 use super::{answer, door, messages, unexpected};
 use crate::registry::machine::Outcome;
 use crate::registry::refusal::Refusal;
-use crate::registry::{apps, keys, users};
+use crate::registry::{apps, erasures, keys, users};
 use crate::replica::Replica;
+
+/// How long a new user waits for one of the same id to be erased.
+const ERASURE: Duration = Duration::from_secs(5);
+/// How often it is looked whether that is done.
+const LOOK: Duration = Duration::from_millis(50);
+/// When whoever asked should ask again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Users, for backends and operators.
 #[derive(Clone)]
@@ -25,6 +36,27 @@ impl UsersService {
         match self.0.propose(command).await? {
             Outcome::User(user) => Ok(messages::user(user)),
             other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Makes a user, once a former one of the same id is erased.
+    async fn create(&self, create: CreateUser) -> Result<User, Status> {
+        let deadline = Instant::now() + ERASURE;
+        loop {
+            let refused = match self.propose(Command::CreateUser(create.clone())).await {
+                Err(status) if ErrorCode::of_status(&status) == ErrorCode::Unavailable => status,
+                answered => return answered,
+            };
+            let view = self.0.current().await?;
+            if !erasures::is_waiting(&view, &create.app, &create.id)? {
+                return Err(refused);
+            }
+            while erasures::is_waiting(&self.0.view(), &create.app, &create.id)? {
+                if Instant::now() >= deadline {
+                    return Err(ErrorCode::Unavailable.status_after(refused.message(), RETRY_AFTER));
+                }
+                tokio::time::sleep(LOOK).await;
+            }
         }
     }
 }
@@ -40,7 +72,7 @@ impl Users for UsersService {
             door::display_name("display_name", &display_name)?;
             door::attributes("attributes", &attributes)?;
             door::policy_id_or_empty("policy", &policy)?;
-            self.propose(Command::CreateUser(CreateUser { app, id, display_name, attributes, policy })).await
+            self.create(CreateUser { app, id, display_name, attributes, policy }).await
         })
         .await
     }

@@ -35,3 +35,4 @@ mod search;
 mod sessions;
 mod support;
 mod tls;
+mod user_deletion;

@@ -1,13 +1,9 @@
 //! Nodes of the last release and of this one in one cluster (promise 7): what was accepted is neither lost, doubled nor
 //! reordered, whichever of them a message passes, and replicas of both releases hold the same.
 
-use std::pin::pin;
-use std::time::Duration;
-
 use tidings_audit::{LocalCluster, Member, Plan, Role};
-use tidings_proto::control::v1::CreatePolicyRequest;
-use tidings_proto::policy::v1::{Audience, Policy};
-use tidings_sdk::{Change, Client, ErrorCode, MessageId, UpdateConversation};
+use tidings_proto::control::v1::CreateUserRequest;
+use tidings_sdk::{Change, Client, ErrorCode, MessageId};
 use tidings_tests::binary::{last_release, tidings};
 use tidings_tests::{DEADLINE, within};
 
@@ -39,8 +35,8 @@ async fn a_gateway_of_the_last_release_beside_a_new_one() {
     traffic.end().await;
 }
 
-async fn say(client: &Client, text: &str) -> MessageId {
-    within(DEADLINE, "it is sent", client.send("bob", text).await.unwrap().sent()).await.unwrap().id
+async fn say(client: &Client, to: &str, text: &str) -> MessageId {
+    within(DEADLINE, "it is sent", client.send(to, text).await.unwrap().sent()).await.unwrap().id
 }
 
 async fn upgrade(member: &Member) {
@@ -71,29 +67,25 @@ async fn a_cluster_of_the_last_release_is_upgraded_process_by_process() {
     drop(events);
     let (bob, events) = client(&cluster, &operator.user("bob").await, "phone").connect().unwrap();
     drop(events);
-    // What sets a contact waits until brokers of the last release are gone, and no policy goes by contacts before.
-    let (carol, events) = client(&cluster, &operator.user("carol").await, "phone").connect().unwrap();
-    drop(events);
-    let guest = Policy { id: "guest".into(), audience: Audience::Contacts.into(), ..Policy::default() };
+    // A user who is deleted is erased when the last broker of the last release is gone, and not made again before.
+    operator.user("carol").await;
+    say(&alice, "carol", "to the former").await;
+    operator.delete_user("carol").await;
     let create = async || {
-        let request = CreatePolicyRequest { policy: Some(guest.clone()) };
-        operator.policies.clone().create_policy(request).await.err().map(|status| ErrorCode::of_status(&status))
+        let request = CreateUserRequest { id: "carol".into(), ..CreateUserRequest::default() };
+        operator.users.clone().create_user(request).await.err().map(|status| ErrorCode::of_status(&status))
     };
-    let contact = UpdateConversation { with: "bob".into(), contact: Some(true), ..UpdateConversation::default() };
-    let mut taking = pin!(carol.update_conversation(contact));
 
     let brokers = cluster.of(Role::Broker);
     let (last, first) = brokers.split_last().unwrap();
-    let early = say(&alice, "beside brokers of the last release").await;
+    let early = say(&alice, "bob", "beside brokers of the last release").await;
     for broker in first {
         upgrade(broker).await;
         settled(&cluster).await;
         traffic.goes_on(50).await;
-        say(&alice, "beside one of them").await;
-        let taken = tokio::time::timeout(Duration::from_millis(500), &mut taking).await;
-        assert!(taken.is_err(), "{taken:?}");
+        say(&alice, "bob", "beside one of them").await;
+        assert_eq!(create().await, Some(ErrorCode::Unavailable));
     }
-    assert_eq!(create().await, Some(ErrorCode::Unavailable));
     // It dies and comes back, beside the new ones.
     last.kill9().unwrap();
     last.restart().await.unwrap();
@@ -102,20 +94,20 @@ async fn a_cluster_of_the_last_release_is_upgraded_process_by_process() {
     settled(&cluster).await;
     traffic.goes_on(50).await;
 
-    say(&alice, "afterwards").await;
+    say(&alice, "bob", "afterwards").await;
     let changing = alice.change("bob", early, Change::edit("said early, and edited")).await.unwrap();
     within(DEADLINE, "it is answered", changing.sent()).await.unwrap();
-    assert!(within(DEADLINE, "bob is a contact", taking).await.unwrap().contact);
-    assert_eq!(create().await, None);
-    operator.assign_policy("carol", "guest").await;
+    within(DEADLINE, "carol is made again", async { while create().await.is_some() {} }).await;
+    let (carol, events) = client(&cluster, &operator.token("carol").await.1, "phone").connect().unwrap();
+    drop(events);
+    say(&alice, "carol", "to the new one").await;
     for broker in &brokers {
         broker.kill9().unwrap();
         let expected = ["said early, and edited", "beside one of them", "beside one of them", "afterwards"];
         assert_eq!(texts(&bob, "alice").await, expected);
-        say(&carol, "to a contact").await;
+        assert_eq!(texts(&carol, "alice").await, ["to the new one"]);
         broker.restart().await.unwrap();
         settled(&cluster).await;
     }
-    assert_eq!(texts(&bob, "carol").await, ["to a contact"; 3]);
     traffic.end().await;
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use tidings_proto::mailbox::v1::command::Command;
 use tidings_proto::mailbox::v1::{
-    AppendMessage, GroupChange, GroupMember, GroupMemberRecord, GroupRecord, LocalPlaceRecord, RestingRecord,
-    UpdateGroup,
+    AppendMessage, EraseMailbox, GroupChange, GroupMember, GroupMemberRecord, GroupRecord, LocalPlaceRecord,
+    RestingRecord, UpdateGroup,
 };
 use tidings_proto::message::v1::group_event::Kind;
 use tidings_proto::message::v1::{Change, MessageId, change, envelope};
@@ -259,4 +259,23 @@ fn golden_records() {
     assert_eq!(&records::seal(&RestingRecord { read_to: 300, member })[..], b"\x01\x08\xac\x02\x12\x02\x20\x05");
     let place = LocalPlaceRecord { item: None, due_ms: 300, bytes: 7, expires: true };
     assert_eq!(&records::seal(&place)[..], b"\x01\x10\xac\x02\x18\x07\x20\x01");
+}
+
+#[test]
+fn who_rests_and_is_deleted_rests_no_more() {
+    let (mut shard, alice, _) = shard();
+    say(&mut shard, &alice, 1..=3);
+    let resting = |shard: &Shard| shard.store.get(&keys::resting(&mailbox_of("carol"), &group(TEAM))).is_some();
+    assert!(resting(&shard));
+    let erase = |shard: &mut Shard| {
+        let (app, user) = (APP.to_owned(), "carol".to_owned());
+        shard.apply(Command::EraseMailbox(EraseMailbox { app, user, ..EraseMailbox::default() }))
+    };
+    assert_eq!(erase(&mut shard), Reply::MailboxErased { erased: 0, more: true }, "the group has yet to hear of it");
+    change(&mut shard, 3, removed("carol"));
+    assert!(matches!(erase(&mut shard), Reply::MailboxErased { erased: 1.., more: false }));
+    assert_eq!(erase(&mut shard), Reply::MailboxErased { erased: 0, more: false });
+    assert!(!resting(&shard) && shard.record("carol").resting == 0);
+    say(&mut shard, &alice, 4..=4);
+    assert_eq!(shard.replay().dump(), shard.store.dump());
 }

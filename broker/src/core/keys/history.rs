@@ -92,6 +92,12 @@ pub fn due_message(key: &[u8]) -> Option<(MailboxId, String, u64)> {
     ))
 }
 
+/// The time in such a key.
+pub fn due_at_ms(key: &[u8]) -> Option<i64> {
+    let (at_ms, _) = key.strip_prefix(&[HISTORY_DUE])?.split_first_chunk::<8>()?;
+    i64::try_from(u64::from_be_bytes(*at_ms)).ok()
+}
+
 /// A message that disappears once it was read.
 pub fn unread_disappearing(mailbox: &MailboxId, stream: u64, seq: u64) -> Vec<u8> {
     key(UNREAD_DISAPPEARING, &[&mailbox.0, &stream.to_be_bytes(), &seq.to_be_bytes()])

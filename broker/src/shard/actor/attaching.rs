@@ -173,6 +173,14 @@ impl ShardActor {
         self.metrics.detached(code, 1);
     }
 
+    /// Ends all sessions of a user.
+    pub(super) fn end_sessions(&mut self, mailbox: &MailboxId, code: ErrorCode) {
+        let keys: Vec<_> = self.mailboxes.get(mailbox).into_iter().flatten().map(|session| session.key).collect();
+        for key in keys {
+            self.end_session(key, code, 0);
+        }
+    }
+
     pub(super) fn detach_all(&mut self, code: ErrorCode, leader_node: u64) {
         let sessions = std::mem::take(&mut self.mailboxes).into_values().flatten();
         let mut count = 0;

@@ -22,7 +22,7 @@ impl ShardActor {
         let now_ms = self.clock.now_ms();
         let mut blocked = Vec::new();
         let mut to_read = Vec::new();
-        let mut lost = Vec::new();
+        let (mut lost, mut erased) = (Vec::new(), Vec::new());
         let (mut pushed, mut fell_behind, mut waits_to_expand) = (0, 0, false);
         for effect in effects {
             match effect {
@@ -43,6 +43,7 @@ impl ShardActor {
                 Effect::HidesFrom { mailbox, users } => self.presence.hides(&mailbox, users, Instant::now()),
                 Effect::ContactsChanged { mailbox } => self.presence.contacts_changed(&mailbox, Instant::now()),
                 Effect::Expanding => waits_to_expand = true,
+                Effect::Erased { mailbox } => erased.push(mailbox),
                 Effect::Owed { .. } | Effect::ReceiptsMoved { .. } => {}
             }
         }
@@ -58,11 +59,12 @@ impl ShardActor {
             self.read_page(key);
         }
         for mailbox in lost {
-            let keys: Vec<_> = self.mailboxes.get(&mailbox).into_iter().flatten().map(|session| session.key).collect();
-            for key in keys {
-                // It attaches again, and is told what is missing (promise 4).
-                self.end_session(key, ErrorCode::SlowConsumer, 0);
-            }
+            // They attach again, and are told what is missing (promise 4).
+            self.end_sessions(&mailbox, ErrorCode::SlowConsumer);
+        }
+        for mailbox in erased {
+            self.end_sessions(&mailbox, ErrorCode::TokenRevoked);
+            self.presence.forget(&mailbox, Instant::now());
         }
     }
 
