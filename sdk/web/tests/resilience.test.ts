@@ -36,7 +36,8 @@ test('a reload in the middle of sending loses and doubles nothing', async () => 
   const [dora, emil] = await two('Dora', 'Emil');
   const texts = Array.from({ length: 12 }, (_, index) => `Reload ${index + 1}`);
   for (const text of texts) await dora.say(text);
-  // Whatever was on its way then: the outbox knows.
+  // What is shown is in the outbox, which knows whatever was on its way then.
+  await dora.sees(texts.at(-1)!);
   await dora.page.reload();
   await dora.isThere();
   await dora.status(texts.at(-1)!, 'delivered');
