@@ -9,7 +9,7 @@ use prost_types::Timestamp;
 use tidings_proto::control::v1::{GetMessageStatusRequest, ListHistoryRequest};
 use tidings_proto::message::v1::MessageState;
 use tidings_proto::policy::v1::Policy;
-use tidings_sdk::{AckMode, Event, HistoryQuery, Outgoing, ReceiptRequest, Status, receipt};
+use tidings_sdk::{AckMode, Client, Event, HistoryPage, HistoryQuery, Outgoing, ReceiptRequest, Status, receipt};
 use tidings_tests::{DEADLINE, Node, RawClient, next_message, told, within};
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn the_history_says_how_far_each_message_came_and_since_when() {
     node.restart_after_kill9().await;
     let control = node.control().await;
     let (laptop, _events) = node.client(&alice_token, "laptop").connect().unwrap();
-    let page = within(DEADLINE, "a page", laptop.history("bob", HistoryQuery::default())).await.unwrap();
+    let page = within(DEADLINE, "the history has all", whole_history(&laptop, "bob", sendings.len())).await;
     let (read, delivered, none) = (MessageState::Read, MessageState::Delivered, MessageState::Unspecified);
     let states: Vec<_> = page.messages.iter().map(|one| one.state()).collect();
     assert_eq!(states, [read, delivered, MessageState::Expired, none]);
@@ -148,6 +148,17 @@ async fn the_history_says_how_far_each_message_came_and_since_when() {
     let listed = control.mailboxes.clone().list_history(asked).await.unwrap().into_inner().messages;
     let listed: Vec<_> = listed.iter().map(|one| (one.state(), (ms(one.delivered_at), ms(one.read_at)))).collect();
     assert_eq!(listed, states.into_iter().zip(shown).collect::<Vec<_>>());
+}
+
+/// The history once it has so many messages: the sender's copy is on its way when `sent` is told.
+async fn whole_history(client: &Client, with: &str, count: usize) -> HistoryPage {
+    loop {
+        let page = client.history(with, HistoryQuery::default()).await.unwrap();
+        if page.messages.len() == count {
+            return page;
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 fn ms(at: Option<Timestamp>) -> i64 {

@@ -10,7 +10,7 @@ use super::envelope::MessageHead;
 use super::keys::{self, MailboxId};
 use super::limits::{RECEIVED_STREAMS, UNDELIVERED};
 use super::records::{self, CoreError};
-use super::steps::{came_at, stepped};
+use super::steps::{stepped, times_of};
 
 /// From which level of brokers on it is noted.
 const LEVEL: u32 = 5;
@@ -30,8 +30,8 @@ pub fn progress(record: &ReceivedRecord, id: MessageId) -> Option<Progress> {
         return Some(Progress { state: MessageState::Expired, delivered_at_ms: 0, read_at_ms: 0 });
     }
     let stream = record.streams.iter().find(|stream| stream.stream == id.stream && stream.since <= id.seq)?;
-    let delivered_at_ms = came_at(stream.delivered_steps.as_ref(), stream.delivered, id.seq);
-    let read_at_ms = came_at(stream.read_steps.as_ref(), stream.read, id.seq);
+    let delivered = (stream.delivered, stream.delivered_steps.as_ref());
+    let (delivered_at_ms, read_at_ms) = times_of(delivered, (stream.read, stream.read_steps.as_ref()), id.seq);
     let state = match (id.seq <= stream.read, id.seq <= stream.delivered) {
         (true, _) => MessageState::Read,
         (false, true) => MessageState::Delivered,
@@ -151,6 +151,18 @@ mod tests {
         ];
         assert_eq!(of, expected);
         assert_eq!(shard.replay().dump(), shard.store.dump());
+    }
+
+    #[test]
+    fn what_was_read_was_there_by_then() {
+        let mut shard = Shard::alone();
+        let (alice, bob) = (shard.attach("alice", "phone", None), shard.attach("bob", "phone", None));
+        accepted(shard.append(kept("bob", &alice, "alice", 1, "hello")));
+        let read_at_ms = shard.now_ms;
+        shard.read("bob", "alice", alice.stream, 1);
+        shard.now_ms += 10;
+        shard.ack("bob", &bob, 1);
+        assert_eq!(progress_of(&shard, &alice, 1), Some((MessageState::Read, read_at_ms, read_at_ms)));
     }
 
     #[test]

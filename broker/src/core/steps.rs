@@ -23,7 +23,7 @@ pub fn stepped(steps: Option<Steps>, places: u64, at_ms: i64) -> Option<Steps> {
 }
 
 /// When a watermark that is at `reached` came to a place; 0: it has not, or it is not known when.
-pub fn came_at(steps: Option<&Steps>, reached: u64, place: u64) -> i64 {
+fn came_at(steps: Option<&Steps>, reached: u64, place: u64) -> i64 {
     let Some(steps) = steps.filter(|_| place <= reached) else { return 0 };
     let (mut from, mut at_ms) = (reached, steps.at_ms);
     let mut earlier = steps.earlier_ms.iter();
@@ -38,11 +38,19 @@ pub fn came_at(steps: Option<&Steps>, reached: u64, place: u64) -> i64 {
     0
 }
 
+/// A watermark, and how it came where it is.
+pub type Reached<'a> = (u64, Option<&'a Steps>);
+
 /// When a member had what stands at a place, and read it; 0: not so far, or it is not known when.
 pub fn times(member: &GroupMemberRecord, place: u64) -> (i64, i64) {
-    let delivered = came_at(member.delivered_steps.as_ref(), member.delivered, place);
-    let read = came_at(member.read_steps.as_ref(), member.read, place);
-    // What was acknowledged within a second is told as one step, at its end. Who read it had it.
+    let delivered = (member.delivered, member.delivered_steps.as_ref());
+    times_of(delivered, (member.read, member.read_steps.as_ref()), place)
+}
+
+/// When these two came to a place; 0: they have not, or it is not known when.
+pub fn times_of(delivered: Reached<'_>, read: Reached<'_>, place: u64) -> (i64, i64) {
+    let [delivered, read] = [delivered, read].map(|(reached, steps)| came_at(steps, reached, place));
+    // What was acknowledged within a moment is told as one step, at its end. Who read it had it.
     (if read == 0 { delivered } else { delivered.min(read) }, read)
 }
 
