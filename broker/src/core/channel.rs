@@ -8,11 +8,11 @@ use tidings_proto::mailbox::v1::{
     ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, ContactOf, Copy, GroupItem,
     GroupReceipt, MailboxRecord, ReleasedMessage, ScheduleOutcome, channel_item,
 };
-use tidings_proto::message::v1::{Envelope, Failure, Receipt, envelope};
+use tidings_proto::message::v1::{Envelope, Failure, MessageId, Receipt, envelope};
 use tidings_proto::shard::shard_of;
 
 use super::entry::Entry;
-use super::envelope::peek;
+use super::envelope::{MessageHead, peek};
 use super::keys::{self, GroupName, MailboxId, Scheduler};
 use super::limits::{CHANNEL_PAGE_BYTES as PAGE_BYTES, PAGE};
 use super::records::{self, CoreError};
@@ -51,6 +51,16 @@ impl Applying<'_> {
             return self.receive(mailbox, record, owed);
         }
         self.owe(mailbox.app(), user, owed)
+    }
+
+    /// What the sender of a message is owed that will not be delivered.
+    pub(super) fn failure(&self, head: &MessageHead<'_>, reason: ErrorCode) -> Owed {
+        Owed::Failure(Failure {
+            id: Some(MessageId { stream: head.stream, seq: head.seq }),
+            to: head.to.to_owned(),
+            reason: reason.into(),
+            at_ms: self.context.now_ms,
+        })
     }
 
     /// Owes something to a user whose mailbox is not being changed.

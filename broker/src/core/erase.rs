@@ -7,14 +7,12 @@
 
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{EraseMailbox, HistoryPlace, HistoryRecord, MailboxRecord, ScheduledRecord};
-use tidings_proto::message::v1::{Failure, MessageId};
 
-use super::channel::Owed;
 use super::envelope::{MessageHead, Peeked};
 use super::history::Kept;
 use super::keys::{self, MailboxId, Scheduler};
 use super::limits::{BACKEND_SLOT, ERASED_PER_COMMAND};
-use super::mailbox::subtract;
+use super::mailbox::uncount;
 use super::records::{self, CoreError};
 use super::{Applying, Effect, Reply, refused};
 
@@ -93,12 +91,7 @@ impl Applying<'_> {
     ) -> Result<(), CoreError> {
         for (seq, bytes, entry) in self.entries(mailbox, record.trimmed_to + 1, record.last_seq, room.left())? {
             self.remove_entry(mailbox, seq, &entry)?;
-            if seq <= record.delivered_to {
-                subtract(&mut record.retained_entries, 1)?;
-                subtract(&mut record.retained_bytes, bytes)?;
-            } else {
-                subtract(&mut record.pending_entries, 1)?;
-                subtract(&mut record.pending_bytes, bytes)?;
+            if uncount(record, seq, bytes)? {
                 record.delivered_to = seq;
                 if let Peeked::Message(head) = entry.peek()?
                     && tells_senders
@@ -117,13 +110,7 @@ impl Applying<'_> {
         if head.from == mailbox.user() || head.from_slot == BACKEND_SLOT {
             return Ok(());
         }
-        let failure = Failure {
-            id: Some(MessageId { stream: head.stream, seq: head.seq }),
-            to: head.to.to_owned(),
-            reason: ErrorCode::RecipientUnknown.into(),
-            at_ms: self.context.now_ms,
-        };
-        self.owe(mailbox.app(), head.from, Owed::Failure(failure))
+        self.owe(mailbox.app(), head.from, self.failure(head, ErrorCode::RecipientUnknown))
     }
 
     /// The caller saves `record`.

@@ -3,13 +3,11 @@
 
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::MailboxRecord;
-use tidings_proto::message::v1::{Failure, MessageId};
 
-use super::channel::Owed;
 use super::envelope::{MessageHead, Peeked};
 use super::keys::{self, MailboxId};
 use super::limits::{BACKEND_SLOT, PAGE};
-use super::mailbox::subtract;
+use super::mailbox::uncount;
 use super::records::CoreError;
 use super::{Applying, Reply};
 
@@ -107,17 +105,12 @@ impl Applying<'_> {
         let mut record =
             self.mailbox(mailbox)?.ok_or(CoreError::Contradiction("an entry that expires has no mailbox"))?;
         self.remove_entry(mailbox, seq, &entry)?;
-        if seq <= record.delivered_to {
-            subtract(&mut record.retained_entries, 1)?;
-            subtract(&mut record.retained_bytes, bytes)?;
-        } else {
-            subtract(&mut record.pending_entries, 1)?;
-            subtract(&mut record.pending_bytes, bytes)?;
-            // Of a group's message the sender is told how many have it, not who has not.
-            if let Peeked::Message(head) = entry.peek()? {
-                self.forget(mailbox, &mut record, head.stream, head.seq)?;
-                self.tell_expired(mailbox, &mut record, seq, &head)?;
-            }
+        // Of a group's message the sender is told how many have it, not who has not.
+        if uncount(&mut record, seq, bytes)?
+            && let Peeked::Message(head) = entry.peek()?
+        {
+            self.forget(mailbox, &mut record, head.stream, head.seq)?;
+            self.tell_expired(mailbox, &mut record, seq, &head)?;
         }
         self.save_mailbox(mailbox, &record);
         Ok(())
@@ -135,13 +128,8 @@ impl Applying<'_> {
             // Backends have no mailbox: they ask.
             return self.note_expired(mailbox, seq);
         }
-        let failure = Failure {
-            id: Some(MessageId { stream: head.stream, seq: head.seq }),
-            to: head.to.to_owned(),
-            reason: ErrorCode::Expired.into(),
-            at_ms: self.context.now_ms,
-        };
-        self.owe_from(mailbox, record, head.from, Owed::Failure(failure))
+        let failure = self.failure(head, ErrorCode::Expired);
+        self.owe_from(mailbox, record, head.from, failure)
     }
 
     fn look_after(&mut self, mailbox: &MailboxId) -> Result<(), CoreError> {

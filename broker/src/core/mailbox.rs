@@ -134,6 +134,18 @@ fn read_entry(key: &[u8], stored: Bytes) -> Result<(u64, u64, Stored), CoreError
     Ok((seq, cost, stored))
 }
 
+/// An entry that was removed counts no more; answers whether it is one that no device had.
+pub(super) fn uncount(record: &mut MailboxRecord, seq: u64, bytes: u64) -> Result<bool, CoreError> {
+    let was_pending = seq > record.delivered_to;
+    let (entries, all_bytes) = match was_pending {
+        true => (&mut record.pending_entries, &mut record.pending_bytes),
+        false => (&mut record.retained_entries, &mut record.retained_bytes),
+    };
+    subtract(entries, 1)?;
+    subtract(all_bytes, bytes)?;
+    Ok(was_pending)
+}
+
 /// A count that would fall below zero is a damaged one.
 pub(super) fn subtract(count: &mut u64, by: u64) -> Result<(), CoreError> {
     *count = count.checked_sub(by).ok_or(CoreError::Contradiction("a mailbox counts fewer entries than it has"))?;

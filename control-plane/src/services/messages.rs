@@ -53,6 +53,7 @@ pub fn unless_zero(ms: i64) -> Option<Timestamp> {
     if ms == 0 { None } else { at(ms) }
 }
 
+/// A time of Unix ms.
 pub fn at(ms: i64) -> Option<Timestamp> {
     // The remainder is below a thousand, times a million fits.
     Some(Timestamp { seconds: ms.div_euclid(1000), nanos: (ms.rem_euclid(1000) * 1_000_000) as i32 })
