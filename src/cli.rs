@@ -1,6 +1,6 @@
-//! The commands that talk to running servers: operators' ones over gRPC, users' ones over the gateway's WebSocket; and the
-//! one that works on a node that does not run.
-//! What a command answers goes to stdout, everything else to stderr; an error is one sentence and an exit code.
+//! The commands that talk to running servers: operators' ones over gRPC, users' ones over the gateway's WebSocket; and
+//! the one that works on a node that does not run. What a command answers goes to stdout, everything else to stderr; an
+//! error is one sentence and an exit code.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 

@@ -1,4 +1,5 @@
-//! The `tidings` binary: every server role, and the commands of operators and users. Each command has a file of its own.
+//! The `tidings` binary: every server role, and the commands of operators and users. Each command has a file of its
+//! own.
 
 mod cli;
 mod server;

@@ -89,7 +89,8 @@ impl LocalCluster {
         Ok(())
     }
 
-    /// Waits until every shard has a leader and all its replicas where they are wanted, as `tidings cluster status` says.
+    /// Waits until every shard has a leader and all its replicas where they are wanted, as `tidings cluster status`
+    /// says.
     pub async fn settled(&self) -> Result<()> {
         let deadline = Instant::now() + DEADLINE;
         loop {

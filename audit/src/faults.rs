@@ -1,5 +1,5 @@
-//! What is done to a cluster. A file for each class: what it needs of the machine and of the cluster, how one fault of it is
-//! drawn, and how it is inflicted and mended again.
+//! What is done to a cluster. A file for each class: what it needs of the machine and of the cluster, how one fault of
+//! it is drawn, and how it is inflicted and mended again.
 
 mod bit_flip;
 mod clock_step;
@@ -236,8 +236,8 @@ impl Fault {
         }
     }
 
-    /// Does it, mends what it did, and waits until every process serves again and every shard is whole: the next fault may
-    /// take another replica.
+    /// Does it, mends what it did, and waits until every process serves again and every shard is whole: the next fault
+    /// may take another replica.
     pub async fn inflict(&self, cluster: &LocalCluster) -> Result<()> {
         match self {
             Self::Kill(fault) => fault.inflict(cluster).await,

@@ -73,13 +73,15 @@ impl History {
         self.0.state.lock().accepted
     }
 
-    /// The number that the sender gave to what was accepted under an id. What has none was never given: a contradiction.
+    /// The number that the sender gave to what was accepted under an id. What has none was never given: a
+    /// contradiction.
     pub fn number_of(&self, stream: u64, seq: u64) -> u64 {
         self.0.state.lock().numbers.get(&(stream, seq)).copied().unwrap_or(u64::MAX)
     }
 
-    /// Waits until every message that was given has an answer and every accepted one was shown to all for whom it is, at most
-    /// so long; answers how many are missing. What that means is for the verdict to say, which takes a look now and then.
+    /// Waits until every message that was given has an answer and every accepted one was shown to all for whom it is,
+    /// at most so long; answers how many are missing. What that means is for the verdict to say, which takes a look now
+    /// and then.
     pub async fn settled(&self, limit: Duration) -> u64 {
         let begin = tokio::time::Instant::now();
         loop {

@@ -41,8 +41,8 @@ pub fn is_possible() -> Result<()> {
     Ok(())
 }
 
-/// Runs this process's own command line again inside, and waits for its end. A request to end is handed on, for an orderly
-/// end; when this process is killed, everything inside is too.
+/// Runs this process's own command line again inside, and waits for its end. A request to end is handed on, for an
+/// orderly end; when this process is killed, everything inside is too.
 pub async fn run_again() -> Result<ExitStatus> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let command = again(std::env::args_os().skip(1).collect())?;
@@ -66,8 +66,8 @@ fn ask_to_end(unshare: Option<u32>) {
     ids.for_each(|id| _ = kill_process(id, Signal::TERM));
 }
 
-/// For a test that needs namespaces: runs the body inside, in a process of its own that runs this one test. The test has to
-/// be a plain `#[test]` of this name; it fails when the inner one does.
+/// For a test that needs namespaces: runs the body inside, in a process of its own that runs this one test. The test
+/// has to be a plain `#[test]` of this name; it fails when the inner one does.
 pub fn test(name: &str, body: impl FnOnce()) -> Result<()> {
     if is_inside() {
         body();

@@ -1,5 +1,5 @@
-//! The loss audit: clients run against a cluster while faults happen, and the histories that they saw are checked against
-//! the promises (docs/invariants.md 1 to 5).
+//! The loss audit: clients run against a cluster while faults happen, and the histories that they saw are checked
+//! against the promises (docs/invariants.md 1 to 5).
 //!
 //! - [`cluster`]: the real binary as separate processes on this machine, each of which can be killed, paused, cut off
 //! - [`history`]: what each client saw; [`verdict`]: whether it keeps the promises

@@ -96,13 +96,13 @@ pub struct Findings {
     pub doubled: u64,
     /// Shown although the device had acknowledged that place of its mailbox, or a later one (promise 2).
     pub returned: u64,
-    /// Shown after a later one of the same sender, or of the same backend in whosever name, to the same recipient; in a group: not at
-    /// the same place for all, or not in the order of places (promise 3).
+    /// Shown after a later one of the same sender, or of the same backend in whosever name, to the same recipient; in a
+    /// group: not at the same place for all, or not in the order of places (promise 3).
     pub out_of_order: u64,
     /// Shown before its time (promise 4).
     pub early: u64,
-    /// One client's words against another's: refused, or cancelled, and shown; answered twice; a receipt for what was not shown; shown
-    /// and never given; shown to who was no member (promise 4).
+    /// One client's words against another's: refused, or cancelled, and shown; answered twice; a receipt for what was
+    /// not shown; shown and never given; shown to who was no member (promise 4).
     pub contradictions: u64,
     /// Without an answer at the end, or with the answer that nobody knows; and gaps in a mailbox (promise 4).
     pub unknown: u64,
@@ -155,7 +155,8 @@ impl Findings {
         self.example(text);
     }
 
-    /// Counts a message of which all is known: whether it was shown at all, and one of the devices that it did not reach.
+    /// Counts a message of which all is known: whether it was shown at all, and one of the devices that it did not
+    /// reach.
     fn count(&mut self, name: impl Display, message: &Message, is_shown: bool, missing: Option<Client>) {
         self.given += 1;
         self.delivered += u64::from(is_shown);

@@ -1,6 +1,6 @@
-//! Users that write to each other and to groups at a rate, through the SDK: some with two devices, half of the devices on a
-//! file store, with spells offline in which their client is closed and opened again on the same file. A backend posts to the same
-//! users and groups.
+//! Users that write to each other and to groups at a rate, through the SDK: some with two devices, half of the devices
+//! on a file store, with spells offline in which their client is closed and opened again on the same file. A backend
+//! posts to the same users and groups.
 
 mod backend;
 mod changing;
@@ -44,7 +44,8 @@ pub struct Workload {
     pub gateways: Vec<String>,
     /// The users; at least two.
     pub people: Arc<[Person]>,
-    /// Messages per second of all users together. An open loop: they are given when they are due, however slow the answers.
+    /// Messages per second of all users together. An open loop: they are given when they are due, however slow the
+    /// answers.
     pub rate: f64,
     /// Where devices keep their files.
     pub stores: PathBuf,
@@ -151,8 +152,9 @@ impl Traffic {
         &self.history
     }
 
-    /// Lets nothing more be sent, waits until all is settled, at most so long, and then until every device came back once
-    /// more and was shown whatever the cluster still has for it, and all have read what is kept. What is not settled is for the verdict.
+    /// Lets nothing more be sent, waits until all is settled, at most so long, and then until every device came back
+    /// once more and was shown whatever the cluster still has for it, and all have read what is kept. What is not
+    /// settled is for the verdict.
     pub async fn end(mut self, limit: Duration) -> Result<History> {
         self.phase.send_replace(Phase::Settling);
         self.history.settled(limit).await;

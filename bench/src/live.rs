@@ -1,5 +1,5 @@
-//! A live feed to the members of one group on one node: updates at a fixed rate, stored nowhere, each with the key of what it
-//! is the newest of. Some members do not read until the end: they are given the newest of each key.
+//! A live feed to the members of one group on one node: updates at a fixed rate, stored nowhere, each with the key of
+//! what it is the newest of. Some members do not read until the end: they are given the newest of each key.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! Load from the Rust SDK against real processes: how many messages a second are accepted, how long a send and a delivery
-//! take, what that costs in fsyncs, CPU and bytes, and how long faults and moves are felt. Every message is accounted for at
-//! the end of each run.
+//! Load from the Rust SDK against real processes: how many messages a second are accepted, how long a send and a
+//! delivery take, what that costs in fsyncs, CPU and bytes, and how long faults and moves are felt. Every message is
+//! accounted for at the end of each run.
 //!
-//! Without a subcommand messages between two users through one node are measured; `group` and `history` measure one node too,
-//! the other subcommands a cluster.
+//! Without a subcommand messages between two users through one node are measured; `group` and `history` measure one
+//! node too, the other subcommands a cluster.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // Printing figures is what it is for.
 
 mod cluster;

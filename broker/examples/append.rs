@@ -1,5 +1,5 @@
-//! How fast a node takes messages in, and what each costs: appends through the shards' Raft groups (fsync included), with
-//! a number of them outstanding.
+//! How fast a node takes messages in, and what each costs: appends through the shards' Raft groups (fsync included),
+//! with a number of them outstanding.
 //!
 //! `cargo run --release -p tidings-broker --example append -- [messages] [outstanding] [shards] [content bytes]`
 

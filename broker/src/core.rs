@@ -1,5 +1,5 @@
-//! The shard's pure core: a command in; records written, a reply and effects out. No clock, no randomness, no I/O but the
-//! store it is handed, so that every replica comes to the same bytes and tests need no runtime.
+//! The shard's pure core: a command in; records written, a reply and effects out. No clock, no randomness, no I/O but
+//! the store it is handed, so that every replica comes to the same bytes and tests need no runtime.
 //!
 //! - [`append`]: a message enters a mailbox, once, in its sender's order (promises 2 and 3)
 //! - [`attach`]: a device gets its slot and its stream, or takes up the ones it has (promise 5)
@@ -76,8 +76,8 @@ pub enum Reply {
     Refused(ErrorCode),
     /// To `AttachDevice`.
     Attached(AttachedDevice),
-    /// To `AppendMessage`: it is in the mailbox, now or since an earlier attempt. The time of a duplicate is that of the
-    /// sender device's newest message in the mailbox: exact when it is that one, else an upper bound.
+    /// To `AppendMessage`: it is in the mailbox, now or since an earlier attempt. The time of a duplicate is that of
+    /// the sender device's newest message in the mailbox: exact when it is that one, else an upper bound.
     Appended { sent_at_ms: i64, duplicate: bool },
     /// To `PostMessage`: it is in the mailbox under this id, now or since an earlier attempt.
     Posted { id: MessageId, sent_at_ms: i64, duplicate: bool },

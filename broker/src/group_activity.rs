@@ -1,6 +1,6 @@
-//! What a member of a group is doing just now, told to the members who are online: from the group's home, which knows who may
-//! say so, to the leaders of the shards in which members live. At most once, and stored nowhere: what is too much, or finds no
-//! way, is dropped.
+//! What a member of a group is doing just now, told to the members who are online: from the group's home, which knows
+//! who may say so, to the leaders of the shards in which members live. At most once, and stored nowhere: what is too
+//! much, or finds no way, is dropped.
 
 use std::collections::HashMap;
 use std::time::Duration;

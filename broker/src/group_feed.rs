@@ -1,7 +1,7 @@
-//! What the control plane says of groups, brought into the shards that are their homes. A node follows the control plane's
-//! watch, and tells its shards which groups have changed; the leader of each asks for what it does not have, and proposes it
-//! as `UpdateGroup`. A new leader compares all its groups with the registry once, so that nothing depends on a notification.
-//! While the control plane is away, groups go on with the members that their homes know.
+//! What the control plane says of groups, brought into the shards that are their homes. A node follows the control
+//! plane's watch, and tells its shards which groups have changed; the leader of each asks for what it does not have,
+//! and proposes it as `UpdateGroup`. A new leader compares all its groups with the registry once, so that nothing
+//! depends on a notification. While the control plane is away, groups go on with the members that their homes know.
 //!
 //! - [`news`]: which groups have changed, for one shard
 //! - [`registry`]: what is asked of the control plane

@@ -1,6 +1,6 @@
-//! Messages to groups that are stored nowhere (ttl 0): from the group's home, which knows who may send, to the leaders of the
-//! shards in which members live, and there to the members who are online. In the order in which the home took them, and at most
-//! once: what is too much, or finds no way, is dropped and counted.
+//! Messages to groups that are stored nowhere (ttl 0): from the group's home, which knows who may send, to the leaders
+//! of the shards in which members live, and there to the members who are online. In the order in which the home took
+//! them, and at most once: what is too much, or finds no way, is dropped and counted.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
-//! How far messages to groups have come, told to those who sent them and asked to be told. The group's home knows; it tells
-//! the leader of the sender's shard, which hands it to the devices that are online. At most once a second for each group, and
-//! of bounded size. Nothing of it is stored: each event says everything, and a watch ends with its lease.
+//! How far messages to groups have come, told to those who sent them and asked to be told. The group's home knows; it
+//! tells the leader of the sender's shard, which hands it to the devices that are online. At most once a second for
+//! each group, and of bounded size. Nothing of it is stored: each event says everything, and a watch ends with its
+//! lease.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -63,8 +64,8 @@ struct Watcher {
 }
 
 impl ReceiptWatches {
-    /// A user watches a group, or goes on doing so, and is told soon how it stands. Answers for how long it holds, in ms;
-    /// `None` when too many do.
+    /// A user watches a group, or goes on doing so, and is told soon how it stands. Answers for how long it holds, in
+    /// ms; `None` when too many do.
     pub fn watch(&self, group: GroupName, user: String, now: Instant) -> Option<u32> {
         let mut watched = self.watched.lock();
         if !watched.contains_key(&group) && watched.len() >= GROUPS {

@@ -1,6 +1,6 @@
-//! A search over everything that a user can find: the own history, which stands in the user's shard, and the groups that the user
-//! is a member of, each of which is searched at its home. One page is merged of one from each home; all go on behind the same
-//! position.
+//! A search over everything that a user can find: the own history, which stands in the user's shard, and the groups
+//! that the user is a member of, each of which is searched at its home. One page is merged of one from each home; all
+//! go on behind the same position.
 
 use std::collections::BTreeMap;
 

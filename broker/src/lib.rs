@@ -1,5 +1,5 @@
-//! Shards: the mailboxes of users, delivery to their devices, and receipts back to senders. A shard is a Raft group; its
-//! state machine is a pure core, and its leader keeps in memory who is attached.
+//! Shards: the mailboxes of users, delivery to their devices, and receipts back to senders. A shard is a Raft group;
+//! its state machine is a pure core, and its leader keeps in memory who is attached.
 //!
 //! - [`core`]: a command in, records and effects out: what is accepted, in which order, and until when it is kept
 //! - [`machine`]: runs the core under consensus

@@ -1,5 +1,5 @@
-//! Opens the shards that the shard map places on this node, and closes those that it does not. A replica goes only when its
-//! shard's leader says that it is no member any more: until then it votes, whatever the map says.
+//! Opens the shards that the shard map places on this node, and closes those that it does not. A replica goes only when
+//! its shard's leader says that it is no member any more: until then it votes, whatever the map says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -120,9 +120,9 @@ impl Placer {
         }
     }
 
-    /// Rebuilds damaged replicas from their peers: the leader lets this node out of the members, what is left is erased, and
-    /// [`place`](Self::place) opens an empty replica, which the leader lets in again. Answers the shards for which that has
-    /// not been possible yet.
+    /// Rebuilds damaged replicas from their peers: the leader lets this node out of the members, what is left is
+    /// erased, and [`place`](Self::place) opens an empty replica, which the leader lets in again. Answers the shards
+    /// for which that has not been possible yet.
     async fn repair(&mut self, map: &ShardMap, damaged: BTreeSet<GroupId>) -> BTreeSet<u32> {
         let mut broken = BTreeSet::new();
         for shard in map.shards.iter().map(|placement| placement.shard) {

@@ -1,4 +1,5 @@
-//! The gRPC service `tidings.broker.v1.Messages`: what backends ask through the control plane, answered where the shard is led.
+//! The gRPC service `tidings.broker.v1.Messages`: what backends ask through the control plane, answered where the shard
+//! is led.
 //!
 //! - `scheduling`: messages that wait for their time
 //! - `asking`: what users can see, and whether they are online
@@ -177,7 +178,8 @@ async fn in_group(shards: &Shards, node: NodeId, request: LocateInGroupRequest) 
     }
 }
 
-/// Puts a command into the log of a shard that this node leads; else the code, and the leader to turn to (0: not known).
+/// Puts a command into the log of a shard that this node leads; else the code, and the leader to turn to (0: not
+/// known).
 async fn proposed(handle: &ShardHandle, command: Command) -> Result<Reply, (ErrorCode, u64)> {
     let command = handle.level.encode(command).ok_or((ErrorCode::Unavailable, 0))?;
     match handle.group.propose_when_ready(command).await {

@@ -70,8 +70,8 @@ pub fn history(view: &StateView, mailbox: &MailboxId, asked: &GetHistory) -> Res
     Ok(page)
 }
 
-/// A page of a group's messages, as far as a member may read them, without those of whom the member ignores; the code when this
-/// user may not.
+/// A page of a group's messages, as far as a member may read them, without those of whom the member ignores; the code
+/// when this user may not.
 pub fn group_history(
     view: &StateView,
     group: &GroupName,

@@ -152,8 +152,8 @@ impl Relay {
         Ok(answer.users)
     }
 
-    /// The members of a shard, as its leader knows them for certain. A member that is to be excluded, because it has lost
-    /// its data, is out of them when this returns.
+    /// The members of a shard, as its leader knows them for certain. A member that is to be excluded, because it has
+    /// lost its data, is out of them when this returns.
     pub async fn members(&self, shard: u32, exclude: Option<NodeId>) -> Result<Vec<NodeId>, Error> {
         let answer = self
             .ask_leader(shard, |node| {

@@ -3,8 +3,9 @@
 use tidings_proto::mailbox::v1::{ReleaseTerms, ScheduledRecord};
 use tidings_proto::{EffectivePolicy, ErrorCode, Towards};
 
-/// How a message goes by the policies of its sender (of the system: the app's default) and its recipient (none: a group), or why
-/// it may not go. Where something was narrower when it was scheduled, it stays so; among whom the recipient has to be is what it is now.
+/// How a message goes by the policies of its sender (of the system: the app's default) and its recipient (none: a
+/// group), or why it may not go. Where something was narrower when it was scheduled, it stays so; among whom the
+/// recipient has to be is what it is now.
 pub fn terms(
     waits: &ScheduledRecord,
     by_system: bool,

@@ -91,8 +91,8 @@ pub enum Request {
         users: Vec<WatchedMailbox>,
         lease: Duration,
     },
-    /// Of users who live here, in their order; `None` of those of whom nothing can be said yet, and nothing at all when this
-    /// replica does not lead.
+    /// Of users who live here, in their order; `None` of those of whom nothing can be said yet, and nothing at all when
+    /// this replica does not lead.
     GetPresence {
         users: Vec<MailboxId>,
         answer: oneshot::Sender<Vec<Option<UserState>>>,
@@ -138,7 +138,8 @@ pub struct ShardHandle {
 pub type Outcome = Pin<Box<dyn Future<Output = Result<Reply, ProposeError>> + Send>>;
 
 impl ShardHandle {
-    /// As [`propose`](Self::propose), for a session, in the order in which sessions come and go; `None` when it is not attached here.
+    /// As [`propose`](Self::propose), for a session, in the order in which sessions come and go; `None` when it is not
+    /// attached here.
     pub async fn propose_for(&self, key: SessionKey, command: Bytes) -> Option<Result<Reply, ProposeError>> {
         let (answer, proposed) = oneshot::channel();
         self.requests.send(Request::Propose { key, command, answer }).await.ok()?;
@@ -153,8 +154,8 @@ impl ShardHandle {
         self.group.propose(command)
     }
 
-    /// Looks at what is applied, where this replica leads: everything that anybody was told to be done before. A look that
-    /// was cut off is [`Error::Interrupted`].
+    /// Looks at what is applied, where this replica leads: everything that anybody was told to be done before. A look
+    /// that was cut off is [`Error::Interrupted`].
     pub async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&StateView) -> Result<T, Error> + Send + 'static,
@@ -164,8 +165,8 @@ impl ShardHandle {
         Ok(tokio::task::spawn_blocking(move || look(&view)).await.unwrap_or(Err(Error::Interrupted)))
     }
 
-    /// The members, committed and known for certain, where this replica leads. A member that is to be excluded is out of
-    /// them first; that takes as long as it takes.
+    /// The members, committed and known for certain, where this replica leads. A member that is to be excluded is out
+    /// of them first; that takes as long as it takes.
     pub async fn members(&self, exclude: Option<NodeId>) -> Result<Vec<NodeId>, ProposeError> {
         self.group.read_barrier().await?;
         if let Some(node) = exclude {

@@ -18,7 +18,8 @@ impl Shards {
         self.0.read().get(&shard).cloned()
     }
 
-    /// The replica of a shard, where it leads; otherwise the node that does, which is another one than `node`, or 0: not known.
+    /// The replica of a shard, where it leads; otherwise the node that does, which is another one than `node`, or 0:
+    /// not known.
     pub fn led(&self, shard: u32, node: NodeId) -> Result<ShardHandle, NodeId> {
         let handle = self.get(shard).ok_or(0u64)?;
         let leadership = handle.leadership();

@@ -1,5 +1,5 @@
-//! Prints how many commands of 200 bytes a group of one commits per second on this machine's disk, at several numbers of
-//! callers that each have one outstanding. `cargo run --release -p tidings-consensus --example throughput [folder]`
+//! Prints how many commands of 200 bytes a group of one commits per second on this machine's disk, at several numbers
+//! of callers that each have one outstanding. `cargo run --release -p tidings-consensus --example throughput [folder]`
 
 #![allow(clippy::print_stdout)] // It is for a terminal.
 

@@ -6,8 +6,8 @@
 //!
 //! **Chains** keep one caller's commands in order though several entries are in flight (promise 3). The batches that a
 //! leader proposes one after the other form a chain: an id that is never used again, and positions 0, 1, 2… An entry is
-//! applied only at position 0, or directly behind its predecessor. If one entry is refused, those in flight behind it are
-//! skipped on every replica alike, and the leader begins a new chain.
+//! applied only at position 0, or directly behind its predecessor. If one entry is refused, those in flight behind it
+//! are skipped on every replica alike, and the leader begins a new chain.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Keeps a group's log short: once it has grown enough, or its entries are old, the state is made durable and the entries
-//! before it go. The old ones go because what they say may have been deleted since.
+//! Keeps a group's log short: once it has grown enough, or its entries are old, the state is made durable and the
+//! entries before it go. The old ones go because what they say may have been deleted since.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

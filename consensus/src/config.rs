@@ -13,12 +13,13 @@ use crate::options::Tuning;
 pub struct StorageConfig {
     /// Cache for reading what is stored.
     pub block_cache_bytes: usize,
-    /// Everything stored is read again and again, to find damage while the peers still have what was lost; at most so fast.
+    /// Everything stored is read again and again, to find damage while the peers still have what was lost; at most so
+    /// fast.
     pub scrub_bytes_per_second: u64,
     /// The pause between two such rounds.
     pub scrub_pause_seconds: u32,
-    /// What was deleted (recalled, wiped, edited away, past its retention) is in no file of the node any more after so long:
-    /// three times in it, everything stored is read and written anew.
+    /// What was deleted (recalled, wiped, edited away, past its retention) is in no file of the node any more after so
+    /// long: three times in it, everything stored is read and written anew.
     pub erase_within_seconds: u32,
     /// Replicas are sent to other nodes at most so fast, all together.
     pub snapshot_bytes_per_second: u64,

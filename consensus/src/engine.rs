@@ -328,12 +328,14 @@ impl Engine {
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    /// A number drawn when this node's store was made: another one means another store, and that what the former held is lost.
+    /// A number drawn when this node's store was made: another one means another store, and that what the former held
+    /// is lost.
     pub fn store_id(&self) -> u64 {
         self.0.store_id
     }
 
-    /// Where a node is reached from now on, over what its groups' members say: a node may move, its groups need not change.
+    /// Where a node is reached from now on, over what its groups' members say: a node may move, its groups need not
+    /// change.
     pub fn set_address(&self, node: NodeId, address: &str) {
         self.0.peers.set_address(node, address);
     }
@@ -353,8 +355,8 @@ impl Engine {
         self.0.writer.lock().as_ref().map(LogWriter::stats).unwrap_or_default()
     }
 
-    /// Stops all groups, writes what is queued, makes the state durable. The databases are closed when the last handle to
-    /// the engine, its groups and their views is dropped.
+    /// Stops all groups, writes what is queued, makes the state durable. The databases are closed when the last handle
+    /// to the engine, its groups and their views is dropped.
     pub async fn shutdown(&self) {
         self.0.stop.cancel();
         let groups: Vec<GroupId> = self.0.groups.lock().keys().copied().collect();
@@ -377,7 +379,8 @@ impl Engine {
                 return Ok(());
             }
             engine.0.state_db.flush()?;
-            // A last write that cannot be read is taken for one that a power cut tore. After an orderly end there is none.
+            // A last write that cannot be read is taken for one that a power cut tore. After an orderly end there is
+            // none.
             engine.0.log_database.flush().map_err(Error::from)
         });
         if let Err(error) = closed.await {

@@ -1,9 +1,9 @@
-//! Erasing what was deleted. RocksDB only notes that a key is gone or has another value; what stood there stays in its files
-//! until they are written anew, which for a quiet database is never. Here that happens by the clock: logs lose their old
-//! entries ([`crate::compaction`]), and both databases are flushed and compacted, a replica at a time.
+//! Erasing what was deleted. RocksDB only notes that a key is gone or has another value; what stood there stays in its
+//! files until they are written anew, which for a quiet database is never. Here that happens by the clock: logs lose
+//! their old entries ([`crate::compaction`]), and both databases are flushed and compacted, a replica at a time.
 //!
-//! A compaction that meets damage stops all writes of the process, while the scrub stops one replica. So each round begins
-//! with a scrub, and nothing is compacted while a replica is damaged.
+//! A compaction that meets damage stops all writes of the process, while the scrub stops one replica. So each round
+//! begins with a scrub, and nothing is compacted while a replica is damaged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,8 @@ use crate::salvage;
 use crate::scrub::Scrubber;
 use crate::state_db::StateDb;
 
-/// Rounds within the promised time: an entry becomes old in one, leaves the log in the next, and the files in the third.
+/// Rounds within the promised time: an entry becomes old in one, leaves the log in the next, and the files in the
+/// third.
 pub(crate) const STEPS: u32 = 3;
 
 /// Compacts the two databases, in rounds.

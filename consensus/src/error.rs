@@ -83,7 +83,8 @@ impl From<Error> for io::Error {
 /// Why a command has no reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
-    /// Not applied: this replica does not lead, or not yet. Propose to `leader`, or where it is `None` again after a wait.
+    /// Not applied: this replica does not lead, or not yet. Propose to `leader`, or where it is `None` again after a
+    /// wait.
     #[error("this replica does not lead the group")]
     NotLeader { leader: Option<(NodeId, String)> },
     /// Not applied: the queue is full (promise 6). Propose again later.

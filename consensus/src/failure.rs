@@ -1,7 +1,7 @@
 //! What is wrong with the storage of this process, once something is.
 //!
-//! A failed write concerns the whole process: all groups share the log, and what a failed fsync has lost is unknown. What
-//! cannot be read concerns the group that it belongs to alone: its replica stops, and the others go on.
+//! A failed write concerns the whole process: all groups share the log, and what a failed fsync has lost is unknown.
+//! What cannot be read concerns the group that it belongs to alone: its replica stops, and the others go on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::error::Error;
 use crate::group_id::GroupId;
 use crate::salvage;
 
-/// Keeps the first reason. A failed write is final: a retry after a failed fsync could report as durable what the kernel
-/// has already thrown away, so nothing is written any more until the process opens the store anew.
+/// Keeps the first reason. A failed write is final: a retry after a failed fsync could report as durable what the
+/// kernel has already thrown away, so nothing is written any more until the process opens the store anew.
 pub(crate) struct Failure {
     writes_failed: AtomicBool,
     reason: watch::Sender<Option<String>>,
@@ -142,8 +142,8 @@ impl GroupFailure {
         Self { group, failure }
     }
 
-    /// The outcome of reading from a database: damage stops the group, any other error the process. Where RocksDB itself
-    /// found the damage, its compactions stop too: one that reads the damaged block would stop all writes.
+    /// The outcome of reading from a database: damage stops the group, any other error the process. Where RocksDB
+    /// itself found the damage, its compactions stop too: one that reads the damaged block would stop all writes.
     pub(crate) fn read<T>(&self, database: &DB, what: &str, read: Result<T, rocksdb::Error>) -> Result<T, Error> {
         read.map_err(|error| {
             let reason = format!("reading {what} of group {}: {error}", self.group);
@@ -163,7 +163,8 @@ impl GroupFailure {
         self.failure.damaged(self.group, reason);
     }
 
-    /// Reports an error by what it concerns. A shutdown is none, and what fails after damage was found is its consequence.
+    /// Reports an error by what it concerns. A shutdown is none, and what fails after damage was found is its
+    /// consequence.
     pub(crate) fn report(&self, error: &Error) {
         match error {
             Error::ShuttingDown => {}

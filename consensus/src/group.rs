@@ -101,8 +101,8 @@ impl<M: StateMachine> Group<M> {
         self.0.id
     }
 
-    /// Founds the group with these voters and the addresses of their Raft services. Does nothing if this replica has ever
-    /// been part of a group, so that every founding member may call it on every start, all with the same members.
+    /// Founds the group with these voters and the addresses of their Raft services. Does nothing if this replica has
+    /// ever been part of a group, so that every founding member may call it on every start, all with the same members.
     pub async fn bootstrap(&self, members: BTreeMap<NodeId, String>) -> Result<(), Error> {
         match self.0.raft.initialize(members).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
@@ -114,8 +114,8 @@ impl<M: StateMachine> Group<M> {
     /// Queues one command; it is queued when this returns, whether the answer is awaited or not. The answer comes after
     /// the command was fsynced on a quorum (promise 1) and applied here. Fails at once where the queue is full.
     ///
-    /// Commands that one caller proposes one after the other are applied in that order (promise 3); when one fails, those
-    /// queued or in flight behind it fail too.
+    /// Commands that one caller proposes one after the other are applied in that order (promise 3); when one fails,
+    /// those queued or in flight behind it fail too.
     pub fn propose(
         &self,
         command: Bytes,
@@ -172,8 +172,8 @@ impl<M: StateMachine> Group<M> {
     }
 
     /// The term in which this replica leads, if it does at this very moment: judged anew, and not by what
-    /// [`leadership`](Self::leadership) told last. A process that was stopped and goes on leads nothing until a quorum has
-    /// confirmed it again (promise 5).
+    /// [`leadership`](Self::leadership) told last. A process that was stopped and goes on leads nothing until a quorum
+    /// has confirmed it again (promise 5).
     pub fn leads_now(&self) -> Option<u64> {
         let now = leadership::judge(&self.0.raft.metrics().borrow_watched(), self.0.lease);
         now.is_leader.then_some(now.term)
@@ -227,8 +227,8 @@ impl<M: StateMachine> Group<M> {
         }
     }
 
-    /// Adds a node that receives the log without counting for the quorum, and waits until it has nearly caught up. Only the
-    /// leader can; doing it again changes nothing.
+    /// Adds a node that receives the log without counting for the quorum, and waits until it has nearly caught up. Only
+    /// the leader can; doing it again changes nothing.
     pub async fn add_learner(&self, node: NodeId, address: String) -> Result<(), Error> {
         let added = self.0.raft.add_learner(node, address, true).await;
         added.map(drop).map_err(|error| self.not_changed(error))

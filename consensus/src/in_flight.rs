@@ -25,7 +25,8 @@ impl<R> InFlight<R> {
         self.0.lock().insert(place, waiters);
     }
 
-    /// Who waits for the batch at this place. They are told once: by apply, or by the proposer when it will not be applied.
+    /// Who waits for the batch at this place. They are told once: by apply, or by the proposer when it will not be
+    /// applied.
     pub(crate) fn take(&self, place: ChainPosition) -> Option<Vec<Waiter<R>>> {
         self.0.lock().remove(&place)
     }

@@ -1,8 +1,9 @@
-//! Snapshots that come in from leaders, in chunks: what has arrived is kept, so that a transfer goes on where it was cut.
+//! Snapshots that come in from leaders, in chunks: what has arrived is kept, so that a transfer goes on where it was
+//! cut.
 //!
-//! One file per group, named by the snapshot that it is a part of: another snapshot replaces it. A chunk is taken at the
-//! end of what is there and if its checksum is right; otherwise the sender is told where to go on. Files are removed
-//! when nobody has sent anything for a while, and when the process starts.
+//! One file per group, named by the snapshot that it is a part of: another snapshot replaces it. A chunk is taken at
+//! the end of what is there and if its checksum is right; otherwise the sender is told where to go on. Files are
+//! removed when nobody has sent anything for a while, and when the process starts.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

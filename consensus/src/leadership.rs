@@ -22,9 +22,9 @@ pub struct Leadership {
     pub leader: Option<NodeId>,
     /// The address of the leader's Raft service.
     pub leader_address: Option<String>,
-    /// This replica leads, has applied everything of earlier terms, and was confirmed by a quorum within the lease. While a
-    /// replica leads without being ready, `leader` is already its own id. Told with a delay of up to a heartbeat;
-    /// [`Group::read_barrier`](crate::Group::read_barrier) is exact.
+    /// This replica leads, has applied everything of earlier terms, and was confirmed by a quorum within the lease.
+    /// While a replica leads without being ready, `leader` is already its own id. Told with a delay of up to a
+    /// heartbeat; [`Group::read_barrier`](crate::Group::read_barrier) is exact.
     pub is_leader: bool,
 }
 

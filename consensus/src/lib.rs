@@ -3,7 +3,8 @@
 //!
 //! - [`Engine`] opens the store, starts groups, and serves the peers.
 //! - [`Group`] takes commands and tells who leads.
-//! - [`StateMachine`] is what a service writes; it keeps its state in a [`StateStore`] and others read it by [`StateView`].
+//! - [`StateMachine`] is what a service writes; it keeps its state in a [`StateStore`] and others read it by
+//!   [`StateView`].
 //! - [`Recovery`] restores the quorum of groups that have lost it for good, from what one node has.
 //! - [`MemoryStore`] lets property tests run a state machine without a disk.
 //!

@@ -83,7 +83,8 @@ impl GroupLog {
         self.tail.lock().take_unstored_committed(last)
     }
 
-    /// Entries with `from <= index < to`, as many as the log has; at least one if it has one, then no more than `limit_bytes`.
+    /// Entries with `from <= index < to`, as many as the log has; at least one if it has one, then no more than
+    /// `limit_bytes`.
     fn read(&self, from: u64, to: u64, limit_bytes: usize) -> Result<Vec<Entry>, Error> {
         loop {
             let in_memory = self.tail.lock().read(from, to);

@@ -13,14 +13,14 @@ pub trait StateMachine: Send + Sync + 'static {
     /// What [`Group::propose`](crate::Group::propose) answers.
     type Reply: Send + 'static;
 
-    /// Applies one committed command. Must depend on nothing but the command, the context and the store, and do no I/O but
-    /// the store's. A command that cannot be understood must be answered, not panicked about: it would come again on every
-    /// replica and every restart.
+    /// Applies one committed command. Must depend on nothing but the command, the context and the store, and do no I/O
+    /// but the store's. A command that cannot be understood must be answered, not panicked about: it would come again
+    /// on every replica and every restart.
     fn apply(&mut self, context: &ApplyContext, command: &[u8], store: &mut dyn StateStore) -> Self::Reply;
 
     /// Commands were applied, perhaps of many entries, and their state is visible to [`StateView`]s: hand on what they
-    /// led to. Called on every replica; `is_leader` as in [`Leadership`](crate::Leadership). Waiting here holds the group
-    /// back: that is back-pressure (promise 6).
+    /// led to. Called on every replica; `is_leader` as in [`Leadership`](crate::Leadership). Waiting here holds the
+    /// group back: that is back-pressure (promise 6).
     fn committed(&mut self, is_leader: bool) -> impl Future<Output = ()> + Send;
 
     /// The state was just opened, or replaced by a snapshot: forget what was kept in memory and rebuild it.

@@ -1,5 +1,5 @@
-//! The snapshot of a group that is on its way to followers: written to a file once, so that a transfer can be cut and go on
-//! from any place, and that several followers share it.
+//! The snapshot of a group that is on its way to followers: written to a file once, so that a transfer can be cut and
+//! go on from any place, and that several followers share it.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -116,8 +116,8 @@ impl OutgoingSnapshot {
         self.id
     }
 
-    /// The file; the first caller writes it, once there is a place for it. Where that was given up on half-way the next caller
-    /// fails, and the one after is given a new snapshot.
+    /// The file; the first caller writes it, once there is a place for it. Where that was given up on half-way the next
+    /// caller fails, and the one after is given a new snapshot.
     pub(crate) async fn file(&self) -> Result<&OutgoingFile, Error> {
         self.file.get_or_try_init(|| self.write()).await.inspect_err(|_| self.is_broken.store(true, Ordering::Release))
     }

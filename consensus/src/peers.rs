@@ -229,8 +229,8 @@ impl PeerClient {
                     None
                 }
             });
-        // The requests end with the replies: Raft hands what it has to send to one stream at a time, and one that lingers
-        // in the connection would take it from its successor.
+        // The requests end with the replies: Raft hands what it has to send to one stream at a time, and one that
+        // lingers in the connection would take it from its successor.
         let ended = CancellationToken::new();
         let requests = requests.take_until(ended.clone().cancelled_owned());
         let ends_with_replies = ended.drop_guard();

@@ -1,8 +1,8 @@
 //! Turns the commands of one group into Raft entries: many commands in one entry, a few entries in flight.
 //!
-//! What arrives while entries are in flight becomes the next entry. When one entry is refused, those in flight behind it
-//! are skipped ([`crate::command_batch`]) and what waits in the queue is refused along with it, so that the commands that
-//! one caller proposed one after the other are applied in that order or not at all.
+//! What arrives while entries are in flight becomes the next entry. When one entry is refused, those in flight behind
+//! it are skipped ([`crate::command_batch`]) and what waits in the queue is refused along with it, so that the commands
+//! that one caller proposed one after the other are applied in that order or not at all.
 
 use std::collections::VecDeque;
 use std::future::Future;

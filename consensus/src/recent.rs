@@ -1,5 +1,5 @@
-//! What commands read a moment ago. A few records (of a mailbox, its devices, a member) are read and written by command after
-//! command; the database finds each again in microseconds.
+//! What commands read a moment ago. A few records (of a mailbox, its devices, a member) are read and written by command
+//! after command; the database finds each again in microseconds.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,8 @@ const ENTRY_BYTES: usize = 96;
 /// A value, or that there is none.
 type Known = Option<Bytes>;
 
-/// What is known of keys that were read. When the younger half is full, the older one goes: what was not asked for since.
+/// What is known of keys that were read. When the younger half is full, the older one goes: what was not asked for
+/// since.
 #[derive(Default)]
 pub(crate) struct Recent {
     young: HashMap<Vec<u8>, Known>,

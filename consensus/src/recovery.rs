@@ -1,8 +1,10 @@
-//! Restores the quorum of groups that have lost it for good, from what this node has, while no process runs on its store.
+//! Restores the quorum of groups that have lost it for good, from what this node has, while no process runs on its
+//! store.
 //!
-//! Raft cannot do that: who says that the others are lost must know it. The replica's log gets one more entry, in a term of
-//! its own, that makes this node the only member. At the next start the node leads the group alone, and with that entry
-//! everything before it is committed, also what was never acknowledged. What only the lost members had is lost.
+//! Raft cannot do that: who says that the others are lost must know it. The replica's log gets one more entry, in a
+//! term of its own, that makes this node the only member. At the next start the node leads the group alone, and with
+//! that entry everything before it is committed, also what was never acknowledged. What only the lost members had is
+//! lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -65,8 +67,8 @@ struct Stored {
 }
 
 impl Recovery {
-    /// Opens the store of the node. Fails with [`Error::Open`] where there is none, or a process has it open. As at every
-    /// start, what a crash interrupted is finished. Blocks.
+    /// Opens the store of the node. Fails with [`Error::Open`] where there is none, or a process has it open. As at
+    /// every start, what a crash interrupted is finished. Blocks.
     pub fn open(options: &EngineOptions) -> Result<Self, Error> {
         if !options.dir.is_dir() {
             return Err(Error::Open { path: options.dir.clone(), reason: "there is no such folder".to_owned() });
@@ -94,9 +96,9 @@ impl Recovery {
         self.read(group).map(|stored| stored.replica)
     }
 
-    /// Makes this node the only member of a group whose quorum is lost with these nodes; it is durable when this returns.
-    /// Fails with [`Error::Membership`], changing nothing, where the others still have a quorum, or this node is no member:
-    /// two groups would go on. Blocks.
+    /// Makes this node the only member of a group whose quorum is lost with these nodes; it is durable when this
+    /// returns. Fails with [`Error::Membership`], changing nothing, where the others still have a quorum, or this node
+    /// is no member: two groups would go on. Blocks.
     pub fn make_only_member(&self, group: GroupId, lost: &BTreeSet<NodeId>) -> Result<(), Error> {
         let Stored { replica, last, purge_upto } = self.read(group)?;
         if !replica.has_lost_quorum(lost) {

@@ -1,9 +1,9 @@
 //! Leaves a damaged file of a database behind.
 //!
 //! A block that RocksDB cannot read stays in its file until a compaction reads it, and then stops all writes of the
-//! database. So once one was found the database is left as it is, without compactions, and the next start of the process
-//! writes it anew: every group that can be read whole is copied, the others are marked as damaged. The former database is
-//! kept beside it, as `<name>.damaged`, until no replica is damaged any more.
+//! database. So once one was found the database is left as it is, without compactions, and the next start of the
+//! process writes it anew: every group that can be read whole is copied, the others are marked as damaged. The former
+//! database is kept beside it, as `<name>.damaged`, until no replica is damaged any more.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -15,8 +15,8 @@ use crate::group_id::GroupId;
 use crate::keys;
 use crate::record;
 
-/// Tables that a database without compactions may gather before the process must be restarted (promise 6): every read looks
-/// into all of them, and what was deleted stays on disk.
+/// Tables that a database without compactions may gather before the process must be restarted (promise 6): every read
+/// looks into all of them, and what was deleted stays on disk.
 pub(crate) const MAX_HELD_TABLES: u64 = 256;
 
 /// Bytes that are copied with one write.

@@ -1,8 +1,8 @@
-//! Reads everything that this node stores, slowly and again and again, so that damage is found while the peers still have
-//! what was lost.
+//! Reads everything that this node stores, slowly and again and again, so that damage is found while the peers still
+//! have what was lost.
 //!
-//! RocksDB checks each block that it reads, and the engine's own records have their own checksums. A block that is in the
-//! cache is not read from disk; it is checked by a later round. Nothing is held between two pages but the place.
+//! RocksDB checks each block that it reads, and the engine's own records have their own checksums. A block that is in
+//! the cache is not read from disk; it is checked by a later round. Nothing is held between two pages but the place.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! A group's state on its way to a replica that is too far behind for the log.
 //!
-//! The sender reads one consistent view of the state into a file ([`crate::outgoing`]), which is sent in chunks. The receiver
-//! gathers them in a file too ([`crate::incoming`]), checks it, and turns it into a table that RocksDB takes in with one
-//! atomic step. A mark in the log database, set before that step and removed after it, makes a restart finish what a crash
-//! interrupted.
+//! The sender reads one consistent view of the state into a file ([`crate::outgoing`]), which is sent in chunks. The
+//! receiver gathers them in a file too ([`crate::incoming`]), checks it, and turns it into a table that RocksDB takes
+//! in with one atomic step. A mark in the log database, set before that step and removed after it, makes a restart
+//! finish what a crash interrupted.
 
 use std::fs::File;
 use std::io::BufReader;

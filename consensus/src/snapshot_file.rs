@@ -1,8 +1,8 @@
 //! The file that a group's state travels in, written and read as a stream.
 //!
-//! Format 1: `TIDSNAP`, format (1 byte), group (4); then blocks: length (4), checksum over the block's number and payload
-//! (4), payload; then a footer: length 0 (4), checksum (4), records (8), blocks (8). A payload is pairs: key length (4),
-//! value length (4), key, value; keys ascend and are without the group. All big-endian.
+//! Format 1: `TIDSNAP`, format (1 byte), group (4); then blocks: length (4), checksum over the block's number and
+//! payload (4), payload; then a footer: length 0 (4), checksum (4), records (8), blocks (8). A payload is pairs: key
+//! length (4), value length (4), key, value; keys ascend and are without the group. All big-endian.
 
 use std::io::{self, Read};
 

@@ -93,8 +93,8 @@ impl Transfer<'_> {
         let chunk = proto::SnapshotChunk { header, id: self.id, size, offset, data, checksum };
         let request = self.peer.peers.stamp(self.peer.to, self.peer.group, chunk);
         let mut client = self.peer.client().map_err(|error| Status::unavailable(error.to_string()))?;
-        // The last chunk is answered after the installation, which takes as long as it takes; a connection that has died
-        // is noticed by its keep-alive.
+        // The last chunk is answered after the installation, which takes as long as it takes; a connection that has
+        // died is noticed by its keep-alive.
         let patience = if is_last { Duration::MAX } else { self.peer.peers.timeout };
         match tokio::time::timeout(patience, client.transfer_snapshot(request)).await {
             Ok(reply) => Ok(reply?.into_inner()),

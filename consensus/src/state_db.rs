@@ -1,6 +1,7 @@
 //! The state database: every group's applied state, readable by view, durable from time to time.
 //!
-//! Writes go to memory alone. [`StateDb::ensure_durable`] flushes it, and only what a flush covered may leave the Raft log.
+//! Writes go to memory alone. [`StateDb::ensure_durable`] flushes it, and only what a flush covered may leave the Raft
+//! log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -229,8 +230,8 @@ impl GroupState {
         self.write(batch)
     }
 
-    /// Removes the files that hold nothing but what was erased, and damaged blocks with them. The erasure must be flushed:
-    /// without it, what an older file has would show.
+    /// Removes the files that hold nothing but what was erased, and damaged blocks with them. The erasure must be
+    /// flushed: without it, what an older file has would show.
     pub(crate) fn drop_erased_files(&self) -> Result<(), Error> {
         let (from, to) = keys::state_range(self.group);
         let dropped = self.database.delete_file_in_range(from, to);

@@ -19,8 +19,8 @@ pub trait StateStore {
     fn put(&mut self, key: Vec<u8>, value: Bytes);
     /// Removes a key, if it is there.
     fn delete(&mut self, key: &[u8]);
-    /// What was read is damaged, or of a version that this build does not know: stops the group as a failed read does, and
-    /// discards what the batch wrote. The reply of the command goes nowhere.
+    /// What was read is damaged, or of a version that this build does not know: stops the group as a failed read does,
+    /// and discards what the batch wrote. The reply of the command goes nowhere.
     fn fail(&mut self, reason: String);
 }
 

@@ -1,10 +1,10 @@
 //! The two databases of a node and the marker that says whose they are.
 //!
 //! The log database holds every group's entries, votes and metadata; each write is fsynced. The state database holds
-//! every group's state machine and is written without a log of its own: it is made durable as a whole from time to time,
-//! and what was applied since is applied again from the Raft log after a crash. They are two databases and not two column
-//! families of one, because RocksDB lets a write wait for the fsync of the write before it: in one database every apply
-//! would wait for the log.
+//! every group's state machine and is written without a log of its own: it is made durable as a whole from time to
+//! time, and what was applied since is applied again from the Raft log after a crash. They are two databases and not
+//! two column families of one, because RocksDB lets a write wait for the fsync of the write before it: in one database
+//! every apply would wait for the log.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -259,8 +259,8 @@ fn log_options() -> Options {
 pub(crate) fn state_options(block_cache_bytes: usize) -> Options {
     let mut tables = BlockBasedOptions::default();
     tables.set_bloom_filter(10.0, false);
-    // In parts of a block's size: a whole filter of a large file is larger than what one shard of the cache holds, and would
-    // be read from the file for each key.
+    // In parts of a block's size: a whole filter of a large file is larger than what one shard of the cache holds, and
+    // would be read from the file for each key.
     tables.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
     tables.set_partition_filters(true);
     tables.set_pin_top_level_index_and_filter(true);

@@ -8,8 +8,8 @@ use crate::command_batch::CommandBatch;
 use crate::group_id::NodeId;
 
 openraft::declare_raft_types!(
-    /// Commands come packed, many in one entry; replies go their own way ([`crate::in_flight`]); a member is known by the
-    /// address of its Raft service.
+    /// Commands come packed, many in one entry; replies go their own way ([`crate::in_flight`]); a member is known by
+    /// the address of its Raft service.
     pub TypeConfig:
         D = CommandBatch,
         R = (),

@@ -1,15 +1,16 @@
-//! Tells what a power cut left of the last write from damage: looks through RocksDB's write-ahead log before RocksDB does.
+//! Tells what a power cut left of the last write from damage: looks through RocksDB's write-ahead log before RocksDB
+//! does.
 //!
 //! Every write to the log database is synced before the next one begins, so a power cut can spoil one write: the last.
-//! Whatever its remains look like, no write begins behind them. That is the rule: a spoilt write with another one behind it
-//! was acknowledged, and is damage; a spoilt write with none behind it is the torn tail, and is cut off. But where a single
-//! flipped bit explains it, it is damage too: a power cut does not do that, and the write may have been acknowledged.
-//! RocksDB's own recovery modes do not draw these lines: one refuses a torn record of full length, one drops what follows
-//! a flipped bit.
+//! Whatever its remains look like, no write begins behind them. That is the rule: a spoilt write with another one
+//! behind it was acknowledged, and is damage; a spoilt write with none behind it is the torn tail, and is cut off. But
+//! where a single flipped bit explains it, it is damage too: a power cut does not do that, and the write may have been
+//! acknowledged. RocksDB's own recovery modes do not draw these lines: one refuses a torn record of full length, one
+//! drops what follows a flipped bit.
 //!
-//! Format (`db/log_format.h` of RocksDB): blocks of 32 KiB; in a block, records of a checksum (4), length (2), type (1) and
-//! payload, little-endian, none across the end of a block; fewer than 7 bytes at the end of a block are filler. A write is
-//! one `FULL` record, or a `FIRST`, `MIDDLE`s and a `LAST`.
+//! Format (`db/log_format.h` of RocksDB): blocks of 32 KiB; in a block, records of a checksum (4), length (2), type (1)
+//! and payload, little-endian, none across the end of a block; fewer than 7 bytes at the end of a block are filler. A
+//! write is one `FULL` record, or a `FIRST`, `MIDDLE`s and a `LAST`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -35,7 +36,8 @@ enum Verdict {
     },
 }
 
-/// Cuts off what a power cut left of the last write. Fails, changing nothing, when anything before it is damaged. Blocks.
+/// Cuts off what a power cut left of the last write. Fails, changing nothing, when anything before it is damaged.
+/// Blocks.
 pub(crate) fn cut_torn_tail(database: &Path) -> Result<(), String> {
     let readable = |error: io::Error| format!("its write-ahead log cannot be read: {error}");
     let mut is_behind_all_records = true;

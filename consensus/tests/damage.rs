@@ -105,8 +105,8 @@ async fn one_damaged_group_stops_alone_and_can_be_erased_and_started_anew() {
     engine.shutdown().await;
 }
 
-/// The damaged block lies in a file that is compacted, unless it is read before. A compaction stops the whole process; the
-/// next start leaves the file behind: one group is damaged, the other has everything.
+/// The damaged block lies in a file that is compacted, unless it is read before. A compaction stops the whole process;
+/// the next start leaves the file behind: one group is damaged, the other has everything.
 async fn a_compaction_over_damage(database: &str) {
     let folder = tempfile::tempdir().unwrap();
     let needle = needle();

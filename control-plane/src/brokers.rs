@@ -28,9 +28,9 @@ pub struct Said<T> {
     pub answer: T,
 }
 
-/// Asks the brokers that may lead a shard until one answers as its leader. The question may come to more than one of them,
-/// and more than once: it has to be one that may be repeated. Ends with `UNAVAILABLE` when certainly none of them took it, and with
-/// `OUTCOME_UNKNOWN` otherwise, both after five seconds.
+/// Asks the brokers that may lead a shard until one answers as its leader. The question may come to more than one of
+/// them, and more than once: it has to be one that may be repeated. Ends with `UNAVAILABLE` when certainly none of them
+/// took it, and with `OUTCOME_UNKNOWN` otherwise, both after five seconds.
 pub async fn ask_leader<T, F>(
     replica: &Replica,
     shard: u32,

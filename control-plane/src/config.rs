@@ -21,15 +21,15 @@ pub struct ControlPlaneConfig {
     pub shards: u32,
     /// How many brokers hold each shard, 1 to 7.
     pub replication: u32,
-    /// The nodes that found the control plane, as `node@host:port` with their node-to-node addresses; the same on each of
-    /// them. Empty: this node alone. A node that is not among them joins.
+    /// The nodes that found the control plane, as `node@host:port` with their node-to-node addresses; the same on each
+    /// of them. Empty: this node alone. A node that is not among them joins.
     pub founders: Vec<String>,
     /// A broker that is away for so long, in seconds, is replaced where there is room.
     pub replace_after_seconds: u32,
     /// No history keeps what backends send for longer, in seconds, whatever policies say; 0: not at all.
     pub history_seconds: u32,
-    /// A Redis server (`redis://`, `rediss://`) in which gateways, and control-plane nodes for what backends send as users, count
-    /// what rate limits of policies allow; empty: each node counts for itself.
+    /// A Redis server (`redis://`, `rediss://`) in which gateways, and control-plane nodes for what backends send as
+    /// users, count what rate limits of policies allow; empty: each node counts for itself.
     pub redis_url: String,
     /// An answer of Redis that takes longer is none, in milliseconds.
     pub redis_timeout_ms: u32,

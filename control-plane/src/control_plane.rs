@@ -124,9 +124,9 @@ impl ControlPlane {
         Ok(this)
     }
 
-    /// Comes into the group as what this node is to it, and makes the registry's settings, or checks that they agree with
-    /// the configuration. Waits for a leader until the shutdown. Fails when the cluster was made with another number of
-    /// shards.
+    /// Comes into the group as what this node is to it, and makes the registry's settings, or checks that they agree
+    /// with the configuration. Waits for a leader until the shutdown. Fails when the cluster was made with another
+    /// number of shards.
     pub async fn enter(&self, standing: Standing) -> Result<(), Error> {
         if standing == Standing::Founder {
             self.replica.group().bootstrap(self.founding.founders.clone()).await?;

@@ -1,6 +1,7 @@
-//! What the control plane's leader does without being asked: it plans where shards go, calls brokers gone that stay away
-//! for too long, takes control-plane nodes into the group, and has deleted users erased ([`crate::eraser`]). Everything that it decides goes through the log; what it
-//! goes by (who was heard of, what shards report) is memory, and a new leader gathers it anew.
+//! What the control plane's leader does without being asked: it plans where shards go, calls brokers gone that stay
+//! away for too long, takes control-plane nodes into the group, and has deleted users erased ([`crate::eraser`]).
+//! Everything that it decides goes through the log; what it goes by (who was heard of, what shards report) is memory,
+//! and a new leader gathers it anew.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,6 +1,7 @@
-//! Sees to it that nothing stays stored of users who were deleted. The registry says who they are (`registry::erasures`); the leader
-//! asks the shard of each to erase, as often as it takes, and takes out of the registry whom it found to be gone. What it has found so
-//! far is memory: a new leader asks again, which changes nothing.
+//! Sees to it that nothing stays stored of users who were deleted. The registry says who they are
+//! (`registry::erasures`); the leader asks the shard of each to erase, as often as it takes, and takes out of the
+//! registry whom it found to be gone. What it has found so far is memory: a new leader asks again, which changes
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,8 +20,8 @@ use crate::services::sending::SYSTEM;
 
 /// How often it looks for whom to erase.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// How long what is on its way to a user who was deleted may take: gateways hear of the end within a second, and close the user's
-/// sessions. Who is found to be gone is looked at once more after so long.
+/// How long what is on its way to a user who was deleted may take: gateways hear of the end within a second, and close
+/// the user's sessions. Who is found to be gone is looked at once more after so long.
 const SETTLES: Duration = Duration::from_secs(2);
 /// Shards that are asked at the same time, one question each.
 const SHARDS: usize = 16;

@@ -1,10 +1,10 @@
 //! How a control-plane node comes into its group: it was in it before, founds it with the others, or joins it.
 //!
-//! Founding is safe whenever the founders start, together or one by one, and however often. A node without state asks the
-//! others first. It founds only when every other founder says that it has no state either, and each that says so writes that
-//! down before (the file `founder` in its data folder). A node that finds a cluster that counts on it, without having
-//! written that down, has lost its data: it has promised votes and entries that it no longer knows, and does not take part
-//! until it was removed (promise 1).
+//! Founding is safe whenever the founders start, together or one by one, and however often. A node without state asks
+//! the others first. It founds only when every other founder says that it has no state either, and each that says so
+//! writes that down before (the file `founder` in its data folder). A node that finds a cluster that counts on it,
+//! without having written that down, has lost its data: it has promised votes and entries that it no longer knows, and
+//! does not take part until it was removed (promise 1).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -73,8 +73,8 @@ pub enum Standing {
 }
 
 impl Founding {
-    /// Finds out what this node is to its group; waits for the others as long as that is not clear. Answers their question
-    /// meanwhile.
+    /// Finds out what this node is to its group; waits for the others as long as that is not clear. Answers their
+    /// question meanwhile.
     pub async fn settle(&self, engine: &Engine, door: &Door, shutdown: &Shutdown) -> Result<Standing, Error> {
         let peers = Peers::new(&door.membership, door.dialer.clone());
         let damage = engine.damaged().borrow().get(&GROUP).cloned();
@@ -111,7 +111,8 @@ impl Founding {
             standing = self.ask(&peers) => standing,
         };
         ended.request();
-        // The port is free for the node's own server once this one has ended; idle connections of others do not hold it.
+        // The port is free for the node's own server once this one has ended; idle connections of others do not hold
+        // it.
         let aborts = server.abort_handle();
         if tokio::time::timeout(Duration::from_secs(1), server).await.is_err() {
             aborts.abort();
@@ -119,8 +120,8 @@ impl Founding {
         standing
     }
 
-    /// Has the leader take this node, whose replica is damaged, out of the members: what it had promised no longer counts,
-    /// and it can begin anew.
+    /// Has the leader take this node, whose replica is damaged, out of the members: what it had promised no longer
+    /// counts, and it can begin anew.
     async fn leave(&self, peers: &Peers, damage: String) -> Result<(), Error> {
         tracing::error!(reason = damage, "the control plane's replica is damaged; it is made anew from its peers");
         for _ in 0..LEAVE_ATTEMPTS {
@@ -178,8 +179,8 @@ impl Founding {
         }
     }
 
-    /// What this node, without state, is to a cluster that has these members; `None` as long as that is not clear: a replica
-    /// that is catching up tells what was once.
+    /// What this node, without state, is to a cluster that has these members; `None` as long as that is not clear: a
+    /// replica that is catching up tells what was once.
     fn beside(&self, members: &[NodeId], is_certain: bool) -> Result<Option<Standing>, Error> {
         match members.contains(&self.me) {
             true if self.marker.exists() => Ok(Some(Standing::Member)),
@@ -189,8 +190,8 @@ impl Founding {
         }
     }
 
-    /// Answers another node. Before it says to a founder that it has no state, it has written down that it is there from the
-    /// beginning.
+    /// Answers another node. Before it says to a founder that it has no state, it has written down that it is there
+    /// from the beginning.
     pub fn answer(&self, asks: NodeId, members: Vec<NodeId>, is_certain: bool) -> Result<FoundResponse, Status> {
         let is_founder = self.founders.contains_key(&asks) && self.founders.contains_key(&self.me);
         let state = match members.is_empty() {

@@ -1,5 +1,5 @@
-//! Which nodes were heard of, and what the leaders of shards report: the memory of the control plane's leader alone. A new
-//! leader begins with nothing, and gives everybody a lease to be heard of. Time is counted by a monotonic clock.
+//! Which nodes were heard of, and what the leaders of shards report: the memory of the control plane's leader alone. A
+//! new leader begins with nothing, and gives everybody a lease to be heard of. Time is counted by a monotonic clock.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -4,10 +4,11 @@
 //! - [`control_plane`]: the handle that a process starts, mounts and runs
 //! - [`registry`]: the pure core, a state machine of the consensus engine
 //! - [`founding`]: how a node comes into the control plane's group
-//! - [`replica`]: writing through the consensus group, and reading what it applied; [`peers`]: the way to the other nodes
+//! - [`replica`]: writing through the consensus group, and reading what it applied; [`peers`]: the way to the other
+//!   nodes
 //! - [`brokers`]: the way to the leader of a shard
-//! - [`controller`]: what the leader does by itself; [`leases`]: whom it heard of; [`placement`]: which brokers hold which
-//!   shards; [`eraser`]: has deleted users erased
+//! - [`controller`]: what the leader does by itself; [`leases`]: whom it heard of; [`placement`]: which brokers hold
+//!   which shards; [`eraser`]: has deleted users erased
 //! - [`services`]: gRPC for backends (`tidings.control.v1`) and for nodes (`tidings.cluster.v1`)
 //! - [`rest`]: the former as REST/JSON
 //! - [`config`], [`error`], [`metrics`]: as in every service

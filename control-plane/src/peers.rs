@@ -1,4 +1,5 @@
-//! The other nodes that this one asks, control-plane nodes and brokers: one connection to each, made when it is first needed.
+//! The other nodes that this one asks, control-plane nodes and brokers: one connection to each, made when it is first
+//! needed.
 
 use std::collections::HashMap;
 use std::sync::Arc;

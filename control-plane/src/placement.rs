@@ -2,16 +2,16 @@
 //! leaders report, to the next changes. Planned by the control plane's leader; the registry only writes down what was
 //! planned, so that control planes of two versions never plan differently from the same log (promise 7).
 //!
-//! A plan changes at most one replica of a shard, and none of a shard that has not finished its last change: its members
-//! always overlap in a majority. It moves as little as evens things out.
+//! A plan changes at most one replica of a shard, and none of a shard that has not finished its last change: its
+//! members always overlap in a majority. It moves as little as evens things out.
 
 mod leaders;
 mod replicas;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many shards may be on the move at once: each move reads and sends a whole shard, and its users pause when another
-/// broker leads it. One for every three brokers, so that most of them have nothing to do with it.
+/// How many shards may be on the move at once: each move reads and sends a whole shard, and its users pause when
+/// another broker leads it. One for every three brokers, so that most of them have nothing to do with it.
 fn at_once(brokers: usize) -> usize {
     (brokers / 3).max(1)
 }
@@ -31,7 +31,8 @@ pub struct Broker {
     pub knows_members: bool,
     /// Draining, gone or removed: it gets nothing, and what it has goes to others.
     pub is_leaving: bool,
-    /// Of those that leave, one that will not come back: where nobody takes its replicas, its shards go on without them.
+    /// Of those that leave, one that will not come back: where nobody takes its replicas, its shards go on without
+    /// them.
     pub is_gone: bool,
 }
 
@@ -123,9 +124,9 @@ impl<'a> Plan<'a> {
         self.brokers.get(&id).is_none_or(|broker| broker.is_gone)
     }
 
-    /// Whether no other broker is fuller, in proportion to its capacity, among those that a replica could as well be taken
-    /// from for `to`. Only from the fullest a move evens things out for good; but one that is full because it is alone in
-    /// its zone is not evened out by anybody of another.
+    /// Whether no other broker is fuller, in proportion to its capacity, among those that a replica could as well be
+    /// taken from for `to`. Only from the fullest a move evens things out for good; but one that is full because it is
+    /// alone in its zone is not evened out by anybody of another.
     fn is_fullest(&self, id: u64, to: u64) -> bool {
         let stays_in_zone = self.zone(id) == self.zone(to);
         let fuller = |other: u64| self.held(other) * self.capacity(id) > self.held(id) * self.capacity(other);
@@ -139,8 +140,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The changes to make now. Applied to the map and carried out by the shards, they lead to other changes, until there are
-/// none.
+/// The changes to make now. Applied to the map and carried out by the shards, they lead to other changes, until there
+/// are none.
 pub fn next(brokers: &[Broker], shards: &[Shard], replication: usize) -> Vec<Change> {
     let mut plan = Plan::new(brokers, shards);
     let mut changes = Vec::new();

@@ -1,7 +1,8 @@
 //! The pure core: commands in, records and refusals out; the same on every replica, without I/O, clock or randomness.
 //!
 //! - [`machine`]: from the log's bytes to the functions below
-//! - [`apps`], [`users`], [`tokens`], [`api_keys`], [`policies`], [`groups`], [`cluster`]: what each command does, and who may be told what
+//! - [`apps`], [`users`], [`tokens`], [`api_keys`], [`policies`], [`groups`], [`cluster`]: what each command does, and
+//!   who may be told what
 //! - [`erasures`]: users who were deleted, until the brokers have nothing of them
 //! - [`changes`]: the bounded log of what caches outside must hear of
 //! - [`sweep`]: removes what is past its time, step by step

@@ -1,6 +1,6 @@
-//! This node's replica of the registry: commands go through the consensus group, questions to what it has applied. Where
-//! another node leads, commands are handed to it, and linearizable reads ask it how far they have to wait: callers need not
-//! know who leads.
+//! This node's replica of the registry: commands go through the consensus group, questions to what it has applied.
+//! Where another node leads, commands are handed to it, and linearizable reads ask it how far they have to wait:
+//! callers need not know who leads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +28,12 @@ const CONFIRMATION: Duration = Duration::from_millis(500);
 /// How long a request waits before it asks again whether there is a leader.
 const RETRY_INTERVAL: Duration = Duration::from_millis(25);
 
-/// How long a command waits for the other nodes of the control plane to be of a release that applies it: they say so when they
-/// register, which a cluster that was just started has yet to do.
+/// How long a command waits for the other nodes of the control plane to be of a release that applies it: they say so
+/// when they register, which a cluster that was just started has yet to do.
 const ADMISSION: Duration = Duration::from_secs(5);
 
-/// How old what is answered without asking the leader may be: a node that has been cut off for longer sends its callers to
-/// another one.
+/// How old what is answered without asking the leader may be: a node that has been cut off for longer sends its callers
+/// to another one.
 const MAX_STALENESS: Duration = Duration::from_secs(30);
 /// How often a node that does not lead makes sure of how old it is.
 const FRESHNESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -85,8 +85,8 @@ impl Replica {
         Ok(self.group.view())
     }
 
-    /// Has a command done, here or by the leader. What comes back was fsynced on a quorum (promise 1). `OUTCOME_UNKNOWN`
-    /// says that it may or may not come to pass.
+    /// Has a command done, here or by the leader. What comes back was fsynced on a quorum (promise 1).
+    /// `OUTCOME_UNKNOWN` says that it may or may not come to pass.
     pub async fn propose(&self, command: command::Command) -> Result<Outcome, Status> {
         self.admit(level_of(&command)).await?;
         let command = encode_command(command);
@@ -199,7 +199,8 @@ impl Replica {
         }
     }
 
-    /// Whether what this replica has applied is all that was acknowledged; `false` where nobody is there to confirm it soon.
+    /// Whether what this replica has applied is all that was acknowledged; `false` where nobody is there to confirm it
+    /// soon.
     pub async fn is_current(&self) -> bool {
         let has_leader = self.group.leadership().borrow().leader.is_some();
         has_leader && matches!(tokio::time::timeout(CONFIRMATION, self.current()).await, Ok(Ok(_)))

@@ -1,6 +1,6 @@
-//! REST/JSON for backends, on the port of gRPC and from the same contracts: the option `google.api.http` of a method says
-//! its path, and the descriptors say the rest. A request becomes a call of the method in this process, so that keys,
-//! limits, refusals and metrics are those of gRPC. docs/rest.md tells how it is used.
+//! REST/JSON for backends, on the port of gRPC and from the same contracts: the option `google.api.http` of a method
+//! says its path, and the descriptors say the rest. A request becomes a call of the method in this process, so that
+//! keys, limits, refusals and metrics are those of gRPC. docs/rest.md tells how it is used.
 //!
 //! - [`rules`], [`template`]: which method a request means
 //! - [`request`], [`query`]: its parts as the method's message

@@ -3,7 +3,8 @@
 //! - [`apps`], [`users`], [`tokens`], [`policies`], [`groups`], [`api_keys`], [`sending`], [`mailboxes`]:
 //!   `tidings.control.v1`, for backends and operators
 //! - [`cluster`]: the cluster itself, for operators
-//! - [`directory`], [`group_directory`], [`watch`], [`nodes`], [`registry`]: `tidings.cluster.v1`, for the other nodes of the cluster
+//! - [`directory`], [`group_directory`], [`watch`], [`nodes`], [`registry`]: `tidings.cluster.v1`, for the other nodes
+//!   of the cluster
 //! - [`auth`], [`door`], [`page`], [`messages`]: who asks, what may be asked, lists in pages, answers; [`group_lists`],
 //!   [`group_messages`]: the same for groups
 

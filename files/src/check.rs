@@ -1,6 +1,6 @@
-//! Whether the store does what everything is built on. A server may speak S3, take no notice of `If-None-Match: *`, and have
-//! two who write at one place both believe that they were first. So nothing is created in a bucket before it was seen
-//! that this one keeps to it, and until then it is said what is wrong: credentials, the bucket's name, the server.
+//! Whether the store does what everything is built on. A server may speak S3, take no notice of `If-None-Match: *`, and
+//! have two who write at one place both believe that they were first. So nothing is created in a bucket before it was
+//! seen that this one keeps to it, and until then it is said what is wrong: credentials, the bucket's name, the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,8 +84,8 @@ impl Files {
         self.store().look().await
     }
 
-    /// Looks again and again, and has `component` say what is wrong, until shutdown is requested. Whoever keeps files has
-    /// more to do: the component is impaired then, and does not keep the process from being ready.
+    /// Looks again and again, and has `component` say what is wrong, until shutdown is requested. Whoever keeps files
+    /// has more to do: the component is impaired then, and does not keep the process from being ready.
     pub async fn keep_checked(self, component: Component, shutdown: Shutdown) {
         let mut told = None;
         loop {

@@ -11,8 +11,8 @@ use tidings_node::Section;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct FilesConfig {
-    /// The folder that files are kept in. Gateways of one cluster need the same one, on a file system that they share, or
-    /// the same bucket. Empty: `files` in the data folder of a standalone node; no files in a gateway of its own.
+    /// The folder that files are kept in. Gateways of one cluster need the same one, on a file system that they share,
+    /// or the same bucket. Empty: `files` in the data folder of a standalone node; no files in a gateway of its own.
     pub folder: PathBuf,
     /// A bucket of S3 or something compatible, in the place of the folder.
     pub s3_bucket: String,

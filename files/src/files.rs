@@ -81,8 +81,8 @@ struct Inner {
 }
 
 impl Files {
-    /// Opens the store. `default` is the folder where none is configured; without it, and without a configured place, there
-    /// are no files. The secret is the cluster's: it leads to the key of links.
+    /// Opens the store. `default` is the folder where none is configured; without it, and without a configured place,
+    /// there are no files. The secret is the cluster's: it leads to the key of links.
     pub fn open(
         config: FilesConfig,
         default: Option<&FilePath>,
@@ -197,8 +197,8 @@ impl Files {
         Ok((place, record, stored))
     }
 
-    /// The file that an upload of this owner became. Makes it where only that is missing: a gateway may have ended between
-    /// the last byte and this.
+    /// The file that an upload of this owner became. Makes it where only that is missing: a gateway may have ended
+    /// between the last byte and this.
     pub async fn complete(&self, owner: Owner<'_>, id: &FileId) -> Result<wire::File, FilesError> {
         let (place, record, stored) = self.upload(owner, id).await?;
         if stored.is_complete {
@@ -281,8 +281,8 @@ impl Files {
         decoded(record.ok_or(FilesError::NotFound)?)
     }
 
-    /// A message names the file: from now on it stays. Whoever sweeps it at the same moment has either lost, or it is not
-    /// found here.
+    /// A message names the file: from now on it stays. Whoever sweeps it at the same moment has either lost, or it is
+    /// not found here.
     pub async fn claim(&self, app: &str, id: &FileId) -> Result<wire::File, FilesError> {
         let place = place(app, id)?;
         // So that ids that never were leave nothing behind.

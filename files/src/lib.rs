@@ -5,7 +5,8 @@
 //! - [`files`]: what can be done with files; [`upload`]: bytes on their way in
 //! - [`config`]: the `[files]` section
 //! - `store`, `bucket`, `layout`: objects, and where each one is; `check`: whether the store does what it has to
-//! - `parts`: how far an upload is; [`media`]: what a file says that it is; [`link`]: who may read it; [`range`]: which bytes
+//! - `parts`: how far an upload is; [`media`]: what a file says that it is; [`link`]: who may read it; [`range`]: which
+//!   bytes
 //! - `sweep`: what nobody sent goes
 
 pub mod config;

@@ -11,7 +11,8 @@ pub const SNIFFED_BYTES: usize = 8192;
 pub const UNKNOWN: &str = "application/octet-stream";
 const MAX_TYPE_BYTES: usize = 127;
 
-/// Types with one look: a file of one is recognised as any of its row. The first columns are what browsers show or play.
+/// Types with one look: a file of one is recognised as any of its row. The first columns are what browsers show or
+/// play.
 const FAMILIES: &[&[&str]] = &[
     &["image/png"],
     &["image/jpeg", "image/jpg"],

@@ -1,6 +1,7 @@
 //! How far an upload is, by the parts of it that are stored. Pure.
 //!
-//! A part's name is the offset at which it begins, and is made once: two who write at the same offset cannot both succeed.
+//! A part's name is the offset at which it begins, and is made once: two who write at the same offset cannot both
+//! succeed.
 
 use crate::layout::{FATE, FILE, part_offset};
 
@@ -46,7 +47,8 @@ impl Stored {
     }
 }
 
-/// The pieces of parts that hold the bytes from `start` to before `end`: each part's beginning, and the range within it.
+/// The pieces of parts that hold the bytes from `start` to before `end`: each part's beginning, and the range within
+/// it.
 pub fn pieces(parts: &[u64], size: u64, start: u64, end: u64) -> Vec<(u64, std::ops::Range<u64>)> {
     let ends = parts.iter().skip(1).copied().chain([size]);
     let overlapping = parts.iter().copied().zip(ends).filter(|(from, to)| start < end && *from < end && *to > start);

@@ -13,7 +13,8 @@ pub enum Wanted {
     Unsatisfiable,
 }
 
-/// Reads `bytes=first-last`, `bytes=first-` and `bytes=-length`. Several ranges are answered with the whole, as they may be.
+/// Reads `bytes=first-last`, `bytes=first-` and `bytes=-length`. Several ranges are answered with the whole, as they
+/// may be.
 pub fn wanted(header: &str, size: u64) -> Wanted {
     let Some((unit, ranges)) = header.split_once('=') else { return Wanted::Whole };
     if !unit.trim().eq_ignore_ascii_case("bytes") || ranges.contains(',') {

@@ -1,6 +1,6 @@
 //! The object store: a folder, or a bucket of S3 or something compatible. All that is written is written once, under a
-//! name that nobody has: creating is the one step that can be won by one alone, and both kinds of store have it (`check`
-//! looks whether that is so).
+//! name that nobody has: creating is the one step that can be won by one alone, and both kinds of store have it
+//! (`check` looks whether that is so).
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -85,8 +85,8 @@ impl Store {
         })
     }
 
-    /// Puts an object where there is none. Repeating it changes nothing. Waits until it is known that the store keeps to
-    /// that.
+    /// Puts an object where there is none. Repeating it changes nothing. Waits until it is known that the store keeps
+    /// to that.
     pub async fn create(&self, path: &Path, bytes: Bytes) -> Result<Created, FilesError> {
         self.is_good().await?;
         self.put(path, bytes).await
@@ -104,8 +104,8 @@ impl Store {
             };
             attempts += 1;
             match &error {
-                // An answer that was lost leaves what an attempt has made. Nothing is there where another one is about to
-                // put something (409 of Amazon's), and where it was taken away meanwhile.
+                // An answer that was lost leaves what an attempt has made. Nothing is there where another one is about
+                // to put something (409 of Amazon's), and where it was taken away meanwhile.
                 E::AlreadyExists { .. } | E::Precondition { .. } => {
                     if let Some(created) = self.found(path, &bytes).await? {
                         return Ok(created);
@@ -151,8 +151,8 @@ impl Store {
         self.heard(found.bytes().await).map(Some)
     }
 
-    /// Bytes of an object. A reader who takes their time outlives connections to a bucket: then it goes on from where it
-    /// was, for as long as each attempt brings something.
+    /// Bytes of an object. A reader who takes their time outlives connections to a bucket: then it goes on from where
+    /// it was, for as long as each attempt brings something.
     pub fn read(&self, path: &Path, range: std::ops::Range<u64>) -> BoxStream<'static, Result<Bytes, FilesError>> {
         let reading = Reading { store: self.clone(), path: path.clone(), range, open: None };
         stream::try_unfold(reading, |mut reading| async {

@@ -1,8 +1,8 @@
 //! What nobody sent goes: uploads that were not completed in time, and files that no message has named.
 //!
-//! Every gateway sweeps; what it does is the same whoever does it, and twice is as good as once. First the file's fate is
-//! decided, which a message that names it at the same moment may win; then everything but the fate goes. A day later the
-//! fate goes too, when nothing can be on its way any more that would have to see it.
+//! Every gateway sweeps; what it does is the same whoever does it, and twice is as good as once. First the file's fate
+//! is decided, which a message that names it at the same moment may win; then everything but the fate goes. A day later
+//! the fate goes too, when nothing can be on its way any more that would have to see it.
 
 use std::time::Duration;
 

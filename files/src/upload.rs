@@ -43,7 +43,8 @@ impl Upload {
         self.stored.offset + self.buffer.len() as u64
     }
 
-    /// Takes bytes. Answers whether some were stored meanwhile, so that the caller can look whether who sends them still may.
+    /// Takes bytes. Answers whether some were stored meanwhile, so that the caller can look whether who sends them
+    /// still may.
     pub async fn push(&mut self, mut bytes: Bytes) -> Result<bool, FilesError> {
         let size = self.offset() + bytes.len() as u64;
         if size > self.record.size {

@@ -1,4 +1,5 @@
-//! A session's place under its shard's leader: asked for, lost, asked for again, for as long as the client is connected.
+//! A session's place under its shard's leader: asked for, lost, asked for again, for as long as the client is
+//! connected.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The files that a message names: before the message goes on they are there, and stay from then on. A file may be named
-//! again, by whoever was given its id: that is how a message is forwarded.
+//! The files that a message names: before the message goes on they are there, and stay from then on. A file may be
+//! named again, by whoever was given its id: that is how a message is forwarded.
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, try_join_all};

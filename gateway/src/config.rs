@@ -76,8 +76,8 @@ pub struct GatewayConfig {
     pub activities_per_second: u32,
     /// How many of them at once.
     pub activities_burst: u32,
-    /// A Redis server (`redis://`, `rediss://`) in which all gateways count what rate limits of policies allow; empty: each
-    /// gateway counts for itself.
+    /// A Redis server (`redis://`, `rediss://`) in which all gateways count what rate limits of policies allow; empty:
+    /// each gateway counts for itself.
     pub redis_url: String,
     /// An answer of Redis that takes longer is none: the gateway goes by its own counts until it answers again.
     pub redis_timeout_ms: u32,

@@ -220,7 +220,8 @@ impl<S: Transport> Connection<S> {
         Ok(more)
     }
 
-    /// A client that is not listened to is not blamed for its silence: what holds up the reading has a limit of its own.
+    /// A client that is not listened to is not blamed for its silence: what holds up the reading has a limit of its
+    /// own.
     fn heartbeat(&mut self) -> Result<(), Close> {
         if self.may_read() {
             if self.missed_heartbeats >= MISSED_HEARTBEATS {

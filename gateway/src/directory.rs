@@ -1,4 +1,5 @@
-//! Who a token speaks for, which users exist, and what they may do: answers of the control plane, cached until the watch says otherwise.
+//! Who a token speaks for, which users exist, and what they may do: answers of the control plane, cached until the
+//! watch says otherwise.
 //!
 //! Works on what it has while the control plane is away; only what is not cached is then unavailable. Questions that
 //! several connections ask at once are asked once. A refusal is remembered for a second, so that a client that comes

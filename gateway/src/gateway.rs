@@ -76,8 +76,9 @@ pub struct Gateway {
 impl Gateway {
     /// Opens the port and begins to serve. Ready (in `health`) as soon as the control plane has told the shard map.
     ///
-    /// Needs a tokio runtime. Ends by `environment.shutdown`: clients are asked to reconnect elsewhere, answers that they
-    /// wait for are awaited for up to half of `drain_timeout_ms`, and all is over within that time and two seconds.
+    /// Needs a tokio runtime. Ends by `environment.shutdown`: clients are asked to reconnect elsewhere, answers that
+    /// they wait for are awaited for up to half of `drain_timeout_ms`, and all is over within that time and two
+    /// seconds.
     pub fn start(config: GatewayConfig, environment: Environment) -> Result<Self, GatewayError> {
         let Environment {
             name,

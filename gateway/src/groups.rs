@@ -1,5 +1,5 @@
-//! What clients ask and do about groups: handed to the control plane in the name of their user, who may what the rules of the
-//! group say. Beside the connection, which goes on meanwhile.
+//! What clients ask and do about groups: handed to the control plane in the name of their user, who may what the rules
+//! of the group say. Beside the connection, which goes on meanwhile.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The HTTP side of the client port: `GET /v1/connect` becomes a WebSocket; beside it are the web app, what it is told of
-//! this gateway, the demo's sign-in, and files.
+//! The HTTP side of the client port: `GET /v1/connect` becomes a WebSocket; beside it are the web app, what it is told
+//! of this gateway, the demo's sign-in, and files.
 //!
 //! - [`connect`]: the upgrade
 //! - [`app`], [`demo`]: what a browser gets

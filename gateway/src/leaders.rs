@@ -1,5 +1,5 @@
-//! Who probably leads each shard: what the brokers announce, what they answer, and otherwise a guess. A wrong guess costs a
-//! redirect and nothing else: a node that does not lead a shard accepts nothing for it (promise 5).
+//! Who probably leads each shard: what the brokers announce, what they answer, and otherwise a guess. A wrong guess
+//! costs a redirect and nothing else: a node that does not lead a shard accepts nothing for it (promise 5).
 
 use parking_lot::RwLock;
 

@@ -1,5 +1,5 @@
-//! Client connections: ends WebSockets, checks tokens, and carries frames between clients and the shards' brokers. Keeps
-//! nothing that outlives a connection; any client may use any gateway.
+//! Client connections: ends WebSockets, checks tokens, and carries frames between clients and the shards' brokers.
+//! Keeps nothing that outlives a connection; any client may use any gateway.
 //!
 //! - [`gateway`]: puts the parts together; starting and draining
 //! - [`config`]: the `[gateway]` section with every limit

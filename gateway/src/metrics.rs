@@ -56,7 +56,8 @@ pub(crate) struct Metrics {
     pub user_cache_misses: Counter,
     /// Messages refused with RATE_LIMITED, by whose limit it was.
     pub limited_by_connection: Counter,
-    /// By a policy's limits; whether they are shared: 1 while Redis answers, 0 while each gateway goes by its own counts.
+    /// By a policy's limits; whether they are shared: 1 while Redis answers, 0 while each gateway goes by its own
+    /// counts.
     pub limits: LimitMetrics,
     /// Bytes of files that came, and that were given out.
     pub file_bytes_in: Counter,

@@ -1,5 +1,5 @@
-//! A client's unanswered requests. The client repeats what was not answered, so that nothing but its number and where it
-//! was asked is kept here. Pure: no I/O, no clock.
+//! A client's unanswered requests. The client repeats what was not answered, so that nothing but its number and where
+//! it was asked is kept here. Pure: no I/O, no clock.
 
 use std::time::Duration;
 

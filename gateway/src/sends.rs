@@ -1,4 +1,5 @@
-//! A client's unanswered sends: the window, what has to be submitted again, and when to give up. Pure: no I/O, no clock.
+//! A client's unanswered sends: the window, what has to be submitted again, and when to give up. Pure: no I/O, no
+//! clock.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -150,8 +151,8 @@ impl Sends {
         self.again_where(|pending| pending.link == link, at)
     }
 
-    /// Shards are led by the node at the end of this link from now on: what was submitted for them on others may never be
-    /// answered, and is submitted again. Answers the transients among them, which cannot be.
+    /// Shards are led by the node at the end of this link from now on: what was submitted for them on others may never
+    /// be answered, and is submitted again. Answers the transients among them, which cannot be.
     pub fn moved(&mut self, shards: &[u32], link: u64, at: Instant) -> Vec<GivenUp> {
         let elsewhere = |pending: &Pending| pending.link != 0 && pending.link != link;
         let given_up = self.again_where(|pending| elsewhere(pending) && shards.contains(&pending.shard), at);

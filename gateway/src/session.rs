@@ -1,7 +1,7 @@
 //! What the rest of the gateway knows of one client: who it is, and an inbox that its connection empties.
 //!
-//! Links, the watch and the heartbeat put events in; they never wait. The connection's own task takes them out and is the
-//! only one that acts on them, so that there is nothing to lock but the inbox.
+//! Links, the watch and the heartbeat put events in; they never wait. The connection's own task takes them out and is
+//! the only one that acts on them, so that there is nothing to lock but the inbox.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -155,8 +155,8 @@ impl Session {
     }
 
     /// Adds an event. A session whose inbox is full is closed as a slow consumer; the windows that its broker and its
-    /// client keep make that a fault of one of them. A transient, or what is told of presence, is dropped instead; of an
-    /// answer to a request only that it found no room is told, and the client asks again.
+    /// client keep make that a fault of one of them. A transient, or what is told of presence, is dropped instead; of
+    /// an answer to a request only that it found no room is told, and the client asks again.
     pub fn push(&self, event: Event, limits: InboxLimits) -> Pushed {
         let mut pushed = Pushed::Queued;
         {

@@ -1,5 +1,6 @@
-//! Follows the control plane's changes: invalidates the directory, closes the sessions that a change ends, gives the others
-//! what they go by now, and hands the shard map to the router. While the control plane is away, all goes on with the last state.
+//! Follows the control plane's changes: invalidates the directory, closes the sessions that a change ends, gives the
+//! others what they go by now, and hands the shard map to the router. While the control plane is away, all goes on with
+//! the last state.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,12 +1,12 @@
-//! How many messages a user and an app may send: the rate limits of their policies, over all devices and, with Redis, over all
-//! processes that take messages: gateways, and the control plane's nodes for backends.
+//! How many messages a user and an app may send: the rate limits of their policies, over all devices and, with Redis,
+//! over all processes that take messages: gateways, and the control plane's nodes for backends.
 //!
 //! - `window`: counts over sliding windows; `meter`: one user's or app's use of its limits
 //! - `shared`: the same counts in Redis, from where a gateway is granted messages
 //!
-//! What was sent through this process is always counted here: that alone decides without Redis, or while it is away. With
-//! it, a message that the counts here allow also needs a grant. Grants are a few messages at a time where a limit is large,
-//! so that most messages wait for nothing.
+//! What was sent through this process is always counted here: that alone decides without Redis, or while it is away.
+//! With it, a message that the counts here allow also needs a grant. Grants are a few messages at a time where a limit
+//! is large, so that most messages wait for nothing.
 
 mod meter;
 mod shared;

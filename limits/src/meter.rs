@@ -59,7 +59,8 @@ impl Meter {
         self.granted += 1;
     }
 
-    /// How many to ask the shared limits for: twice as many as last time while they are used up before they are forgotten.
+    /// How many to ask the shared limits for: twice as many as last time while they are used up before they are
+    /// forgotten.
     pub fn want(&mut self, limits: &[RateLimit], now_ms: u64) -> u32 {
         let most = limits.iter().map(|limit| limit.count / GRANTED_PART).min().unwrap_or(0).max(1);
         let used_up = self.granted == 0 && now_ms < self.granted_until_ms;

@@ -1,7 +1,7 @@
 //! Limits that all processes share, in a Redis server.
 //!
-//! One atomic script per question; the questions of all connections are pipelined over one connection. Without the server,
-//! or as soon as it fails once, nobody waits for it: each goes by its own counts, and one task tries until the
+//! One atomic script per question; the questions of all connections are pipelined over one connection. Without the
+//! server, or as soon as it fails once, nobody waits for it: each goes by its own counts, and one task tries until the
 //! server answers again.
 
 use std::sync::{Arc, Weak};
@@ -148,7 +148,8 @@ async fn connect(shared: Weak<Shared>, number: u64) {
     }
 }
 
-/// Whether a URL is one of a Redis server; the error is the rest of a sentence, without what the URL may hold in secret.
+/// Whether a URL is one of a Redis server; the error is the rest of a sentence, without what the URL may hold in
+/// secret.
 pub fn check_url(url: &str) -> Result<(), String> {
     match Client::open(url) {
         Ok(_) => Ok(()),

@@ -1,8 +1,9 @@
 //! How many messages there were lately: sliding windows in constant space. Pure: no I/O, no clock.
 //!
-//! A window of a rate limit is cut into [`SLICES`] slices, each with a count. What is counted is the present slice and the
-//! [`SLICES`] before it, hence never less than what a window of exactly that length holds: a limit is never exceeded,
-//! wherever the window is laid. The price is that a message is remembered for up to one slice (5 %) longer than it has to be.
+//! A window of a rate limit is cut into [`SLICES`] slices, each with a count. What is counted is the present slice and
+//! the [`SLICES`] before it, hence never less than what a window of exactly that length holds: a limit is never
+//! exceeded, wherever the window is laid. The price is that a message is remembered for up to one slice (5 %) longer
+//! than it has to be.
 
 use std::time::Duration;
 
@@ -76,8 +77,9 @@ fn place(slice: u64) -> usize {
 pub(crate) struct Windows(Vec<Window>);
 
 impl Windows {
-    /// How long until one message may be taken below all limits; nothing when it may be taken now. Times are milliseconds
-    /// since any fixed moment, and do not fall. A window that the limits do not name any more is forgotten.
+    /// How long until one message may be taken below all limits; nothing when it may be taken now. Times are
+    /// milliseconds since any fixed moment, and do not fall. A window that the limits do not name any more is
+    /// forgotten.
     pub fn wait(&mut self, limits: &[RateLimit], now_ms: u64) -> Option<Duration> {
         self.0.retain(|window| limits.iter().any(|limit| limit.seconds == window.seconds));
         let wait_ms = limits.iter().filter_map(|limit| {
@@ -160,8 +162,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a log of all times: no window ever holds more than its count; nothing is refused unless a window that is one
-        /// slice longer is full; and the time that a refusal names is exactly the time.
+        /// Against a log of all times: no window ever holds more than its count; nothing is refused unless a window
+        /// that is one slice longer is full; and the time that a refusal names is exactly the time.
         #[test]
         fn never_too_many_seldom_too_strict_and_the_wait_is_right(
             limits in prop::collection::vec((0u32..6, 1u32..5), 1..4),

@@ -58,8 +58,8 @@ impl fmt::Display for Origin {
 }
 
 impl Config {
-    /// Reads the file, if there is one, and lays the environment and the flags over it. Values from outside the file are
-    /// TOML where they parse as such, otherwise text.
+    /// Reads the file, if there is one, and lays the environment and the flags over it. Values from outside the file
+    /// are TOML where they parse as such, otherwise text.
     pub fn load(
         file: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,

@@ -44,8 +44,8 @@ impl Dialer {
         }
     }
 
-    /// Connects when it is first called, and again after a connection broke; each time with the certificates as they are
-    /// then.
+    /// Connects when it is first called, and again after a connection broke; each time with the certificates as they
+    /// are then.
     pub fn connect_lazy(&self, endpoint: &Endpoint) -> Channel {
         match &self.tls {
             None => endpoint.connect_lazy(),

@@ -61,7 +61,8 @@ impl Health {
         let _ = self.0.subscribe().wait_for(all_ready).await;
     }
 
-    /// All components and their states as JSON: `{"ready":false,"components":{"storage":{"state":"failed","reason":"…"}}}`.
+    /// All components and their states as JSON:
+    /// `{"ready":false,"components":{"storage":{"state":"failed","reason":"…"}}}`.
     pub fn report(&self) -> serde_json::Value {
         let components = self.0.borrow().clone();
         let describe = |state: &ComponentState| match state {

@@ -1,5 +1,5 @@
-//! A number that grows each time a node's process starts, whatever its clock says: what an older process of the node still
-//! says is then known to be old (promise 5).
+//! A number that grows each time a node's process starts, whatever its clock says: what an older process of the node
+//! still says is then known to be old (promise 5).
 
 use std::fs;
 use std::io::{self, Write as _};

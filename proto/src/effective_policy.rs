@@ -151,8 +151,8 @@ impl EffectivePolicy {
         left as i32
     }
 
-    /// Among whom a recipient has to be, for the recipient's shard to look at; `Unspecified`: there is nothing to look at, as in
-    /// groups, where the members are the audience.
+    /// Among whom a recipient has to be, for the recipient's shard to look at; `Unspecified`: there is nothing to look
+    /// at, as in groups, where the members are the audience.
     pub fn restriction(&self, to_group: bool) -> Audience {
         match self.audience {
             _ if to_group => Audience::Unspecified,

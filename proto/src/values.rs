@@ -1,5 +1,5 @@
-//! A message's typed fields: values made from what they hold, and their form, which a gateway and the control plane check before they
-//! take a message.
+//! A message's typed fields: values made from what they hold, and their form, which a gateway and the control plane
+//! check before they take a message.
 
 use crate::message::v1::field_value::Value;
 use crate::message::v1::{Content, FieldValue};

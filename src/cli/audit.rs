@@ -1,5 +1,5 @@
-//! `tidings audit`: the loss audit (docs/reliability.md). On a cluster of its own it makes the faults itself; on another
-//! one the operator does, and the audit is the traffic and the verdict.
+//! `tidings audit`: the loss audit (docs/reliability.md). On a cluster of its own it makes the faults itself; on
+//! another one the operator does, and the audit is the traffic and the verdict.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -252,8 +252,8 @@ async fn interrupted() -> Outcome {
     Ok(())
 }
 
-/// Messages between two users, messages to groups, those to both that waited for their time, what a backend posted to both, what
-/// users set of their conversations, and what all of them read at the end.
+/// Messages between two users, messages to groups, those to both that waited for their time, what a backend posted to
+/// both, what users set of their conversations, and what all of them read at the end.
 fn rows_of(class: &str, faults: usize, verdict: &Verdict) -> Vec<Vec<String>> {
     let Verdict { direct, groups, scheduled, backend, settings, histories, .. } = verdict;
     let kinds = [

@@ -20,7 +20,8 @@ pub struct LifetimeOptions {
     /// When that time begins
     #[arg(long, value_enum, default_value_t = Start::Sent, requires = "disappear")]
     from: Start,
-    /// When to send it: `10m` from now, or 2027-01-01T08:00:00Z; until then it waits on the server, and can be cancelled
+    /// When to send it: `10m` from now, or 2027-01-01T08:00:00Z; until then it waits on the server, and can be
+    /// cancelled
     #[arg(long, value_name = "TIME", value_parser = moment::parse)]
     pub at: Option<Moment>,
 }

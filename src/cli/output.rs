@@ -26,8 +26,8 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     out.flush()
 }
 
-/// Prints a list that comes in pages: a JSON line for each item as it comes, or one table of all. `page` answers the items
-/// behind a page token, and the next token; none is empty.
+/// Prints a list that comes in pages: a JSON line for each item as it comes, or one table of all. `page` answers the
+/// items behind a page token, and the next token; none is empty.
 pub async fn list<T>(
     json: bool,
     headings: &[&str],

@@ -1,5 +1,5 @@
-//! `tidings recover`: goes on, knowingly, without a majority that is lost for good. Works on the data folder of a node that
-//! does not run; docs/operations/restore-quorum.md says when and how.
+//! `tidings recover`: goes on, knowingly, without a majority that is lost for good. Works on the data folder of a node
+//! that does not run; docs/operations/restore-quorum.md says when and how.
 
 use std::collections::BTreeSet;
 

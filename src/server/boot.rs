@@ -80,7 +80,8 @@ impl Process {
         })
     }
 
-    /// What tells the control plane that this node lives, in one of its roles. `store` is 0 for a role that stores nothing.
+    /// What tells the control plane that this node lives, in one of its roles. `store` is 0 for a role that stores
+    /// nothing.
     pub fn heartbeat(&self, role: NodeRole, address: String, store: u64) -> Heartbeat {
         let node = Node {
             id: self.cluster.node,

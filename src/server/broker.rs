@@ -30,7 +30,8 @@ pub async fn run(mut process: Process) -> Result<()> {
     ended
 }
 
-/// Starts a broker in this process. It does nothing before the heartbeat runs, which is to follow once others can reach it.
+/// Starts a broker in this process. It does nothing before the heartbeat runs, which is to follow once others can reach
+/// it.
 pub fn start(process: &mut Process, engine: &Engine) -> Result<(Broker, impl Future<Output = ()> + Send + use<>)> {
     let (map_sender, map) = watch::channel(ShardMap::default());
     let heartbeat = process.heartbeat(NodeRole::Broker, process.advertised_address(), engine.store_id());

@@ -1,4 +1,5 @@
-//! The web app, embedded as `npm run build` made it (sdk/web/messenger/dist). A debug build reads it from there each time.
+//! The web app, embedded as `npm run build` made it (sdk/web/messenger/dist). A debug build reads it from there each
+//! time.
 
 use rust_embed::RustEmbed;
 use tidings_gateway::{Asset, Assets};

@@ -16,8 +16,8 @@ pub fn tidings() -> &'static PathBuf {
 /// What `scripts/last-release` ends with where the history does not hold the release.
 const NO_HISTORY: i32 = 3;
 
-/// The path of the last release's `tidings`: named by `TIDINGS_LAST_RELEASE`, or built by `scripts/last-release`. `None`, and
-/// said so, in a copy of the source without its history: there is nothing to build it from.
+/// The path of the last release's `tidings`: named by `TIDINGS_LAST_RELEASE`, or built by `scripts/last-release`.
+/// `None`, and said so, in a copy of the source without its history: there is nothing to build it from.
 #[allow(clippy::print_stderr)] // Why a test tested nothing.
 pub fn last_release() -> Option<&'static PathBuf> {
     static BINARY: OnceLock<Option<PathBuf>> = OnceLock::new();

@@ -1,5 +1,5 @@
-//! How long messages may be edited, recalled and wiped, by the policy of whoever sent them: within the window it goes, beyond it is
-//! too late.
+//! How long messages may be edited, recalled and wiped, by the policy of whoever sent them: within the window it goes,
+//! beyond it is too late.
 
 use futures_util::future::join_all;
 use tidings_node::Clock;
@@ -15,7 +15,8 @@ const SHORT_SECONDS: u32 = 6;
 const LONG_SECONDS: u32 = 3600;
 const KINDS: [Kind; 3] = [Kind::Edit, Kind::Recall, Kind::Wipe];
 
-/// Two users, each with a short window for something else, the owner of a group of theirs, and whom they write to; all online.
+/// Two users, each with a short window for something else, the owner of a group of theirs, and whom they write to; all
+/// online.
 pub struct Writers {
     control: Control,
     writers: [Writer; 2],
@@ -84,8 +85,8 @@ impl Writers {
         }
     }
 
-    /// What has a short window is refused beyond it, and the rest goes. Who manages the group takes back what others said in it,
-    /// whenever that was.
+    /// What has a short window is refused beyond it, and the rest goes. Who manages the group takes back what others
+    /// said in it, whenever that was.
     pub async fn change_too_late(&self) {
         let short = self.writers.iter().flat_map(|writer| writer.short.iter().map(move |kind| (writer, *kind)));
         join_all(short.map(|(writer, kind)| async move {
@@ -149,8 +150,8 @@ impl Writer {
         done.map(drop)
     }
 
-    /// Changes another message until it is too late, which it is from the end of the window on, and not before. The clock is that
-    /// of the brokers, on the same machine.
+    /// Changes another message until it is too late, which it is from the end of the window on, and not before. The
+    /// clock is that of the brokers, on the same machine.
     async fn until_too_late(&self, kind: Kind, in_group: bool) {
         let (said, window_ms) = (self.say(in_group).await, i64::from(SHORT_SECONDS) * 1000);
         within(DEADLINE, "the window closes", async {

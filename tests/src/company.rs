@@ -1,5 +1,6 @@
-//! A day of a small company's chat: 20 people, 5 groups, two or three devices each; they write, edit, take back, wipe, react and pin, to
-//! each other and in groups, read and mute, join, also by invitation, and leave, and are away for a while. In the evening all come back, and every device has to have seen what the servers hold.
+//! A day of a small company's chat: 20 people, 5 groups, two or three devices each; they write, edit, take back, wipe,
+//! react and pin, to each other and in groups, read and mute, join, also by invitation, and leave, and are away for a
+//! while. In the evening all come back, and every device has to have seen what the servers hold.
 //!
 //! - [`device`]: a device of somebody; [`shown`]: what it was shown
 
@@ -142,8 +143,8 @@ impl Company {
         }
     }
 
-    /// Everybody comes back, and everything that everybody saw is compared: with the servers, with the other side of each
-    /// conversation, and with the one order of each group (promises 1 to 4).
+    /// Everybody comes back, and everything that everybody saw is compared: with the servers, with the other side of
+    /// each conversation, and with the one order of each group (promises 1 to 4).
     pub async fn evening(mut self) {
         for person in &mut self.people {
             person.set_online(true).await;
@@ -245,8 +246,8 @@ impl Person {
         assert_eq!(shown, (*last, said.text.as_ref()), "the last of {group} for {}", self.name);
     }
 
-    /// How the conversations with others stand is what was set, for the servers and on each device; and what is unread is what the
-    /// others said behind what was read.
+    /// How the conversations with others stand is what was set, for the servers and on each device; and what is unread
+    /// is what the others said behind what was read.
     async fn compare_settings(&self) {
         let conversations = self.phone().conversations_with_others().await;
         for (with, conversation) in &conversations {
@@ -275,7 +276,8 @@ impl Person {
         }
     }
 
-    /// Does this and that, each time on one of the devices that are online; answers the ids of what was told to groups and accepted.
+    /// Does this and that, each time on one of the devices that are online; answers the ids of what was told to groups
+    /// and accepted.
     async fn work(&mut self, names: &[String], mut rng: SmallRng) -> Vec<(&'static str, String)> {
         let mut said = Vec::new();
         for deed in 0..DEEDS {

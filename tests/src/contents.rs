@@ -1,5 +1,5 @@
-//! What a message can say, and what is pinned, in a conversation and in a group: it comes as it was sent to whoever is there, waits so
-//! for whoever is not, and stands so in the history.
+//! What a message can say, and what is pinned, in a conversation and in a group: it comes as it was sent to whoever is
+//! there, waits so for whoever is not, and stands so in the history.
 
 use tidings_sdk::change::Kind;
 use tidings_sdk::content::{location, mentioning};

@@ -47,9 +47,9 @@ fn places() -> [Outgoing; 3] {
     [Outgoing::new("bob", ""), Outgoing::to_group("team", ""), Outgoing::to_group("crowd", "")]
 }
 
-/// Alice tells bob, whose device is away, what she takes back, and one thing more, and so in two groups of theirs; she schedules what
-/// she cancels; and to erin and the groups she says what disappears once erin has it. Carol tells those with a short history what is
-/// kept by nobody for long. `before_deleting` looks at what was said.
+/// Alice tells bob, whose device is away, what she takes back, and one thing more, and so in two groups of theirs; she
+/// schedules what she cancels; and to erin and the groups she says what disappears once erin has it. Carol tells those
+/// with a short history what is kept by nobody for long. `before_deleting` looks at what was said.
 pub async fn say_and_delete(
     control: &Control,
     client: impl Fn(&str) -> Builder,
@@ -213,8 +213,8 @@ pub fn files_with(folder: &Path, text: &str) -> Vec<PathBuf> {
     found
 }
 
-/// What a text is found by: parts of it, because where a block is compressed a part that stands in it twice is written once; and the
-/// beginning of its first word as the search has it.
+/// What a text is found by: parts of it, because where a block is compressed a part that stands in it twice is written
+/// once; and the beginning of its first word as the search has it.
 fn traces(text: &str) -> Vec<Vec<u8>> {
     let word: String = text.to_lowercase().chars().take(16).collect();
     text.as_bytes().chunks(12).map(<[u8]>::to_vec).chain([word.into_bytes()]).collect()

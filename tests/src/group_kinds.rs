@@ -1,5 +1,5 @@
-//! A help desk, each of whose calls goes to one of those who answer, in turn; and a radio, whose listeners hear everything that anybody
-//! says and the others nothing.
+//! A help desk, each of whose calls goes to one of those who answer, in turn; and a radio, whose listeners hear
+//! everything that anybody says and the others nothing.
 
 use tidings_proto::control::v1::{CreateGroupRequest, Group, Member};
 use tidings_proto::group::v1::{Kind, Permission, Role};
@@ -45,7 +45,8 @@ impl DeskAndRadio {
         Self { clients, answering, calling, said: Vec::new() }
     }
 
-    /// Whoever may calls the desk and speaks on the radio: each call comes to one, in turn, and all who listen hear the radio.
+    /// Whoever may calls the desk and speaks on the radio: each call comes to one, in turn, and all who listen hear the
+    /// radio.
     pub async fn calls_and_speaks(&mut self) {
         for _ in 0..CALLS {
             for caller in &self.clients[ANSWERING.len()..] {

@@ -1,5 +1,5 @@
-//! The life of a group from its making to its end: what members may, who comes by invitation, who is removed; each is told to the
-//! members, and whoever may not is refused with the reason.
+//! The life of a group from its making to its end: what members may, who comes by invitation, who is removed; each is
+//! told to the members, and whoever may not is refused with the reason.
 
 use prost_types::Timestamp;
 use tidings_node::Clock;
@@ -278,7 +278,8 @@ impl Club {
         self.all_are_told(happened(Kind::Joined, &["nina"]), back).await;
     }
 
-    /// A group whose time is over is nobody's: its members are told, and nobody says anything in it, nor comes by its invitation.
+    /// A group whose time is over is nobody's: its members are told, and nobody says anything in it, nor comes by its
+    /// invitation.
     pub async fn comes_to_its_time(&self) {
         self.control.invite(Invite { group: CLUB.to_owned(), code: "late".to_owned(), ..Invite::default() }).await;
         let ends_ms = now_ms() + 5_000;

@@ -96,8 +96,8 @@ impl GroupView {
             .await;
     }
 
-    /// This view is of a member from the beginning to the end: it holds the whole order. `user`'s is what stands in it while
-    /// `user` was a member.
+    /// This view is of a member from the beginning to the end: it holds the whole order. `user`'s is what stands in it
+    /// while `user` was a member.
     pub fn assert_whole(&self) {
         let seqs: Vec<_> = self.places().iter().map(|place| place.seq).collect();
         assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "the whole order, without a gap, once");

@@ -4,7 +4,8 @@
 //! - [`binary`]: where the binary is; [`shell`]: its commands, as a person types them
 //! - [`node`]: a node that can be started, killed and measured
 //! - [`control`]: users and tokens over gRPC; [`nodes`]: what nodes are told
-//! - [`answers`]: what clients are answered; [`change_windows`], [`contents`], [`group_life`]: people who try what there is
+//! - [`answers`]: what clients are answered; [`change_windows`], [`contents`], [`group_life`]: people who try what
+//!   there is
 //! - [`deletions`]: what is said and taken back, and what is left of it
 //! - [`group_kinds`]: a help desk and a radio
 //! - [`group_view`]: what a member sees of a group

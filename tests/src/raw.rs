@@ -135,7 +135,8 @@ impl RawClient {
         }
     }
 
-    /// Sends so many to bob at once, numbered from `first`; answers how many were accepted. The others were refused for their rate.
+    /// Sends so many to bob at once, numbered from `first`; answers how many were accepted. The others were refused for
+    /// their rate.
     pub async fn burst(&mut self, first: u64, count: u64) -> u64 {
         for seq in first..first + count {
             self.send(seq, 0, "bob", "hi").await;

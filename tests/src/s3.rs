@@ -1,5 +1,5 @@
-//! Servers that speak S3, each in a process of its own: SeaweedFS, which can be killed and started again with what it had,
-//! and rclone's, which takes no notice of `If-None-Match: *`.
+//! Servers that speak S3, each in a process of its own: SeaweedFS, which can be killed and started again with what it
+//! had, and rclone's, which takes no notice of `If-None-Match: *`.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
-//! The loss audit in its short form: a cluster of 3 + 3 + 2 processes for each class of faults, clients that write to each
-//! other, a backend that writes to them, and not one accepted message lost, doubled or out of order (promises 1 to 5).
-//! `make audit` is the long form.
+//! The loss audit in its short form: a cluster of 3 + 3 + 2 processes for each class of faults, clients that write to
+//! each other, a backend that writes to them, and not one accepted message lost, doubled or out of order (promises 1 to
+//! 5). `make audit` is the long form.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -36,7 +36,8 @@ fn no_class_of_faults_loses_doubles_or_reorders_anything() {
     assert!(output.status.success(), "seed {seed}");
 }
 
-/// On a running cluster the audit is the traffic and the verdict; the fault here is a kill. Its users are gone afterwards.
+/// On a running cluster the audit is the traffic and the verdict; the fault here is a kill. Its users are gone
+/// afterwards.
 #[tokio::test]
 async fn a_running_node_is_audited_from_outside() {
     let mut node = Node::start().await;

@@ -1,5 +1,5 @@
-//! Messages that backends send: in the mailbox once for each request, also when the node is killed in between, and with a
-//! state that can be asked for.
+//! Messages that backends send: in the mailbox once for each request, also when the node is killed in between, and with
+//! a state that can be asked for.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

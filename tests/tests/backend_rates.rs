@@ -1,5 +1,5 @@
-//! What backends send as a user counts in the rates of that user and of the app: at each node, and with Redis together with what the
-//! user's own devices send.
+//! What backends send as a user counts in the rates of that user and of the app: at each node, and with Redis together
+//! with what the user's own devices send.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used)]

@@ -1,5 +1,5 @@
-//! Messages that backends schedule, list and take back, over gRPC and REST; the histories that backends' messages stand in; and how
-//! far they have come in groups.
+//! Messages that backends schedule, list and take back, over gRPC and REST; the histories that backends' messages stand
+//! in; and how far they have come in groups.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used)]

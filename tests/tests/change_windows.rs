@@ -1,4 +1,5 @@
-//! A policy says for how long messages may be edited, and for how long recalled and wiped, in conversations and in groups.
+//! A policy says for how long messages may be edited, and for how long recalled and wiped, in conversations and in
+//! groups.
 
 use tidings_tests::Node;
 use tidings_tests::change_windows::Writers;

@@ -1,5 +1,5 @@
-//! A day of a small company's chat on one node, which is killed in the middle of it: in the evening every device has seen what
-//! the server holds, and what the others have seen (promises 1 to 4).
+//! A day of a small company's chat on one node, which is killed in the middle of it: in the evening every device has
+//! seen what the server holds, and what the others have seen (promises 1 to 4).
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

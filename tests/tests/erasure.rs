@@ -1,5 +1,5 @@
-//! What is recalled, wiped, edited, cancelled or past its time, in conversations and in groups, leaves nothing behind in the files of a
-//! node.
+//! What is recalled, wiped, edited, cancelled or past its time, in conversations and in groups, leaves nothing behind
+//! in the files of a node.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used)]

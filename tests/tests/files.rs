@@ -1,4 +1,5 @@
-//! Files over a real node: up, with a message, and down; and what cannot go its way is refused with its reason (promise 4).
+//! Files over a real node: up, with a message, and down; and what cannot go its way is refused with its reason (promise
+//! 4).
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

@@ -1,5 +1,5 @@
-//! Files of a node in a bucket: what holds for a folder, over a server that speaks S3; and what is said and done when it is not
-//! there, refuses, or is none that can be used.
+//! Files of a node in a bucket: what holds for a folder, over a server that speaks S3; and what is said and done when
+//! it is not there, refuses, or is none that can be used.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

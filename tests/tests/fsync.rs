@@ -1,4 +1,5 @@
-//! A sync of the disk completes between a message's arrival and its `Accepted` (promise 1): seen from outside, by strace.
+//! A sync of the disk completes between a message's arrival and its `Accepted` (promise 1): seen from outside, by
+//! strace.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

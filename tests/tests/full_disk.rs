@@ -1,6 +1,6 @@
-//! A disk that takes no more: nothing is acknowledged that is not on it, everybody is told, and after a restart with room
-//! everything that was acknowledged is there, once (promises 1 and 4). The limit on a file's size stands in for the disk:
-//! the write to the log fails in the middle, as it does there.
+//! A disk that takes no more: nothing is acknowledged that is not on it, everybody is told, and after a restart with
+//! room everything that was acknowledged is there, once (promises 1 and 4). The limit on a file's size stands in for
+//! the disk: the write to the log fails in the middle, as it does there.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

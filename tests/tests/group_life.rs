@@ -1,4 +1,5 @@
-//! What happens to groups and their members, from the making of a group to its end: who is told, and who is refused for what reason.
+//! What happens to groups and their members, from the making of a group to its end: who is told, and who is refused for
+//! what reason.
 
 use tidings_tests::Node;
 use tidings_tests::group_life::Club;

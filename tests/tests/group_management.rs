@@ -1,4 +1,5 @@
-//! A user runs a group with the Rust client: roles, permissions, settings, pause and its end, as far as its role lets it.
+//! A user runs a group with the Rust client: roles, permissions, settings, pause and its end, as far as its role lets
+//! it.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

@@ -1,4 +1,5 @@
-//! Groups on one node: one order for all members, from joining to leaving; who may do what; refusals with their reasons.
+//! Groups on one node: one order for all members, from joining to leaving; who may do what; refusals with their
+//! reasons.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

@@ -1,5 +1,5 @@
-//! A group of 100,000 members on one node, some hundreds of whom are online: what a message to it costs, how soon the last of
-//! them has it, and what the members who are away cost. `TIDINGS_MEMBERS` sets another number.
+//! A group of 100,000 members on one node, some hundreds of whom are online: what a message to it costs, how soon the
+//! last of them has it, and what the members who are away cost. `TIDINGS_MEMBERS` sets another number.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

@@ -1,5 +1,5 @@
-//! Blocking what another says in groups, over real connections: it does not come, is not listed, read or found, on no device, until the
-//! block is lifted. The others see everything.
+//! Blocking what another says in groups, over real connections: it does not come, is not listed, read or found, on no
+//! device, until the block is lifted. The others see everything.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

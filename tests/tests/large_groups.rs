@@ -1,5 +1,5 @@
-//! Large groups on one node: who is away reads later from the timeline, in the one order of all, also when the node dies, when
-//! members come and go meanwhile, and when the group becomes small and large again (promises 2 and 3).
+//! Large groups on one node: who is away reads later from the timeline, in the one order of all, also when the node
+//! dies, when members come and go meanwhile, and when the group becomes small and large again (promises 2 and 3).
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

@@ -1,5 +1,5 @@
-//! The page of limits, docs/reference/limits.md, says what holds: the defaults are those of the code, and every test that a row
-//! names is there.
+//! The page of limits, docs/reference/limits.md, says what holds: the defaults are those of the code, and every test
+//! that a row names is there.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used)]

@@ -1,5 +1,5 @@
-//! The local cluster that other tests stand on: its processes start, die, pause and come back as they are told, and nothing
-//! of them stays.
+//! The local cluster that other tests stand on: its processes start, die, pause and come back as they are told, and
+//! nothing of them stays.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

@@ -1,5 +1,5 @@
-//! The new binary goes on where the last release ended (promise 7): on the same folder, with everything that was stored in
-//! order and once, and with the same clients. What needs several processes is in `cluster/mixed_versions.rs`.
+//! The new binary goes on where the last release ended (promise 7): on the same folder, with everything that was stored
+//! in order and once, and with the same clients. What needs several processes is in `cluster/mixed_versions.rs`.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -105,8 +105,8 @@ async fn find(node: &Node, left: &Left) {
     refused.hello(&left.revoked.1, "phone", None).await;
     assert_eq!(refused.closed().await.1, Some(ErrorCode::TokenRevoked.close_code()));
 
-    // The phone goes on at its cursor, the tablet has everything before it, and carol, who was never there, too. All once:
-    // the message that comes after them is the last one.
+    // The phone goes on at its cursor, the tablet has everything before it, and carol, who was never there, too. All
+    // once: the message that comes after them is the last one.
     let (_phone, mut phone) = stored(node, &left.bob, "bob");
     expect(&mut phone, TAKEN..QUEUED).await;
     let (_tablet, mut tablet) = node.client(&left.bob, "tablet").connect().unwrap();

@@ -1,5 +1,5 @@
-//! Mutual TLS between nodes: a node's roles talk to each other over its node-to-node port, and nobody else does who has no
-//! certificate of the cluster's CA, or belongs to another cluster. Certificates are replaced while the node runs.
+//! Mutual TLS between nodes: a node's roles talk to each other over its node-to-node port, and nobody else does who has
+//! no certificate of the cluster's CA, or belongs to another cluster. Certificates are replaced while the node runs.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

@@ -1,5 +1,5 @@
-//! Policies set by a backend hold at the gateways: on live sessions at once, over all gateways with Redis, and at each of
-//! them without it.
+//! Policies set by a backend hold at the gateways: on live sessions at once, over all gateways with Redis, and at each
+//! of them without it.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -115,7 +115,8 @@ fn two_windows() -> Vec<RateLimit> {
     vec![RateLimit { count: 5, seconds: 2 }, RateLimit { count: 8, seconds: 20 }]
 }
 
-/// Sends so many to bob, each as soon as it may be, as the refusals say. Answers when each that was accepted was asked for and answered.
+/// Sends so many to bob, each as soon as it may be, as the refusals say. Answers when each that was accepted was asked
+/// for and answered.
 async fn insist(device: &mut RawClient, count: u64) -> Vec<(Instant, Instant)> {
     let mut accepted = Vec::new();
     for seq in 1..=count {

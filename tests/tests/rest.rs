@@ -1,5 +1,5 @@
-//! REST/JSON beside gRPC on one port: the examples of docs/rest.md run as they are written, a validator takes the document
-//! that the node serves, and what is no request is refused by name.
+//! REST/JSON beside gRPC on one port: the examples of docs/rest.md run as they are written, a validator takes the
+//! document that the node serves, and what is no request is refused by name.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

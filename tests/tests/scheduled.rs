@@ -1,5 +1,5 @@
-//! Messages that wait for their time: sent once and in that moment, also when the node was killed before; listed and cancelled from
-//! any device; judged by the policies and the members of that moment.
+//! Messages that wait for their time: sent once and in that moment, also when the node was killed before; listed and
+//! cancelled from any device; judged by the policies and the members of that moment.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used)]

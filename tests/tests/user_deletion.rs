@@ -1,4 +1,5 @@
-//! A user who was deleted leaves nothing to one of the same id, and nothing in the files of a node; nor do the users of an app.
+//! A user who was deleted leaves nothing to one of the same id, and nothing in the files of a node; nor do the users of
+//! an app.
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used)]

@@ -1,5 +1,5 @@
-//! A file system of one node's own: an ext4 in a file, mounted by a loop device, that can be filled up and whose power can
-//! be cut.
+//! A file system of one node's own: an ext4 in a file, mounted by a loop device, that can be filled up and whose power
+//! can be cut.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use crate::isolation;
 const FORMAT: [&str; 6] = ["-q", "-F", "-m", "0", "-O", "^extent,^64bit"];
 /// Takes the room when the disk is to be full.
 const BALLAST: &str = "ballast";
-/// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: from this moment nothing reaches the device, and what was not
-/// synced before is gone. By perl, which every Debian has, because an ioctl needs unsafe code here.
+/// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: from this moment nothing reaches the device, and what was
+/// not synced before is gone. By perl, which every Debian has, because an ioctl needs unsafe code here.
 const SHUT_DOWN: &str = r#"
     open(my $folder, "<", $ARGV[0]) or die "$!\n";
     my $flags = pack("L", 2);

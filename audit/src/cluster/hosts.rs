@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// The first of a process's ports. Below those that the kernel gives to outgoing connections, so that a restarted process
-/// finds its own free.
+/// The first of a process's ports. Below those that the kernel gives to outgoing connections, so that a restarted
+/// process finds its own free.
 const FIRST_PORT: u16 = 7700;
 /// Ports of one process.
 const PORTS: u16 = 10;
@@ -28,8 +28,8 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// A loopback address of this program's own, and ports that no other process of it gets: clusters of tests that run at
-    /// the same time cannot meet.
+    /// A loopback address of this program's own, and ports that no other process of it gets: clusters of tests that run
+    /// at the same time cannot meet.
     pub(super) fn on_loopback() -> Self {
         static HOSTS: AtomicU16 = AtomicU16::new(0);
         let first_port = FIRST_PORT + PORTS * HOSTS.fetch_add(1, Ordering::Relaxed);

@@ -137,7 +137,8 @@ impl Member {
         Ok(())
     }
 
-    /// Runs a command of the binary that works on the data of a node that does not run (`recover`); answers what it printed.
+    /// Runs a command of the binary that works on the data of a node that does not run (`recover`); answers what it
+    /// printed.
     pub fn run_offline(&self, subcommand: &str, arguments: &[&str]) -> Result<String> {
         let output = self.command(subcommand).args(arguments).output().context("starting the binary")?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());

@@ -1,4 +1,5 @@
-//! A bridge with a cable to each node's namespace. The bridge drops what the audit wants dropped; a cable can be made slow.
+//! A bridge with a cable to each node's namespace. The bridge drops what the audit wants dropped; a cable can be made
+//! slow.
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};

@@ -48,8 +48,8 @@ pub enum Storage {
     /// A folder of the cluster's temporary folder.
     #[default]
     Folder,
-    /// An ext4 file system of its own for each node, of so many MiB, that can be filled up and have its power cut. Needs
-    /// root.
+    /// An ext4 file system of its own for each node, of so many MiB, that can be filled up and have its power cut.
+    /// Needs root.
     FileSystem {
         /// Its size.
         mebibytes: u64,

@@ -1,5 +1,5 @@
-//! Bits of a stopped broker's files have changed: it finds out, serves nothing of it, and is made whole by its peers; where it
-//! refuses to start, it is replaced, as it says.
+//! Bits of a stopped broker's files have changed: it finds out, serves nothing of it, and is made whole by its peers;
+//! where it refuses to start, it is replaced, as it says.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;

@@ -1,5 +1,5 @@
-//! A node's wall clock jumps by up to an hour ahead, then as far behind, and back: nothing that was promised may rest on it
-//! (promise 5).
+//! A node's wall clock jumps by up to an hour ahead, then as far behind, and back: nothing that was promised may rest
+//! on it (promise 5).
 
 use std::fs;
 use std::path::PathBuf;

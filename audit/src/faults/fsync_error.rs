@@ -1,5 +1,5 @@
-//! The disk says that it could not sync: what it holds of the last writes is not known, and the process may not try again
-//! and believe the second answer. It is restarted after it has stopped to take anything.
+//! The disk says that it could not sync: what it holds of the last writes is not known, and the process may not try
+//! again and believe the second answer. It is restarted after it has stopped to take anything.
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! SIGSTOP for longer than an election, at times for longer than a lease: the process wakes up and believes that it still is
-//! what it was (promise 5).
+//! SIGSTOP for longer than an election, at times for longer than a lease: the process wakes up and believes that it
+//! still is what it was (promise 5).
 
 use std::time::Duration;
 

@@ -71,9 +71,9 @@ pub struct Record {
     pub event: Event,
 }
 
-/// What a client can see or do. Messages are named by their sender and its `number`, which counts the sender's messages in
-/// the order in which they were given to the client. A backend's have other numbers than those of the users in whose names it
-/// writes, and grow for each recipient.
+/// What a client can see or do. Messages are named by their sender and its `number`, which counts the sender's messages
+/// in the order in which they were given to the client. A backend's have other numbers than those of the users in whose
+/// names it writes, and grow for each recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {

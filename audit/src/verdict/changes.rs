@@ -1,5 +1,5 @@
-//! What the changes of a message leave of it: edits follow one another; a recall and a wipe take the text away, after which there is
-//! nothing to edit.
+//! What the changes of a message leave of it: edits follow one another; a recall and a wipe take the text away, after
+//! which there is nothing to edit.
 
 use std::collections::HashMap;
 
@@ -79,7 +79,8 @@ impl Changes {
         if is_made { alike.any(Made::may_be) } else { !alike.any(Made::is_accepted) }
     }
 
-    /// Whether a message may stand as this edit left it: the last that was accepted, or a later one of which that is not known.
+    /// Whether a message may stand as this edit left it: the last that was accepted, or a later one of which that is
+    /// not known.
     fn may_be_edited(&self, name: Name, edit: Option<u64>) -> bool {
         let edits = || self.of_message(name).iter().filter(|made| made.kind == Change::Edit);
         let last = edits().filter(|made| made.is_accepted()).map(|made| made.number).max();

@@ -8,8 +8,8 @@ const BOB: Client = Client { user: 1, device: 0 };
 const RECALLED: Gone = Gone { recalled: true, wiped: false };
 const WIPED: Gone = Gone { recalled: false, wiped: true };
 
-/// Alice writes 0, 1 and 2 to bob; recalls 0 by 3 and wipes 1 by 4; the edit of 0 by 5 comes too late. When bob is shown 0, its text is
-/// gone already.
+/// Alice writes 0, 1 and 2 to bob; recalls 0 by 3 and wipes 1 by 4; the edit of 0 by 5 comes too late. When bob is
+/// shown 0, its text is gone already.
 fn right() -> Vec<(Client, Event)> {
     let change = |number, of, change| Event::GivenChange { number, to: 1, of, change };
     let mut events: Vec<_> = (0..3).map(|number| (ALICE, Event::Given { number, to: 1 })).collect();

@@ -1,5 +1,5 @@
-//! Messages and changes between two users: each device of the recipient is shown them, and so is each other device of the
-//! sender, in the order of sending; receipts say nothing that is not so.
+//! Messages and changes between two users: each device of the recipient is shown them, and so is each other device of
+//! the sender, in the order of sending; receipts say nothing that is not so.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -102,8 +102,8 @@ impl<'a> Direct<'a> {
         }
     }
 
-    /// A receipt speaks for every message of its stream up to its number that went to its sender and did not fail: one of
-    /// the devices there was shown it before. Changes have none.
+    /// A receipt speaks for every message of its stream up to its number that went to its sender and did not fail: one
+    /// of the devices there was shown it before. Changes have none.
     fn check_receipts(&mut self, findings: &mut Findings) {
         let mut showings = Showings::default();
         for (name, message) in self.messages.iter() {
@@ -133,8 +133,8 @@ impl<'a> Direct<'a> {
     }
 }
 
-/// Whether a device is given what its own user sends: all but the one that sends, which does not know when something is sent that
-/// waited, nor what a backend sends. The system has no devices.
+/// Whether a device is given what its own user sends: all but the one that sends, which does not know when something is
+/// sent that waited, nor what a backend sends. The system has no devices.
 fn is_copied_to(client: Client, from: User, message: &Message) -> bool {
     let is_known = client.device == 0 && message.schedule.is_none() && !message.is_post;
     client.user == from && from != SYSTEM && !is_known

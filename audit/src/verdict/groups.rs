@@ -1,5 +1,5 @@
-//! Messages to groups: each has one place, the same for all; who is a member at a place follows from the events before it; and
-//! each member's devices are shown what stands there, once and in that order, and nobody else is.
+//! Messages to groups: each has one place, the same for all; who is a member at a place follows from the events before
+//! it; and each member's devices are shown what stands there, once and in that order, and nobody else is.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

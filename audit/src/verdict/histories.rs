@@ -1,5 +1,5 @@
-//! What the servers keep: each history that a user reads has every message that was sent in it, once, as it was changed last, and
-//! nothing else.
+//! What the servers keep: each history that a user reads has every message that was sent in it, once, as it was changed
+//! last, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -120,7 +120,8 @@ fn twice_or_in_another_order_is_wrong() {
     assert_eq!(wrong(vec![Kept { place: 2, ..first }, second]), disorder, "two at one place");
 }
 
-/// A backend posts to both in the name of the other: later numbers to the one may stand before earlier ones to the other.
+/// A backend posts to both in the name of the other: later numbers to the one may stand before earlier ones to the
+/// other.
 #[test]
 fn posts_are_in_order_for_each_of_two() {
     let posted = |from, number, to| {

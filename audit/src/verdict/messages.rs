@@ -94,7 +94,8 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// A message may be shown before its sender's task notes that it was given: all of the senders' records are read first.
+    /// A message may be shown before its sender's task notes that it was given: all of the senders' records are read
+    /// first.
     pub(super) fn of(records: &[Record], verdict: &mut Verdict) -> Self {
         let mut messages = Self::default();
         for Record { client, event, .. } in records {

@@ -1,5 +1,6 @@
-//! Messages that wait for their time: accepted, each is sent once and not before it, or was taken back, or was not taken for a reason
-//! that can be so; and every device of the sender, and a backend that asks, is told which of the three.
+//! Messages that wait for their time: accepted, each is sent once and not before it, or was taken back, or was not
+//! taken for a reason that can be so; and every device of the sender, and a backend that asks, is told which of the
+//! three.
 
 use std::collections::{BTreeMap, BTreeSet};
 

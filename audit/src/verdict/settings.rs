@@ -1,5 +1,5 @@
-//! How conversations stand for their users: what one device sets, one after the other, the other devices are told, and at the end each
-//! conversation stands as it was set last.
+//! How conversations stand for their users: what one device sets, one after the other, the other devices are told, and
+//! at the end each conversation stands as it was set last.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -118,7 +118,8 @@ impl Conversation {
         }
     }
 
-    /// Each device but the one that sets is told of all that was accepted, in that order. What was asked again may be told again.
+    /// Each device but the one that sets is told of all that was accepted, in that order. What was asked again may be
+    /// told again.
     fn check_told(&self, name: &str, devices: impl Iterator<Item = Client>, findings: &mut Findings) {
         for device in devices {
             let told = self.told.get(&device).map_or(&[][..], Vec::as_slice);

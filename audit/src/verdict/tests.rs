@@ -1,4 +1,5 @@
-//! Messages between two users. Right histories come from a model of the service and are clean; each kind of wrong done to one of them is found.
+//! Messages between two users. Right histories come from a model of the service and are clean; each kind of wrong done
+//! to one of them is found.
 
 use std::collections::VecDeque;
 

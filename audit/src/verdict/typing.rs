@@ -1,5 +1,5 @@
-//! That somebody types in a group is told at most once to each device, in the name of the one who said so, and to members alone.
-//! It may be lost.
+//! That somebody types in a group is told at most once to each device, in the name of the one who said so, and to
+//! members alone. It may be lost.
 
 use std::collections::{BTreeSet, HashSet};
 

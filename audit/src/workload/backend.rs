@@ -1,5 +1,5 @@
-//! A backend: it posts as the system and as users, to each user and to each group, through one node of the control plane after the
-//! other. What has no certain answer is asked again, as the same request, until it has one.
+//! A backend: it posts as the system and as users, to each user and to each group, through one node of the control
+//! plane after the other. What has no certain answer is asked again, as the same request, until it has one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,15 +30,16 @@ use crate::people::Person;
 
 /// Of so many messages of users there is one post.
 const POST_ONE_OF: f64 = 10.0;
-/// What goes to one recipient goes one after the other, and not more often than this on average. A recipient remembers the
-/// requests of 64 posts: a minute of them, and no call is on its way for so long, also when a node that has it was paused.
+/// What goes to one recipient goes one after the other, and not more often than this on average. A recipient remembers
+/// the requests of 64 posts: a minute of them, and no call is on its way for so long, also when a node that has it was
+/// paused.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 /// One post of so many is in the name of the system.
 const AS_SYSTEM_ONE_OF: u32 = 3;
 /// One post of so many waits for its time.
 const SCHEDULE_ONE_OF: u32 = 6;
-/// All that is scheduled in the name of the system waits in one schedule, which remembers the requests of 64 of them as well: so many
-/// lines give it less than one in a second.
+/// All that is scheduled in the name of the system waits in one schedule, which remembers the requests of 64 of them as
+/// well: so many lines give it less than one in a second.
 const SYSTEM_SCHEDULES_IN: usize = 16;
 /// One request of so many is repeated after it was answered.
 const REPEAT_ONE_OF: u32 = 6;
@@ -65,7 +66,8 @@ impl<K: Clone> ControlPlane<K> {
     }
 }
 
-/// What the backend posts to one recipient: one post after the other, so that there is an order, and at most one has no answer.
+/// What the backend posts to one recipient: one post after the other, so that there is an order, and at most one has no
+/// answer.
 pub(super) struct Line<K> {
     control_plane: Arc<ControlPlane<K>>,
     /// Calls so far.
@@ -127,7 +129,8 @@ where
         recipients.into_iter().enumerate().map(line).collect()
     }
 
-    /// Posts while everybody is busy, and waits for the last answer, until the devices return: what has none then is unknown.
+    /// Posts while everybody is busy, and waits for the last answer, until the devices return: what has none then is
+    /// unknown.
     pub(super) async fn run(mut self, mut phase: watch::Receiver<Phase>) -> Result<()> {
         let mut returning = phase.clone();
         tokio::select! {

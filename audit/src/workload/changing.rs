@@ -1,5 +1,5 @@
-//! Changes of earlier messages: other texts, and texts that are taken away. What is changed is the last message that was accepted, so
-//! that some of it is on its way still.
+//! Changes of earlier messages: other texts, and texts that are taken away. What is changed is the last message that
+//! was accepted, so that some of it is on its way still.
 
 use rand::Rng as _;
 use rand::rngs::SmallRng;

@@ -324,8 +324,8 @@ impl Device {
         To::User(anybody_but(self.this.user, &self.people, &mut self.rng))
     }
 
-    /// Where clocks jump, a group's home may wait for a sender who has left for as long as they did (decision 0041): there only
-    /// those who stay schedule.
+    /// Where clocks jump, a group's home may wait for a sender who has left for as long as they did (decision 0041):
+    /// there only those who stay schedule.
     fn may_schedule(&self, to: To) -> bool {
         match to {
             To::User(_) => true,

@@ -1,4 +1,5 @@
-//! What became of something that the backend scheduled: it asks from its time on, one node after the other, until it is told an end.
+//! What became of something that the backend scheduled: it asks from its time on, one node after the other, until it is
+//! told an end.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! How messages are known: each by its number, with which its text begins; an edited one has the number of the edit behind it. Where the
-//! text is gone, by the id.
+//! How messages are known: each by its number, with which its text begins; an edited one has the number of the edit
+//! behind it. Where the text is gone, by the id.
 
 use tidings_proto::message::v1::{Message, MessageId};
 

@@ -1,5 +1,5 @@
-//! Groups: some users own one each. An owner makes it with its regular members, who stay, and then lets in one guest after the
-//! other, and shows each out again.
+//! Groups: some users own one each. An owner makes it with its regular members, who stay, and then lets in one guest
+//! after the other, and shows each out again.
 
 use std::future::pending;
 use std::time::Duration;
@@ -38,8 +38,8 @@ pub(super) fn group_of(people: &[Person], owner: User) -> String {
     format!("{}{SUFFIX}", people[owner as usize].id)
 }
 
-/// The users in a circle, from the owner of a group on: first its regular members, the owner among them, then who may be its guests.
-/// Neighbouring groups have members in common.
+/// The users in a circle, from the owner of a group on: first its regular members, the owner among them, then who may
+/// be its guests. Neighbouring groups have members in common.
 pub(super) fn regulars_and_guests(people: &[Person], owner: User) -> (Vec<User>, Vec<User>) {
     let mut circle: Vec<User> = (0..).take(people.len()).collect();
     circle.rotate_left(owner as usize);

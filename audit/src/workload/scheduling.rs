@@ -1,4 +1,5 @@
-//! Messages that wait on the server for their time, a little ahead; some are taken back, well before it or in that very moment.
+//! Messages that wait on the server for their time, a little ahead; some are taken back, well before it or in that very
+//! moment.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::history::{self, End, Event, History};
 const SCHEDULE_ONE_OF: u32 = 12;
 /// How far ahead its time is, in milliseconds.
 const AHEAD_MS: std::ops::Range<u64> = 300..4_000;
-/// One of so many is cancelled, and half of these at once, the others about in its moment, at most so much before or after it.
+/// One of so many is cancelled, and half of these at once, the others about in its moment, at most so much before or
+/// after it.
 const CANCEL_ONE_OF: u32 = 3;
 const ABOUT: Duration = Duration::from_millis(150);
 /// How long the answer is waited for. Without one, the devices are told all the same what became of the message.

@@ -1,5 +1,5 @@
-//! How conversations stand for a user: the first device mutes, archives, favours and reads some of them, one after the other. What has no
-//! answer is asked again, until it has one.
+//! How conversations stand for a user: the first device mutes, archives, favours and reads some of them, one after the
+//! other. What has no answer is asked again, until it has one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,11 +23,12 @@ const TURN_MS: std::ops::Range<u64> = 100..900;
 const REST: Duration = Duration::from_millis(100);
 /// In conversations with so many others: few, so that each is set several times.
 const OTHERS: User = 3;
-/// No conversation is muted for that long otherwise: the year 2100. What is set is told apart by the milliseconds behind it.
+/// No conversation is muted for that long otherwise: the year 2100. What is set is told apart by the milliseconds
+/// behind it.
 const MUTE_UNTIL_MS: i64 = 4_102_444_800_000;
 
-/// Whether a user marks messages of a conversation as read one by one. Those of others are read with their settings, so that it is known
-/// how they stand.
+/// Whether a user marks messages of a conversation as read one by one. Those of others are read with their settings, so
+/// that it is known how they stand.
 pub(super) fn is_read_by_message(user: User, of: Of) -> bool {
     let (Of::With(other) | Of::Group(other)) = of;
     (user ^ other) & 1 == 0
@@ -89,8 +90,8 @@ impl Setting {
         self.open.is_some()
     }
 
-    /// Waits for the answer, where something is asked, and until it is time to ask again. What was begun goes on when this is
-    /// cancelled.
+    /// Waits for the answer, where something is asked, and until it is time to ask again. What was begun goes on when
+    /// this is cancelled.
     pub(super) async fn turn(&mut self) {
         if let Some(asking) = &mut self.asking {
             let answer = asking.await;

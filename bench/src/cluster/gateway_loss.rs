@@ -1,5 +1,5 @@
-//! A gateway with many sessions is killed: how long until they are all back on the other one, and how long deliveries take
-//! meanwhile.
+//! A gateway with many sessions is killed: how long until they are all back on the other one, and how long deliveries
+//! take meanwhile.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Messages at a fixed rate over pairs of users while things happen to the cluster, and what became of each: an open loop,
-//! with times that count from when a message was due.
+//! Messages at a fixed rate over pairs of users while things happen to the cluster, and what became of each: an open
+//! loop, with times that count from when a message was due.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -117,7 +117,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Connects everybody, each to any of the gateways, and begins to send so many messages a second, all pairs together.
+    /// Connects everybody, each to any of the gateways, and begins to send so many messages a second, all pairs
+    /// together.
     pub async fn start(pairs: &[Pair], gateways: &[String], rate: u64) -> Result<Self> {
         let mut ends = Vec::with_capacity(pairs.len());
         for some in pairs.chunks(CONNECT_AT_ONCE) {

@@ -56,8 +56,8 @@ impl Applying<'_> {
         Ok(Reply::Appended { sent_at_ms: self.context.now_ms, duplicate: false })
     }
 
-    /// Puts a message into the mailbox, and into the history of both where it is to be kept; the reason when it cannot be.
-    /// The caller saves `record`.
+    /// Puts a message into the mailbox, and into the history of both where it is to be kept; the reason when it cannot
+    /// be. The caller saves `record`.
     fn append_content(
         &mut self,
         mailbox: &MailboxId,

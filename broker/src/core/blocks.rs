@@ -1,4 +1,5 @@
-//! Whom a user keeps from what. It stands with each conversation, and of the kinds that are asked for as a whole there is a list too.
+//! Whom a user keeps from what. It stands with each conversation, and of the kinds that are asked for as a whole there
+//! is a list too.
 
 use bytes::Bytes;
 use tidings_proto::mailbox::v1::{BlocksRecord, MailboxRecord};

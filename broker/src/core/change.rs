@@ -1,6 +1,6 @@
 //! Changes of earlier messages: edited, recalled, wiped, reacted to, pinned. A change is accepted by the recipient's
-//! mailbox, in the order of its sender's messages (promise 3), changes the message in the history of both, and reaches all
-//! devices of both.
+//! mailbox, in the order of its sender's messages (promise 3), changes the message in the history of both, and reaches
+//! all devices of both.
 
 use prost::Message as _;
 use tidings_proto::ErrorCode;

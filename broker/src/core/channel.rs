@@ -1,6 +1,7 @@
-//! What a shard owes to mailboxes: receipts, failures, and copies of what their users sent, and who has made them a contact. A
-//! mailbox of this shard gets its own in the same command. One of another shard gets it through a durable channel from shard to
-//! shard, whose items are numbered without gaps: this shard's leader delivers them as often as it takes, the target takes each once (promises 2 and 4).
+//! What a shard owes to mailboxes: receipts, failures, and copies of what their users sent, and who has made them a
+//! contact. A mailbox of this shard gets its own in the same command. One of another shard gets it through a durable
+//! channel from shard to shard, whose items are numbered without gaps: this shard's leader delivers them as often as it
+//! takes, the target takes each once (promises 2 and 4).
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;
@@ -104,8 +105,8 @@ impl Applying<'_> {
 
     fn receive(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord, owed: Owed) -> Result<(), CoreError> {
         let event = match owed {
-            // An entry is for the device that sent. Without a device it would only fill the mailbox of a user who never looks
-            // into it.
+            // An entry is for the device that sent. Without a device it would only fill the mailbox of a user who never
+            // looks into it.
             Owed::Receipt(receipt) => {
                 self.note_receipt(mailbox, &receipt)?;
                 if record.devices == 0 {
@@ -252,7 +253,8 @@ impl From<Owed> for channel_item::Item {
     }
 }
 
-/// A page of a channel, ready to be delivered: what a later receipt says too is left out, and it ends where it is large.
+/// A page of a channel, ready to be delivered: what a later receipt says too is left out, and it ends where it is
+/// large.
 pub fn page_of_channel(
     source_shard: u32,
     after: u64,

@@ -1,5 +1,6 @@
-//! Whom a user has among the contacts, and who has the user among theirs. Where policies let users do something with their contacts
-//! alone, the shard of the other says whether they are: it hears of it through the channel, when the contact is made.
+//! Whom a user has among the contacts, and who has the user among theirs. Where policies let users do something with
+//! their contacts alone, the shard of the other says whether they are: it hears of it through the channel, when the
+//! contact is made.
 
 use bytes::Bytes;
 use tidings_proto::mailbox::v1::{ChannelItem, Contact, ContactOf, ContactsRecord, channel_item};
@@ -13,8 +14,8 @@ use super::limits::CONTACTS;
 use super::records::{self, CoreError};
 use super::{Applying, Effect};
 
-/// Whether the user of a mailbox is among those to whom the policy of `from` lets that one send. `read` answers what is stored under
-/// a key.
+/// Whether the user of a mailbox is among those to whom the policy of `from` lets that one send. `read` answers what is
+/// stored under a key.
 pub fn is_reached_by<E: From<CoreError>>(
     mailbox: &MailboxId,
     from: &str,

@@ -1,5 +1,5 @@
-//! How the conversations of a mailbox stand: read up to where, muted, archived, blocked. Shared by all devices of the user,
-//! which are told when one of them changes it.
+//! How the conversations of a mailbox stand: read up to where, muted, archived, blocked. Shared by all devices of the
+//! user, which are told when one of them changes it.
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;

@@ -17,7 +17,8 @@ use super::mailbox::subtract;
 use super::records::CoreError;
 use super::{Applying, Reply, refused};
 
-/// From which level of brokers on a policy that withholds receipts holds for what came before it too, in conversations of two.
+/// From which level of brokers on a policy that withholds receipts holds for what came before it too, in conversations
+/// of two.
 const WITHHOLDING_LEVEL: u32 = 5;
 
 /// How far a sender's stream got in what was passed.
@@ -53,8 +54,9 @@ impl Applying<'_> {
         Ok(Reply::CursorMoved { cursor })
     }
 
-    /// Moves a device's cursor forward, up to `to` or as far as one command goes, and does what follows from it. Answers
-    /// where it stands. Where the user `withholds` receipts, senders are not told. The caller saves both records.
+    /// Moves a device's cursor forward, up to `to` or as far as one command goes, and does what follows from it.
+    /// Answers where it stands. Where the user `withholds` receipts, senders are not told. The caller saves both
+    /// records.
     pub(super) fn advance(
         &mut self,
         mailbox: &MailboxId,

@@ -1,7 +1,7 @@
-//! Messages that go after a time, from both histories and for devices that have yet to be given them. Where the time begins
-//! when the message is sent, it is known at once, and the message's expiry and the end of its retention do the rest. Where it
-//! begins when the message is delivered or read, the recipient's mailbox sees that, and tells all devices of both, as of a
-//! change.
+//! Messages that go after a time, from both histories and for devices that have yet to be given them. Where the time
+//! begins when the message is sent, it is known at once, and the message's expiry and the end of its retention do the
+//! rest. Where it begins when the message is delivered or read, the recipient's mailbox sees that, and tells all
+//! devices of both, as of a change.
 
 use prost::Message as _;
 use tidings_proto::mailbox::v1::{Copy, MailboxRecord};

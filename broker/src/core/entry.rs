@@ -1,6 +1,6 @@
 //! An entry of a mailbox as it is stored: whole, behind format byte 1; where the history has the body, a pointer to it
-//! behind format byte 2; where a group has it, a pointer to its place behind format byte 3. A body is thereby stored once,
-//! and what is edited or taken back leaves nothing behind in the log of entries.
+//! behind format byte 2; where a group has it, a pointer to its place behind format byte 3. A body is thereby stored
+//! once, and what is edited or taken back leaves nothing behind in the log of entries.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
@@ -65,7 +65,8 @@ impl Entry {
         Self { cost: stored.len() as u64 + bytes, envelope, stored }
     }
 
-    /// An entry of something whose envelope stands in the order of a group. The body is not its own, and does not count.
+    /// An entry of something whose envelope stands in the order of a group. The body is not its own, and does not
+    /// count.
     pub fn of_group(pointer: &GroupPointer, envelope: Bytes) -> Self {
         let stored = seal_as(GROUP_POINTER, pointer);
         Self { cost: stored.len() as u64, envelope, stored }
@@ -122,8 +123,8 @@ fn open_pointer<P: prost::Message + Default>(stored: &Bytes) -> Result<P, CoreEr
     P::decode(stored.slice(1..)).map_err(|error| CoreError::Damaged { what: "entry", reason: error.to_string() })
 }
 
-/// The envelope that a stored entry of a mailbox stands for; `None` when the body that it points to is gone. `read` answers
-/// what is stored under a key.
+/// The envelope that a stored entry of a mailbox stands for; `None` when the body that it points to is gone. `read`
+/// answers what is stored under a key.
 pub fn envelope_of<E: From<CoreError>>(
     mailbox: &MailboxId,
     stored: Stored,
@@ -160,8 +161,8 @@ fn resolve(pointer: EntryPointer, record: HistoryRecord) -> Result<Bytes, CoreEr
     }
 }
 
-/// The envelope of what stands at a place of a group, of an edit with the content that its message has now. `read` answers
-/// a body as it is stored; `None` when the message is gone.
+/// The envelope of what stands at a place of a group, of an edit with the content that its message has now. `read`
+/// answers a body as it is stored; `None` when the message is gone.
 pub fn resolve_in_group<E: From<CoreError>>(
     envelope: Bytes,
     read: impl FnOnce(u64) -> Result<Option<Bytes>, E>,

@@ -1,5 +1,6 @@
 //! Envelopes as bytes: a message's is built around its content without touching it, and what the shard has to know of a
-//! stored one is read without decoding the content. Both agree with `tidings.message.v1.Envelope`; tests hold them to it.
+//! stored one is read without decoding the content. Both agree with `tidings.message.v1.Envelope`; tests hold them to
+//! it.
 
 use bytes::{Buf, BufMut, BytesMut};
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len};

@@ -1,9 +1,9 @@
-//! `EraseMailbox`: what is stored of a user who was deleted goes, so much with each command, until nothing is left. Whatever
-//! happens to the mailbox in between finds it as consistent as any other. A mailbox that is made anew afterwards has another epoch,
-//! and nothing of the former.
+//! `EraseMailbox`: what is stored of a user who was deleted goes, so much with each command, until nothing is left.
+//! Whatever happens to the mailbox in between finds it as consistent as any other. A mailbox that is made anew
+//! afterwards has another epoch, and nothing of the former.
 //!
-//! What stays is others': what the user said in their histories and in groups, and that they have the user among their contacts.
-//! They keep it as long as they would otherwise, and it goes with them.
+//! What stays is others': what the user said in their histories and in groups, and that they have the user among their
+//! contacts. They keep it as long as they would otherwise, and it goes with them.
 
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{EraseMailbox, HistoryPlace, HistoryRecord, MailboxRecord, ScheduledRecord};

@@ -1,7 +1,8 @@
-//! Groups. A group's home shard gives every message and every event its place in the group's order (promise 3), decides by
-//! the members at a known revision of the registry who may send and who gets it, and owes it to each shard with members:
-//! one small item per shard, through the same channels as everything else, so that it comes there exactly once (promise 2).
-//! A shard stores a body once, and gives each of its members a pointer in the mailbox, a bounded number per command.
+//! Groups. A group's home shard gives every message and every event its place in the group's order (promise 3), decides
+//! by the members at a known revision of the registry who may send and who gets it, and owes it to each shard with
+//! members: one small item per shard, through the same channels as everything else, so that it comes there exactly once
+//! (promise 2). A shard stores a body once, and gives each of its members a pointer in the mailbox, a bounded number
+//! per command.
 //!
 //! - [`append`]: a message enters a group
 //! - [`membership`]: what the registry says of a group, in its order

@@ -1,4 +1,5 @@
-//! What a mailbox keeps of its conversations: each message once, at its place, found by its id, until its retention ends.
+//! What a mailbox keeps of its conversations: each message once, at its place, found by its id, until its retention
+//! ends.
 
 use bytes::Bytes;
 use tidings_proto::mailbox::v1::{ConversationRecord, Copy, HistoryPlace, HistoryRecord, MailboxRecord};
@@ -15,14 +16,14 @@ use super::records::{self, CoreError};
 /// A sole device knows what it sent itself.
 const SEVERAL_DEVICES: u32 = 2;
 
-/// How many devices a user has at least who is told of a message that the user sent: no device knows what a backend sent, or when
-/// the time of a message had come.
+/// How many devices a user has at least who is told of a message that the user sent: no device knows what a backend
+/// sent, or when the time of a message had come.
 fn told_of_sent(head: &MessageHead<'_>) -> u32 {
     if matches!(head.from_slot, BACKEND_SLOT | SCHEDULE_SLOT) { 1 } else { SEVERAL_DEVICES }
 }
 
-/// From which level of brokers on a message says where it stands in the index of retentions. What stood there for a message of a
-/// mailbox that was erased is thereby told from what stands there for the one at its place now.
+/// From which level of brokers on a message says where it stands in the index of retentions. What stood there for a
+/// message of a mailbox that was erased is thereby told from what stands there for the one at its place now.
 const DATED: u32 = 5;
 
 /// A message in the history, and where it stands.
@@ -168,7 +169,8 @@ impl Applying<'_> {
         Ok(Some(Entry::of_change(change, &kept.place.conversation, kept.place.place)))
     }
 
-    /// An entry went that no device had: its message was not received, and is not kept either. The caller saves `record`.
+    /// An entry went that no device had: its message was not received, and is not kept either. The caller saves
+    /// `record`.
     pub(super) fn forget(
         &mut self,
         mailbox: &MailboxId,

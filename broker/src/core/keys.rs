@@ -1,5 +1,6 @@
-//! Every kind of key in a shard's state: one byte each, ordered by it, numbers big-endian, never used again for something
-//! else. Texts end with a zero byte, which no id contains, so that no key is the beginning of another of its kind.
+//! Every kind of key in a shard's state: one byte each, ordered by it, numbers big-endian, never used again for
+//! something else. Texts end with a zero byte, which no id contains, so that no key is the beginning of another of its
+//! kind.
 
 mod erasure;
 mod group_conversations;

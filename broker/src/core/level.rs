@@ -1,13 +1,14 @@
-//! Replicas of an earlier release apply what they do not know otherwise, or not at all, and would differ from the others
-//! without noticing. So a command that came with this release, or a field that changes what a command does, stays out of the
-//! log until every broker of the cluster has told that it is of this release (promise 7).
+//! Replicas of an earlier release apply what they do not know otherwise, or not at all, and would differ from the
+//! others without noticing. So a command that came with this release, or a field that changes what a command does,
+//! stays out of the log until every broker of the cluster has told that it is of this release (promise 7).
 
 use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
 
-/// Up to which level this build applies commands; brokers tell it when they register. Level 1 came with groups, history and
-/// changes, level 3 with scheduled messages, groups among a user's conversations and large groups (2 is no level of a log), level 4 with
-/// contacts, level 5 with users who are erased, what senders were told, and reading privately. Whoever adds a kind of command, or a field that changes what one does, raises it, and says so in [`for_level`]. What a known command does more
-/// than before hangs on the level that the command carries (`Applying::level`).
+/// Up to which level this build applies commands; brokers tell it when they register. Level 1 came with groups, history
+/// and changes, level 3 with scheduled messages, groups among a user's conversations and large groups (2 is no level of
+/// a log), level 4 with contacts, level 5 with users who are erased, what senders were told, and reading privately.
+/// Whoever adds a kind of command, or a field that changes what one does, raises it, and says so in [`for_level`]. What
+/// a known command does more than before hangs on the level that the command carries (`Applying::level`).
 pub const LEVEL: u32 = 5;
 
 /// The command as brokers of a level apply it: without what it only adds to. `None` when it has to wait until they are
@@ -33,7 +34,8 @@ pub fn for_level(mut command: Command, level: u32) -> Option<Command> {
     Some(command)
 }
 
-/// What came with level 4. (Policies by which messages are for contacts alone are not made before, so that there are no such messages.)
+/// What came with level 4. (Policies by which messages are for contacts alone are not made before, so that there are no
+/// such messages.)
 fn sets_contact(command: &Command) -> bool {
     let Command::UpdateConversation(asked) = command else { return false };
     asked.update.as_ref().is_some_and(|update| update.contact.is_some())

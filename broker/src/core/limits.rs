@@ -1,5 +1,5 @@
-//! Limits of a mailbox (promise 6). They decide what apply does, so they are the same on every replica: they are constants
-//! and not configuration, and changing one needs a command that says from when on it holds.
+//! Limits of a mailbox (promise 6). They decide what apply does, so they are the same on every replica: they are
+//! constants and not configuration, and changing one needs a command that says from when on it holds.
 
 /// Undelivered entries in a mailbox when the command names no limit.
 pub const DEFAULT_INBOX_ENTRIES: u64 = 100_000;
@@ -46,8 +46,8 @@ pub const RELEASED_PER_COMMAND: usize = 64;
 /// The largest slot number that a message may carry.
 pub const LAST_SLOT: u32 = 255;
 
-/// Conversations that a mailbox has at most; a message that would begin one more is delivered and not kept, a setting is
-/// refused.
+/// Conversations that a mailbox has at most; a message that would begin one more is delivered and not kept, a setting
+/// is refused.
 pub const CONVERSATIONS: u32 = 100_000;
 /// Users whom one keeps from what is said in groups, and from being seen, at most; one more is refused.
 pub const BLOCKED: usize = 1_000;
@@ -67,7 +67,8 @@ pub const WORD_BYTES: usize = 2 * WORD_SIGNS;
 pub const DISAPPEARING_PER_READ: usize = 4096;
 /// The longest time after which a message disappears: ten years.
 pub const DISAPPEARS_AFTER_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
-/// A message whose retention has ended, and that some device has yet to be given, is looked at again after so long: 1 h.
+/// A message whose retention has ended, and that some device has yet to be given, is looked at again after so long: 1
+/// h.
 pub const RETENTION_PAUSE_MS: i64 = 3600 * 1000;
 
 /// Sequence numbers that one command moves a mailbox's furthest cursor over; the rest takes another command.
@@ -87,21 +88,21 @@ pub const PAST_STREAMS: usize = 4;
 pub const EXPANDED_PER_COMMAND: usize = 2048;
 /// Users that one change of a group's members may name.
 pub const USERS_PER_UPDATE: usize = 1000;
-/// What may wait in the channel to a shard, or for the members in one, before messages to a group with members there are
-/// refused with OVERLOADED.
+/// What may wait in the channel to a shard, or for the members in one, before messages to a group with members there
+/// are refused with OVERLOADED.
 pub const GROUP_BACKLOG: u64 = 100_000;
 /// Bytes of messages in a group's history; beyond it messages are delivered and not kept.
 pub const GROUP_HISTORY_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 /// Reactions to one message, of all users together; one more is refused.
 pub const REACTIONS_OF_ALL: usize = 256;
-/// Entries that wait in a mailbox from which on its user rests in large groups: what comes in them stands in the shard's copy
-/// of the timeline alone.
+/// Entries that wait in a mailbox from which on its user rests in large groups: what comes in them stands in the
+/// shard's copy of the timeline alone.
 pub const FOLLOWED_ENTRIES: u64 = 32;
 /// Entries up to which a mailbox is filled from the timelines of groups that its user rests in, once fewer than
 /// [`FOLLOWED_ENTRIES`] wait.
 pub const DRAWN_ENTRIES: u64 = 256;
-/// Places and bytes of a large group that a shard keeps for members who rest; the oldest go first, and who has not had them
-/// is told.
+/// Places and bytes of a large group that a shard keeps for members who rest; the oldest go first, and who has not had
+/// them is told.
 pub const LOCAL_TIMELINE_PLACES: u64 = 100_000;
 pub const LOCAL_TIMELINE_BYTES: u64 = 256 * 1024 * 1024;
 /// Members of a group up to which it is known who has a message, and who read it.

@@ -13,7 +13,8 @@ use super::records::{self, CoreError, load};
 use super::window::Seen;
 use crate::error::Error;
 
-/// The state of a message from `from`, read from a view that is current, or `None` when the mailbox knows no such message.
+/// The state of a message from `from`, read from a view that is current, or `None` when the mailbox knows no such
+/// message.
 pub fn locate(
     state: &StateView,
     mailbox: &MailboxId,

@@ -66,8 +66,8 @@ impl Applying<'_> {
         self.effects.push(Effect::Appended { mailbox: mailbox.clone(), seq, envelope, expires_at_ms });
     }
 
-    /// Pushes an entry that nobody can be refused, and answers whether there was room for it. Beyond the hard limit it is lost,
-    /// and that is recorded (promise 4). The caller saves `record`.
+    /// Pushes an entry that nobody can be refused, and answers whether there was room for it. Beyond the hard limit it
+    /// is lost, and that is recorded (promise 4). The caller saves `record`.
     pub(super) fn push_bounded(
         &mut self,
         mailbox: &MailboxId,
@@ -84,8 +84,8 @@ impl Applying<'_> {
         has_room
     }
 
-    /// Something that the mailbox should have had is gone: a number is given for it, and recorded as unknown (promise 4). The
-    /// caller saves `record`.
+    /// Something that the mailbox should have had is gone: a number is given for it, and recorded as unknown (promise
+    /// 4). The caller saves `record`.
     pub(super) fn lose(&mut self, mailbox: &MailboxId, record: &mut MailboxRecord) {
         record.last_seq += 1;
         if record.lost_to <= record.delivered_to {
@@ -95,8 +95,8 @@ impl Applying<'_> {
         self.effects.push(Effect::Lost { mailbox: mailbox.clone() });
     }
 
-    /// Takes an entry out of the store, with its place in the expiry index and its part in a shared body. The caller keeps
-    /// the counts.
+    /// Takes an entry out of the store, with its place in the expiry index and its part in a shared body. The caller
+    /// keeps the counts.
     pub(super) fn remove_entry(&mut self, mailbox: &MailboxId, seq: u64, entry: &Stored) -> Result<(), CoreError> {
         let peeked = entry.peek()?;
         if peeked.expires_at_ms() != 0 {

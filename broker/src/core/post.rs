@@ -1,6 +1,6 @@
-//! `PostMessage`: a backend's message enters a mailbox, or a group's order, once for each request (promise 2). Under each name
-//! that backends send in, the recipient gives them a stream and counts in it: such a message is named, ordered and read like any
-//! other.
+//! `PostMessage`: a backend's message enters a mailbox, or a group's order, once for each request (promise 2). Under
+//! each name that backends send in, the recipient gives them a stream and counts in it: such a message is named,
+//! ordered and read like any other.
 
 use tidings_proto::ErrorCode;
 use tidings_proto::ids::MAX_ID_BYTES;
@@ -43,7 +43,8 @@ impl Applying<'_> {
                 MessageId { stream: stream_id(shard.count, self.core.shard), seq: 1 }
             }
         };
-        // Nobody is there to be told; who sent it asks. In a group everybody asks, for what is noted of those that want it.
+        // Nobody is there to be told; who sent it asks. In a group everybody asks, for what is noted of those that want
+        // it.
         let wants = in_full && to_group;
         let receipts = if wants { ReceiptRequest::ReceiptsAll } else { ReceiptRequest::ReceiptsNone };
         let append = AppendMessage {

@@ -1,5 +1,5 @@
-//! What a user was told of the own messages to another: how far they came and since when, and which never did. It stands beside the
-//! history, for devices that were not there when it was told, and for backends that ask.
+//! What a user was told of the own messages to another: how far they came and since when, and which never did. It
+//! stands beside the history, for devices that were not there when it was told, and for backends that ask.
 
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{ReceivedRecord, ReceivedStream, UndeliveredMessage};

@@ -1,7 +1,8 @@
-//! When the time of a message has come: it leaves the schedule and goes to its recipient in one command, through the channel
-//! where that lives in another shard: exactly once, whoever leads at that moment (promise 2). There it is judged and taken like any
-//! message that is sent in that moment, in a stream that the recipient counts, so that receipts, which speak for all lower numbers,
-//! say nothing of what was scheduled before and is still to come. The sender's shard is told what became of it (promise 4).
+//! When the time of a message has come: it leaves the schedule and goes to its recipient in one command, through the
+//! channel where that lives in another shard: exactly once, whoever leads at that moment (promise 2). There it is
+//! judged and taken like any message that is sent in that moment, in a stream that the recipient counts, so that
+//! receipts, which speak for all lower numbers, say nothing of what was scheduled before and is still to come. The
+//! sender's shard is told what became of it (promise 4).
 
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{

@@ -1,6 +1,6 @@
-//! Messages that wait for their time: taken once (promise 2), listed and cancelled by their sender, bounded. They wait in the
-//! shard of their sender, so that a sender has one list of them and one limit, and so that cancelling and releasing one are in
-//! one order. [`release`](super::release) is what happens when the time has come.
+//! Messages that wait for their time: taken once (promise 2), listed and cancelled by their sender, bounded. They wait
+//! in the shard of their sender, so that a sender has one list of them and one limit, and so that cancelling and
+//! releasing one are in one order. [`release`](super::release) is what happens when the time has come.
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;

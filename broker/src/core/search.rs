@@ -1,6 +1,6 @@
 //! The index by which the history is searched: a key for each word of each message that is kept. It changes in the same
-//! command as the message, so that what is edited, taken back or gone cannot be found either. A word stands in its key as a
-//! digest, because keys are copied to where nothing erases them: the bounds of tables in RocksDB's manifest.
+//! command as the message, so that what is edited, taken back or gone cannot be found either. A word stands in its key
+//! as a digest, because keys are copied to where nothing erases them: the bounds of tables in RocksDB's manifest.
 
 use std::collections::BTreeSet;
 
@@ -85,8 +85,8 @@ pub fn words_of(message: &Message) -> BTreeSet<String> {
     words([&content.title, &content.text], WORDS)
 }
 
-/// The first different words of some texts, in the form in which they are compared: upper case and lower case are one, and
-/// the signs of scripts that put no spaces between words count as words.
+/// The first different words of some texts, in the form in which they are compared: upper case and lower case are one,
+/// and the signs of scripts that put no spaces between words count as words.
 pub fn words<'a>(texts: impl IntoIterator<Item = &'a String>, limit: usize) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     for text in texts {
@@ -121,9 +121,9 @@ fn folded(word: &str) -> String {
     word.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).take(WORD_SIGNS).collect()
 }
 
-/// A word as it stands in keys: two bytes for each sign, neither 0 nor 255, from the signs up to it. The digest of a beginning is
-/// the beginning of the digest. Two words can have the same one; the message itself tells. `seed` is the fingerprint of the mailbox or
-/// the group.
+/// A word as it stands in keys: two bytes for each sign, neither 0 nor 255, from the signs up to it. The digest of a
+/// beginning is the beginning of the digest. Two words can have the same one; the message itself tells. `seed` is the
+/// fingerprint of the mailbox or the group.
 pub fn digest(seed: u64, word: &str) -> Vec<u8> {
     let mut digest = Vec::with_capacity(2 * word.len().min(WORD_SIGNS));
     let mut state = seed;

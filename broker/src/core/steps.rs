@@ -1,13 +1,13 @@
-//! When a watermark (of a member in a group, of another user in a conversation) came where it is. The last steps are kept, and what came before them is not known: a time is
-//! never that of another step.
+//! When a watermark (of a member in a group, of another user in a conversation) came where it is. The last steps are
+//! kept, and what came before them is not known: a time is never that of another step.
 
 use tidings_proto::mailbox::v1::{GroupMemberRecord, Steps};
 
 /// Steps that are kept of a watermark: as many as an event tells messages of.
 pub const STEPS: usize = 16;
 
-/// A watermark went so many places on. Where the time is not known (0), that of earlier steps is forgotten too: steps have no
-/// gaps.
+/// A watermark went so many places on. Where the time is not known (0), that of earlier steps is forgotten too: steps
+/// have no gaps.
 pub fn stepped(steps: Option<Steps>, places: u64, at_ms: i64) -> Option<Steps> {
     if at_ms == 0 {
         return None;

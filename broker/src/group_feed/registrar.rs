@@ -1,5 +1,6 @@
-//! Brings the groups of a shard to where the registry has them. It runs with the shard's leader: looks at all of them when it
-//! begins, and then at those that have changed. What fails is tried again; what was proposed twice changes nothing.
+//! Brings the groups of a shard to where the registry has them. It runs with the shard's leader: looks at all of them
+//! when it begins, and then at those that have changed. What fails is tried again; what was proposed twice changes
+//! nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -221,7 +222,8 @@ impl Registrar {
         }
     }
 
-    /// Answers the revision at which the group stands then. Beyond so many members it is a large one; 0: as it is known.
+    /// Answers the revision at which the group stands then. Beyond so many members it is a large one; 0: as it is
+    /// known.
     async fn propose(
         &self,
         name: &GroupName,

@@ -62,9 +62,9 @@ impl GroupRegistry {
         Ok(answer.await?.policy.unwrap_or_default())
     }
 
-    /// What is told to a user of whom a group's home does not know that it is a member. It may have joined a moment ago: the
-    /// registry knows, and the home will in a moment. Whoever was told of joining is not told otherwise by a home that lags,
-    /// but asked to try again (UNAVAILABLE). Without the control plane the home's word stands.
+    /// What is told to a user of whom a group's home does not know that it is a member. It may have joined a moment
+    /// ago: the registry knows, and the home will in a moment. Whoever was told of joining is not told otherwise by a
+    /// home that lags, but asked to try again (UNAVAILABLE). Without the control plane the home's word stands.
     pub async fn code_for_stranger(&self, news: &GroupNews, group: GroupName, user: String) -> ErrorCode {
         let request = GetGroupRequest { app: group.app().to_owned(), group: group.group().to_owned(), user };
         let call = |channel| async move { GroupsClient::new(channel).get_group(request).await };

@@ -1,5 +1,6 @@
-//! What one user says to another and is stored nowhere: judged by what stands between the two, and handed to the sessions that are
-//! attached. What users are doing just now has a lane of its own, in which it stays in order, and behind which no message waits.
+//! What one user says to another and is stored nowhere: judged by what stands between the two, and handed to the
+//! sessions that are attached. What users are doing just now has a lane of its own, in which it stays in order, and
+//! behind which no message waits.
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;

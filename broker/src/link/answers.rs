@@ -1,5 +1,5 @@
-//! What becomes of a gateway's submissions to one shard. They are proposed in the order in which they came and answered in
-//! that order, by one task per link and shard and not one per message.
+//! What becomes of a gateway's submissions to one shard. They are proposed in the order in which they came and answered
+//! in that order, by one task per link and shard and not one per message.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -144,8 +144,8 @@ impl Answers {
         }
     }
 
-    /// Somebody who is no member here may have joined a moment ago. Beside the other answers; `false` where so many are being
-    /// asked for that the home's word has to do.
+    /// Somebody who is no member here may have joined a moment ago. Beside the other answers; `false` where so many are
+    /// being asked for that the home's word has to do.
     fn asks_the_registry(&self, session: u64, seq: u64, group: GroupName, user: String) -> bool {
         let (Some(registry), Ok(place)) = (self.groups.clone(), self.questions.clone().try_acquire_owned()) else {
             return false;

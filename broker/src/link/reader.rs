@@ -296,7 +296,8 @@ impl Reader {
         let to_group = !submit.group.is_empty();
         let to = if to_group { &submit.group } else { &submit.to };
         let waits = submit.deliver_at_ms != 0;
-        // A group's id is as a user's, and finds its home as a user's finds the mailbox. What waits does so where its sender lives.
+        // A group's id is as a user's, and finds its home as a user's finds the mailbox. What waits does so where its
+        // sender lives.
         let lives = if waits { &submit.from } else { to };
         let mailbox = self.mailbox(submit.shard, &submit.app, lives).map_err(|code| (code, 0))?;
         UserId::new(&submit.from).map_err(|_| (ErrorCode::InvalidArgument, 0))?;

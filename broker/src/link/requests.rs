@@ -1,5 +1,5 @@
-//! What a gateway asks on behalf of one user: read from the state of the shard's leader, or set through its log. Answered
-//! in any order, beside the other work of the link.
+//! What a gateway asks on behalf of one user: read from the state of the shard's leader, or set through its log.
+//! Answered in any order, beside the other work of the link.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -260,7 +260,8 @@ async fn watch_receipts(
     Ok(GroupReceiptsWatched { lease_ms })
 }
 
-/// Waits until the shard of another user has what it is owed: from then on what was set holds there too. It comes there in any case.
+/// Waits until the shard of another user has what it is owed: from then on what was set holds there too. It comes there
+/// in any case.
 async fn until_told(shard: &ShardHandle, app: &str, user: &str) {
     let target = shard_of(app, user, shard.core.shards);
     if target == shard.core.shard {
@@ -277,8 +278,9 @@ fn is_id(user: &str) -> Result<(), Refusal> {
     UserId::new(user).map(drop).map_err(|_| ErrorCode::InvalidArgument.into())
 }
 
-/// Sets something through the shard's log. When it is not known whether it was set, it is set again: that does no harm before the
-/// device sets something else. What it said in a session that has a successor may come late, and is not set then (promise 5).
+/// Sets something through the shard's log. When it is not known whether it was set, it is set again: that does no harm
+/// before the device sets something else. What it said in a session that has a successor may come late, and is not set
+/// then (promise 5).
 async fn set(shard: &ShardHandle, fence: Option<SessionKey>, command: Command) -> Result<Reply, Refusal> {
     let command = shard.level.encode(command).ok_or(ErrorCode::Unavailable)?;
     let outcome = match fence {

@@ -1,5 +1,6 @@
-//! A user's conversations, with users and in groups, the one with the newest message first. Those with users stand in this order
-//! in the store. Groups are ordered when they are read: a message moves no key of each member, and a user has at most 1,000.
+//! A user's conversations, with users and in groups, the one with the newest message first. Those with users stand in
+//! this order in the store. Groups are ordered when they are read: a message moves no key of each member, and a user
+//! has at most 1,000.
 
 use prost::Message as _;
 use tidings_consensus::StateView;

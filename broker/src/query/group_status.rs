@@ -20,8 +20,8 @@ pub struct InGroup {
     pub receipts: GroupReceipts,
 }
 
-/// How far a message from `from` has come, named by its id or by the request that it was posted with; the code when that is
-/// not to be known.
+/// How far a message from `from` has come, named by its id or by the request that it was posted with; the code when
+/// that is not to be known.
 pub fn group_status(
     view: &StateView,
     group: &GroupName,

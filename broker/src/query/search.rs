@@ -110,8 +110,8 @@ pub fn search(view: &StateView, mailbox: &MailboxId, asked: &Search) -> Result<F
     search_in(view, &[Index::Mailbox(mailbox.clone())], asked, &[])
 }
 
-/// A page of the messages of these groups that this user may see, without those of whom the user ignores. One that the user is
-/// no member of has none.
+/// A page of the messages of these groups that this user may see, without those of whom the user ignores. One that the
+/// user is no member of has none.
 pub fn search_groups(
     view: &StateView,
     user: &str,
@@ -128,8 +128,8 @@ pub fn search_groups(
     search_in(view, &indexes, asked, ignored)
 }
 
-/// A page of the messages that have all words. They are taken from the indexes by the longest word, and read to see whether they
-/// have the others.
+/// A page of the messages that have all words. They are taken from the indexes by the longest word, and read to see
+/// whether they have the others.
 fn search_in(view: &StateView, indexes: &[Index], asked: &Search, ignored: &[String]) -> Result<Found, Error> {
     let wanted = words([&asked.text], MAX_WORDS);
     let Some(longest) = wanted.iter().max_by_key(|word| word.chars().count()) else { return Ok(Found::default()) };

@@ -1,6 +1,6 @@
-//! The memory of a shard's leader: who is attached, what was pushed to them, what they acknowledged. It waits for nothing
-//! but its own queues: what takes time (proposals, pages from the store, room in a link) runs beside it and reports back.
-//! When leadership goes, all sessions are told and forgotten (promise 5).
+//! The memory of a shard's leader: who is attached, what was pushed to them, what they acknowledged. It waits for
+//! nothing but its own queues: what takes time (proposals, pages from the store, room in a link) runs beside it and
+//! reports back. When leadership goes, all sessions are told and forgotten (promise 5).
 
 mod attaching;
 mod delivery;
@@ -44,8 +44,8 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 const EXPIRED_AT_ONCE: u32 = 512;
 /// How long acknowledgements gather before their cursors are recorded.
 const GATHER_CURSORS: Duration = Duration::from_millis(10);
-/// How long after one cursor of a session was recorded the next one waits: what a busy device acknowledges costs so much a second,
-/// however much it is.
+/// How long after one cursor of a session was recorded the next one waits: what a busy device acknowledges costs so
+/// much a second, however much it is.
 const BETWEEN_CURSORS: Duration = Duration::from_millis(100);
 /// How long a page that could not be read waits before it is asked for again.
 const RETRY_PAGE: Duration = Duration::from_millis(200);
@@ -255,8 +255,8 @@ impl ShardActor {
         }
     }
 
-    /// Whether this replica leads at this very moment. One that was stopped for a while, and has not noticed yet that others
-    /// went on, lets its sessions go before it hands them anything (promise 5).
+    /// Whether this replica leads at this very moment. One that was stopped for a while, and has not noticed yet that
+    /// others went on, lets its sessions go before it hands them anything (promise 5).
     fn still_leads(&mut self) -> bool {
         let Some(reign) = self.reign else { return false };
         let leads = self.group.leads_now() == Some(reign);

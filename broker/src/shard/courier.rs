@@ -1,5 +1,6 @@
 //! Brings what a shard owes to mailboxes of other shards there. It runs with the shard's leader, delivers each page as
-//! often as it takes, and removes items once the target has committed them; the target takes each item once (promise 2).
+//! often as it takes, and removes items once the target has committed them; the target takes each item once (promise
+//! 2).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

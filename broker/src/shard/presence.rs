@@ -1,9 +1,9 @@
 //! Who of a shard's users is online, for the gateways that asked: in the memory of the shard's leader, stored nowhere
 //! (decision 0015). Pure: calls and times in, what is to be told out.
 //!
-//! A user is online while a device of theirs is attached; how many is nobody's concern. Going offline counts after a time
-//! of grace, so that a change of the leader, a lost link or a client that comes back is no news. A user about whom nobody
-//! asked costs a note of when they left, and no frame.
+//! A user is online while a device of theirs is attached; how many is nobody's concern. Going offline counts after a
+//! time of grace, so that a change of the leader, a lost link or a client that comes back is no news. A user about whom
+//! nobody asked costs a note of when they left, and no frame.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Brings the members of a shard's group into line with the shard map, one safe step after the other. The shard's leader
-//! does it; a step that fails, or that a new leader finds half done, is simply taken again.
+//! Brings the members of a shard's group into line with the shard map, one safe step after the other. The shard's
+//! leader does it; a step that fails, or that a new leader finds half done, is simply taken again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

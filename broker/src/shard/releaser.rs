@@ -1,5 +1,5 @@
-//! Lets scheduled messages go when their time has come, where this replica leads: asks what the policies of sender and recipient
-//! say then, and puts the release into the log. A message that is released twice goes once: the log decides.
+//! Lets scheduled messages go when their time has come, where this replica leads: asks what the policies of sender and
+//! recipient say then, and puts the release into the log. A message that is released twice goes once: the log decides.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,7 +22,8 @@ use crate::release_terms::terms;
 
 /// How often it is looked for what was scheduled meanwhile.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a message waits for a control plane that does not answer, before it goes by what was known when it was scheduled.
+/// How long a message waits for a control plane that does not answer, before it goes by what was known when it was
+/// scheduled.
 const REGISTRY_AWAY_MS: i64 = 10_000;
 
 /// The releaser of one shard.

@@ -1,5 +1,5 @@
-//! One attached device in the memory of its shard's leader: what was pushed to it, what is in flight, and whether it keeps
-//! up. No I/O but the link's queue, so that its rules can be tested alone.
+//! One attached device in the memory of its shard's leader: what was pushed to it, what is in flight, and whether it
+//! keeps up. No I/O but the link's queue, so that its rules can be tested alone.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -185,8 +185,8 @@ impl Session {
         Some((self.seen, page_entries.min(free_entries.max(1)).min(fitting)))
     }
 
-    /// A page was read; `is_end` when the store had no more. Pushes what there is room for, answers how many were pushed
-    /// and what stands in the way of the rest.
+    /// A page was read; `is_end` when the store had no more. Pushes what there is room for, answers how many were
+    /// pushed and what stands in the way of the rest.
     pub fn page(&mut self, entries: &[Entry], is_end: bool, now_ms: i64) -> (u64, Option<Blocked>) {
         self.is_reading = false;
         if !entries.is_empty() {
@@ -242,7 +242,8 @@ impl Session {
         self.acknowledged = self.acknowledged.max(cursor);
     }
 
-    /// Whether there is a new cursor to record in the mailbox, and none is on its way, about to be, or was a moment ago.
+    /// Whether there is a new cursor to record in the mailbox, and none is on its way, about to be, or was a moment
+    /// ago.
     pub fn wants_recording(&mut self) -> bool {
         let wants = !self.is_recording && self.acknowledged > self.recorded;
         self.is_recording |= wants;

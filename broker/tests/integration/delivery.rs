@@ -1,4 +1,5 @@
-//! From a sender to a recipient and the receipts back: online, offline, over a restart, between shards (promises 1 to 4).
+//! From a sender to a recipient and the receipts back: online, offline, over a restart, between shards (promises 1 to
+//! 4).
 
 use tidings_node::Clock;
 use tidings_proto::ErrorCode;

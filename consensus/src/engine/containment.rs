@@ -31,9 +31,9 @@ impl Engine {
         self.0.failure.watch_damaged()
     }
 
-    /// Removes all that this node stores of a group, stopping its replica first if it runs; also of a damaged one, which can
-    /// be started again then. The group must have removed this node from its members before: a member that forgets what it
-    /// voted for can elect two leaders.
+    /// Removes all that this node stores of a group, stopping its replica first if it runs; also of a damaged one,
+    /// which can be started again then. The group must have removed this node from its members before: a member that
+    /// forgets what it voted for can elect two leaders.
     pub async fn erase_group(&self, group: GroupId) -> Result<(), Error> {
         match self.stop_group(group).await {
             Ok(()) | Err(Error::NoSuchGroup(_)) => {}

@@ -1,9 +1,10 @@
-//! Which replica of each shard is preferred as its leader: spread evenly, and none on a broker that leaves. No data moves.
+//! Which replica of each shard is preferred as its leader: spread evenly, and none on a broker that leaves. No data
+//! moves.
 
 use super::{Change, Plan, Shard};
 
-/// Lets another replica be preferred while that evens out how many shards each broker leads: in shards that move anyway,
-/// and in at most `exchanges` others. Ends, because each exchange makes the sum of the squares smaller.
+/// Lets another replica be preferred while that evens out how many shards each broker leads: in shards that move
+/// anyway, and in at most `exchanges` others. Ends, because each exchange makes the sum of the squares smaller.
 pub fn spread(shards: &[Shard], plan: &mut Plan<'_>, changes: &mut Vec<Change>, mut exchanges: usize) {
     loop {
         let mut changed = false;

@@ -46,8 +46,8 @@ fn repaired(replicas: &[u64], plan: &Plan<'_>, replication: usize) -> Option<Vec
     in_place_of(leaving, new, replicas, plan)
 }
 
-/// The replicas with another one in this place; without it where there is no other and it is gone for good: a shard is not
-/// worse off for no longer counting on who will not come.
+/// The replicas with another one in this place; without it where there is no other and it is gone for good: a shard is
+/// not worse off for no longer counting on who will not come.
 fn in_place_of(place: usize, new: Option<u64>, replicas: &[u64], plan: &Plan<'_>) -> Option<Vec<u64>> {
     let Some(new) = new else {
         return (plan.is_gone(replicas[place]) && replicas.len() > 1).then(|| without(replicas, place));
@@ -77,8 +77,8 @@ fn evened_out(replicas: &[u64], plan: &Plan<'_>) -> Option<Vec<u64>> {
     None
 }
 
-/// The change under way leads nowhere, because a broker that was to take a replica is gone: another one takes it. After a
-/// [recovery](tidings_consensus::Recovery) more than one may lack; they are replaced one by one.
+/// The change under way leads nowhere, because a broker that was to take a replica is gone: another one takes it. After
+/// a [recovery](tidings_consensus::Recovery) more than one may lack; they are replaced one by one.
 fn replanned(shard: &Shard, plan: &Plan<'_>) -> Option<Vec<u64>> {
     let voters = shard.voters.as_ref()?;
     let replicas = &shard.replicas;

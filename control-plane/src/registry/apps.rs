@@ -1,5 +1,5 @@
-//! Apps: namespaces of users. Deleting one takes effect at once; what belonged to it is removed in bounded steps, and its
-//! users are erased.
+//! Apps: namespaces of users. Deleting one takes effect at once; what belonged to it is removed in bounded steps, and
+//! its users are erased.
 
 use tidings_consensus::{ApplyContext, StateStore};
 use tidings_proto::ErrorCode;

@@ -1,5 +1,5 @@
-//! Users who are deleted, and of whom the brokers may have something stored yet: an outbox that the leader works off. As long as a
-//! user stands here there is no other one of the same id, and no other app of the same id.
+//! Users who are deleted, and of whom the brokers may have something stored yet: an outbox that the leader works off.
+//! As long as a user stands here there is no other one of the same id, and no other app of the same id.
 
 use bytes::Bytes;
 use tidings_consensus::StateStore;

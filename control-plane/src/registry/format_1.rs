@@ -1,9 +1,10 @@
 //! How the commands of release 0.1 are applied, as long as there are logs that hold them: exactly as 0.1 applied them.
 //!
 //! In 0.1 the registry placed shards by itself whenever a broker registered; since format 2 the leader plans, and the
-//! registry only writes down (decision 0006). A log of 0.1 is applied again after a crash and by every node that joins, and
-//! it must lead to the map that it led to then: a shard's data is where that map says. All other commands of format 1 are
-//! applied like those of today. Nothing here may change; it may go with the last release that opens a store of 0.1.
+//! registry only writes down (decision 0006). A log of 0.1 is applied again after a crash and by every node that joins,
+//! and it must lead to the map that it led to then: a shard's data is where that map says. All other commands of format
+//! 1 are applied like those of today. Nothing here may change; it may go with the last release that opens a store of
+//! 0.1.
 
 mod placement;
 

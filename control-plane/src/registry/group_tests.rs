@@ -1,5 +1,5 @@
-//! Groups under random operations: the events tell all there is, counts and indexes agree, a refusal changes nothing; and
-//! what each role may do.
+//! Groups under random operations: the events tell all there is, counts and indexes agree, a refusal changes nothing;
+//! and what each role may do.
 
 use std::collections::BTreeMap;
 
@@ -240,8 +240,8 @@ proptest! {
                 if !matches!(act.operation.as_ref().and_then(|op| op.operation.as_ref()), Some(Op::Delete(_))));
             if repeated {
                 let before = log.dump();
-                // A creation of a group whose time was over at once, and a change by whoever lost the right to it, may be
-                // refused; they change nothing either.
+                // A creation of a group whose time was over at once, and a change by whoever lost the right to it, may
+                // be refused; they change nothing either.
                 let _ = log.apply(command);
                 prop_assert_eq!(before, log.dump());
             }

@@ -1,6 +1,6 @@
-//! Groups: their settings, and one way in for all that is done to them. A backend may everything; what a user may is decided
-//! here, with the group as it is at this place of the log. Every change is an event in the group's own order, which its home
-//! shard and its members follow.
+//! Groups: their settings, and one way in for all that is done to them. A backend may everything; what a user may is
+//! decided here, with the group as it is at this place of the log. Every change is an event in the group's own order,
+//! which its home shard and its members follow.
 //!
 //! - [`members`]: who comes, goes, and becomes what; [`invites`]: joining by a code
 //! - [`rules`]: what a user may do to whom

@@ -10,14 +10,14 @@ use super::changes::{self, Changes};
 use super::refusal::Refusal;
 use super::{api_keys, apps, cluster, erasures, format_1, groups, policies, sweep, tokens, users};
 
-/// The format of commands written by this build. It says how a command is applied, besides how it is written: what a log
-/// leads to must not depend on the version that reads it (promise 7). See [`format_1`] for the other one.
+/// The format of commands written by this build. It says how a command is applied, besides how it is written: what a
+/// log leads to must not depend on the version that reads it (promise 7). See [`format_1`] for the other one.
 const COMMAND_FORMAT: u8 = 2;
 const FORMAT_1: u8 = 1;
 
-/// Up to which level this build applies commands. Level 1 came with policies and groups, level 2 with what policies say of
-/// files, level 3 with what they say of contacts, level 4 with the erasure of deleted users, with apps that are inactive, and with users that
-/// are made with a policy.
+/// Up to which level this build applies commands. Level 1 came with policies and groups, level 2 with what policies say
+/// of files, level 3 with what they say of contacts, level 4 with the erasure of deleted users, with apps that are
+/// inactive, and with users that are made with a policy.
 pub const LEVEL: u32 = 4;
 
 /// The level that the control plane must have before a command may stand in its log.

@@ -1,5 +1,5 @@
-//! Policies of an app. What is stored is what was set; the defaults are those of the one who goes by it, so that a field
-//! that a later release adds has its default in every policy.
+//! Policies of an app. What is stored is what was set; the defaults are those of the one who goes by it, so that a
+//! field that a later release adds has its default in every policy.
 
 use tidings_consensus::{ApplyContext, StateStore};
 use tidings_proto::ErrorCode;
@@ -58,8 +58,8 @@ fields!(
 /// The level from which on policies say something of contacts.
 pub const CONTACTS: u32 = 3;
 
-/// From which level on members take over all that is set of a policy: those of a lower one would pass over what they do not know, or
-/// refuse it. `sets` says which fields are.
+/// From which level on members take over all that is set of a policy: those of a lower one would pass over what they do
+/// not know, or refuse it. `sets` says which fields are.
 fn level_of(policy: &Policy, sets: impl Fn(&str) -> bool) -> u32 {
     let is_narrow = |audience: i32| audience > Audience::Nobody as i32;
     let speaks_of_contacts = sets("edit_contacts")

@@ -1,5 +1,5 @@
-//! Messages in protobuf's JSON mapping, by their descriptors. Fields with their default value are written too, so that a
-//! reader need not know the defaults.
+//! Messages in protobuf's JSON mapping, by their descriptors. Fields with their default value are written too, so that
+//! a reader need not know the defaults.
 
 use prost_reflect::{DynamicMessage, SerializeOptions};
 

@@ -65,8 +65,8 @@ fn mask_field(rule: &Rule) -> Option<FieldDescriptor> {
     rule.queries().find(|field| field.kind().as_message().is_some_and(|message| message.full_name() == FIELD_MASK))
 }
 
-/// An update whose query names no mask changes the fields that its body names; those that stand in the path name what is
-/// updated.
+/// An update whose query names no mask changes the fields that its body names; those that stand in the path name what
+/// is updated.
 fn paths(
     rule: &Rule,
     body: &FieldDescriptor,

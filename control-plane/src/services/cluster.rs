@@ -1,5 +1,5 @@
-//! `tidings.control.v1.Cluster`: what operators see and do of the cluster itself. The leader answers, because it alone knows
-//! who was heard of; another node passes the question on, with the operator's key.
+//! `tidings.control.v1.Cluster`: what operators see and do of the cluster itself. The leader answers, because it alone
+//! knows who was heard of; another node passes the question on, with the operator's key.
 
 mod status;
 

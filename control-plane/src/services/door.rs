@@ -50,7 +50,8 @@ pub fn policy(field: &str, policy: &Policy) -> Result<(), Refusal> {
     effective_policy::check(policy).map_err(|(name, reason)| Refusal::invalid(&format!("{field}.{name}"), reason))
 }
 
-/// What a backend's message says. Its files are those that the app keeps itself: gateways alone can have the others stay.
+/// What a backend's message says. Its files are those that the app keeps itself: gateways alone can have the others
+/// stay.
 pub fn content(field: &str, content: &Content) -> Result<(), Refusal> {
     let invalid = |name: &str, reason: String| Refusal::invalid(&format!("{field}.{name}"), reason);
     if content.attachments.iter().any(|attachment| !attachment.file.is_empty()) {

@@ -34,7 +34,8 @@ impl GroupDirectoryService {
         self.0.clock().now_ms()
     }
 
-    /// What this replica has, where it has the group at this revision or later; otherwise what is acknowledged anywhere.
+    /// What this replica has, where it has the group at this revision or later; otherwise what is acknowledged
+    /// anywhere.
     async fn at_least(&self, app: &str, group: &str, revision: u64) -> Result<StateView, Status> {
         let view = self.0.recent()?;
         let known = groups::stored(&view, app, group)?.map_or(0, |record| group_of(&record).revision);

@@ -33,8 +33,8 @@ pub struct PageRequest<'a> {
 pub type Page<T> = (Vec<T>, String);
 
 impl PageRequest<'_> {
-    /// The records whose keys begin with `prefix`, those that are wanted. Keys below `prefix` and `narrowed` are skipped
-    /// by reading from `narrowed`, which begins with `prefix`.
+    /// The records whose keys begin with `prefix`, those that are wanted. Keys below `prefix` and `narrowed` are
+    /// skipped by reading from `narrowed`, which begins with `prefix`.
     pub fn list<T: Message + Default>(
         &self,
         state: &impl Read,

@@ -23,8 +23,8 @@ use crate::replica::Replica;
 pub struct PoliciesService(pub Replica);
 
 impl PoliciesService {
-    /// A policy by which only some are reached is not made before all brokers know who they are: one of an earlier release would take
-    /// it for all.
+    /// A policy by which only some are reached is not made before all brokers know who they are: one of an earlier
+    /// release would take it for all.
     async fn propose(&self, command: Command) -> Result<Policy, Status> {
         if level_of(&command) >= policies::CONTACTS {
             self.0.admit_brokers(cluster::BROKERS_WITH_CONTACTS).await?;

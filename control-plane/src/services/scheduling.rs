@@ -1,4 +1,5 @@
-//! Messages of backends that wait for their time: handed to the shard of their sender, listed, looked at and taken back there.
+//! Messages of backends that wait for their time: handed to the shard of their sender, listed, looked at and taken back
+//! there.
 
 use tidings_node::secret::random_text;
 use tidings_proto::ErrorCode;

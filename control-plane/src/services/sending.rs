@@ -51,7 +51,8 @@ impl MessagesService {
         Self { replica, limits, history_seconds: history_seconds.into() }
     }
 
-    /// What a user goes by. Looks for the user here, and for one who is not here yet, at the leader; none: there is none.
+    /// What a user goes by. Looks for the user here, and for one who is not here yet, at the leader; none: there is
+    /// none.
     async fn policy_of(&self, app: &str, user: &str) -> Result<Option<EffectivePolicy>, Status> {
         let recent = self.replica.recent()?;
         let found = match users::find(&recent, app, user)? {
@@ -135,7 +136,8 @@ impl MessagesService {
             permit(&policy, Towards::of(&from, &to, &group), content.len())?;
             policy
         };
-        // A group's history is as long as its senders' policies say, the system's as the app's default; a user's as the user's own.
+        // A group's history is as long as its senders' policies say, the system's as the app's default; a user's as the
+        // user's own.
         let kept_ms = |policy: &EffectivePolicy| policy.history_seconds.min(self.history_seconds).saturating_mul(1000);
         if !by_system {
             self.count(&app, &from, &policy).await?;

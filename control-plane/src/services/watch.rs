@@ -1,6 +1,6 @@
-//! Watch streams. A watcher keeps nothing but its place: it is woken when the newest revision moves, and reads the change
-//! log from its place on. A slow one costs its own connection's window, and falls back to `reset` when the log has moved
-//! past it (promise 6).
+//! Watch streams. A watcher keeps nothing but its place: it is woken when the newest revision moves, and reads the
+//! change log from its place on. A slow one costs its own connection's window, and falls back to `reset` when the log
+//! has moved past it (promise 6).
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -209,8 +209,8 @@ async fn reading_goes_on_over_connections_that_break() {
     assert!(matches!(files.check().await, Err(FilesError::Store(_) | FilesError::Slow)));
 }
 
-/// Forwards to the server, but for the first requests that put something: they are told that another one is about to, as Amazon's
-/// S3 tells one of two who create at the same moment.
+/// Forwards to the server, but for the first requests that put something: they are told that another one is about to,
+/// as Amazon's S3 tells one of two who create at the same moment.
 async fn conflicting(target: SocketAddr, conflicts: Arc<AtomicUsize>) -> SocketAddr {
     const CONFLICT: &str = "<Error><Code>ConditionalRequestConflict</Code></Error>";
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -166,8 +166,8 @@ impl<S: Transport> Connection<S> {
         self.take_send(send, Some(&recipient.effective()), now)
     }
 
-    /// Hands a send on. The recipient's policy (none: a group) says what receipts it gives, how much its mailbox holds, and
-    /// how long it keeps things.
+    /// Hands a send on. The recipient's policy (none: a group) says what receipts it gives, how much its mailbox holds,
+    /// and how long it keeps things.
     fn take_send(&mut self, send: Send, recipient: Option<&EffectivePolicy>, now: Instant) -> Result<(), Close> {
         let is_group = !send.group.is_empty();
         let to = if is_group { send.group } else { send.to };
@@ -213,8 +213,8 @@ impl<S: Transport> Connection<S> {
         Ok(())
     }
 
-    /// The link on which a send can go now: of groups, changes, and what disappears, is scheduled, or is stored nowhere and for a group,
-    /// brokers of earlier releases know nothing; it waits until they were upgraded.
+    /// The link on which a send can go now: of groups, changes, and what disappears, is scheduled, or is stored nowhere
+    /// and for a group, brokers of earlier releases know nothing; it waits until they were upgraded.
     pub(super) fn route(&self, pending: &Pending) -> Option<Arc<LinkHandle>> {
         let link = self.core.router.route(pending.shard)?;
         let is_new = pending.is_group || pending.change.is_some() || pending.disappears.is_some();

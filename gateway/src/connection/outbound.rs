@@ -209,8 +209,8 @@ impl<S: Transport> Connection<S> {
         self.tell(server_frame::Frame::Welcome(welcome))
     }
 
-    /// The broker tells the older session of a device that it is superseded, unless the link breaks just then: it must not
-    /// attach again and push this one out (promise 5).
+    /// The broker tells the older session of a device that it is superseded, unless the link breaks just then: it must
+    /// not attach again and push this one out (promise 5).
     fn end_older_sessions(&self) {
         let session = self.session();
         if session.device.is_empty() {

@@ -15,8 +15,8 @@ use crate::socket::Transport;
 
 /// The first level of a broker that answers requests, and takes messages to groups and changes of messages.
 pub(super) const LEVEL: u32 = 2;
-/// The first one of a broker that knows scheduled messages, conversations with groups, search in them, messages that disappear there, and
-/// takes transients to groups.
+/// The first one of a broker that knows scheduled messages, conversations with groups, search in them, messages that
+/// disappear there, and takes transients to groups.
 pub(super) const SCHEDULED_LEVEL: u32 = 3;
 /// The first one of a broker that knows contacts.
 const CONTACTS_LEVEL: u32 = 4;

@@ -1,8 +1,8 @@
 //! The policies that users here go by, as the control plane has them now.
 //!
-//! A policy is one place in memory for everybody who goes by it: when the watch says that it has changed it is asked for
-//! again, and holds for all of them at once. Until the answer is there, and while the control plane is away, the last one
-//! holds.
+//! A policy is one place in memory for everybody who goes by it: when the watch says that it has changed it is asked
+//! for again, and holds for all of them at once. Until the answer is there, and while the control plane is away, the
+//! last one holds.
 
 use std::collections::HashMap;
 use std::fmt;

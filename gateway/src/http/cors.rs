@@ -1,5 +1,5 @@
-//! Pages of other origins that may use files here (`allowed_origins`). Tokens are shown in headers that a page has to set, and
-//! no cookie is taken, so this says which pages can read answers, and nothing more.
+//! Pages of other origins that may use files here (`allowed_origins`). Tokens are shown in headers that a page has to
+//! set, and no cookie is taken, so this says which pages can read answers, and nothing more.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,

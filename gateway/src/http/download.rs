@@ -1,5 +1,5 @@
-//! `GET /files/v1/download/{app}/{id}?expires=…&signature=…`: the bytes behind a link. What browsers could run is given out as
-//! bytes, and everything as an attachment.
+//! `GET /files/v1/download/{app}/{id}?expires=…&signature=…`: the bytes behind a link. What browsers could run is given
+//! out as bytes, and everything as an attachment.
 
 use std::io;
 

@@ -1,4 +1,5 @@
-//! `/files/v1`: uploads by tus, and links to what was uploaded. Who asks shows a token with each request, as `Hello` does.
+//! `/files/v1`: uploads by tus, and links to what was uploaded. Who asks shows a token with each request, as `Hello`
+//! does.
 
 use std::sync::Arc;
 
@@ -206,8 +207,8 @@ impl Counter {
         taken.map_err(|wait| Failure::new(ErrorCode::RateLimited, "too many uploads are begun").after(wait))
     }
 
-    /// Takes a request's bytes. Those that came before it broke off are kept; so the client goes on from there. Whoever may no
-    /// longer is told within about a second of the next bytes, and what was not stored by then is not.
+    /// Takes a request's bytes. Those that came before it broke off are kept; so the client goes on from there. Whoever
+    /// may no longer is told within about a second of the next bytes, and what was not stored by then is not.
     async fn take(&self, caller: &Caller, mut upload: Upload, body: &mut Incoming) -> Result<Progress, Failure> {
         let idle = self.core.config.write_timeout();
         let mut looked = Instant::now();
@@ -292,7 +293,8 @@ fn json_answer(value: &serde_json::Value) -> Response<Body> {
     response
 }
 
-/// Reads on for a moment: a connection that is closed with unread bytes is reset, and its client never reads the answer.
+/// Reads on for a moment: a connection that is closed with unread bytes is reset, and its client never reads the
+/// answer.
 async fn drain(body: &mut Incoming) {
     let draining = async {
         let mut drained = 0;

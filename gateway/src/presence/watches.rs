@@ -1,7 +1,7 @@
 //! Whom this gateway's clients watch, and what is known of them. Pure: calls and times in, what to ask and to tell out.
 //!
-//! However many clients watch a user, the user's shard is asked once. A client's watch has a lease; a gateway's watch at a
-//! shard has one too, and is not prolonged for users whom nobody watches any more.
+//! However many clients watch a user, the user's shard is asked once. A client's watch has a lease; a gateway's watch
+//! at a shard has one too, and is not prolonged for users whom nobody watches any more.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -195,8 +195,8 @@ impl Watches {
         Self { limits, shards, users: 0, sessions, timers, to_look_up: HashSet::new() }
     }
 
-    /// A session of a user watches these from now on, instead of others; the same ones again prolong it. Either all of them are
-    /// watched or nothing has changed.
+    /// A session of a user watches these from now on, instead of others; the same ones again prolong it. Either all of
+    /// them are watched or nothing has changed.
     pub fn watch(
         &mut self,
         session: u64,
@@ -354,8 +354,8 @@ impl Watches {
         is_known
     }
 
-    /// Changes what is known of somebody, and tells the sessions that watch and now see something else. `change` is given the users
-    /// who watch too.
+    /// Changes what is known of somebody, and tells the sessions that watch and now see something else. `change` is
+    /// given the users who watch too.
     fn update(
         &mut self,
         target: &Target,

@@ -1,5 +1,5 @@
-//! A shard is asked once for a user, however many clients watch; of what is watched the clients learn, across leaders that
-//! move and links that break, and where nobody looks no frame is sent.
+//! A shard is asked once for a user, however many clients watch; of what is watched the clients learn, across leaders
+//! that move and links that break, and where nobody looks no frame is sent.
 
 use std::sync::atomic::Ordering;
 

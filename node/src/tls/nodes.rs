@@ -1,5 +1,5 @@
-//! Mutual TLS between the nodes of a cluster: who calls shows a certificate that the cluster's CA signed, and so does who
-//! answers, in the name of the host that was called.
+//! Mutual TLS between the nodes of a cluster: who calls shows a certificate that the cluster's CA signed, and so does
+//! who answers, in the name of the host that was called.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,8 +82,8 @@ struct Files {
     key: PathBuf,
 }
 
-/// Made together, and whole, when a file changes: a session of an old configuration cannot be resumed in a new one, which
-/// would spare its peer the look at its certificate.
+/// Made together, and whole, when a file changes: a session of an old configuration cannot be resumed in a new one,
+/// which would spare its peer the look at its certificate.
 #[derive(Debug)]
 struct Sides {
     server: Arc<ServerConfig>,

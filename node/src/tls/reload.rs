@@ -19,8 +19,8 @@ pub(super) trait Source: Debug {
     fn make(&self) -> Result<Arc<Self::Made>, Error>;
 }
 
-/// What the files are worth now. Files that cannot be used (half of them written) are reported, and what was made of the
-/// last good ones stays.
+/// What the files are worth now. Files that cannot be used (half of them written) are reported, and what was made of
+/// the last good ones stays.
 #[derive(Debug)]
 pub(super) struct Reloading<S: Source> {
     source: S,

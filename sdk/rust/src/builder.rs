@@ -45,8 +45,8 @@ impl Builder {
         }
     }
 
-    /// One more gateway of the same cluster, as in [`Client::builder`]. The first attempt goes to one of them at random, so
-    /// that clients spread, and each further one to the next: a lost gateway costs one attempt.
+    /// One more gateway of the same cluster, as in [`Client::builder`]. The first attempt goes to one of them at
+    /// random, so that clients spread, and each further one to the next: a lost gateway costs one attempt.
     pub fn gateway(mut self, url: impl Into<String>) -> Self {
         self.urls.push(url.into());
         self
@@ -82,8 +82,8 @@ impl Builder {
         self
     }
 
-    /// At most so many messages, and so many bytes of content, without an answer: beyond it `send` waits. The default is
-    /// 8,192 and 16 MiB.
+    /// At most so many messages, and so many bytes of content, without an answer: beyond it `send` waits. The default
+    /// is 8,192 and 16 MiB.
     pub fn outbox_limit(mut self, entries: usize, bytes: usize) -> Self {
         self.outbox_entries = entries.max(1);
         self.outbox_bytes = bytes.max(1);

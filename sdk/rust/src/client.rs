@@ -31,14 +31,14 @@ pub struct Outgoing {
     pub ttl: Option<Duration>,
     /// Which receipts are wanted; both is the default.
     pub receipts: ReceiptRequest,
-    /// After a time it is taken out of all histories, and of what devices have yet to be given; of a message that is stored.
-    /// `None`: it stays.
+    /// After a time it is taken out of all histories, and of what devices have yet to be given; of a message that is
+    /// stored. `None`: it stays.
     pub disappears: Option<Disappearance>,
-    /// With a `ttl` of zero, up to 64 bytes: for a device that is slow this takes the place of an earlier one with the same key
-    /// in the conversation that it was not given yet. Empty: of none.
+    /// With a `ttl` of zero, up to 64 bytes: for a device that is slow this takes the place of an earlier one with the
+    /// same key in the conversation that it was not given yet. Empty: of none.
     pub conflation_key: String,
-    /// When it is to be sent, Unix time in milliseconds, at most 365 days ahead; 0: now. Until then it waits on the server, whether
-    /// or not this device is online, and `ttl` and `disappears` count from then.
+    /// When it is to be sent, Unix time in milliseconds, at most 365 days ahead; 0: now. Until then it waits on the
+    /// server, whether or not this device is online, and `ttl` and `disappears` count from then.
     pub deliver_at_ms: i64,
 }
 
@@ -218,8 +218,8 @@ impl Client {
         self.enqueue(entry, slot).await
     }
 
-    /// Changes an earlier message of the conversation with `to`: it takes its place in the order of this device's messages,
-    /// and ends as they do.
+    /// Changes an earlier message of the conversation with `to`: it takes its place in the order of this device's
+    /// messages, and ends as they do.
     pub async fn change(&self, to: impl Into<String>, of: MessageId, change: Change) -> Result<Sending, SendError> {
         let to = UserId::new(&to.into())?;
         self.enqueue_change(to.into(), of, change).await

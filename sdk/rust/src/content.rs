@@ -1,5 +1,5 @@
-//! What a message can say beside plain text: whom it speaks of, a place, a question with answers to choose from, and the application's
-//! own fields.
+//! What a message can say beside plain text: whom it speaks of, a place, a question with answers to choose from, and
+//! the application's own fields.
 
 use tidings_proto::message::v1::{Content, FieldValue, Location, Mention, Message, Poll, PollOption, field_value};
 
@@ -68,8 +68,8 @@ pub fn votes(message: &Message) -> Vec<(PollOption, Vec<String>)> {
     votes
 }
 
-/// The same with typed fields of the application's own, such as `("seats", 5.into())`, or a time by [`FieldValue::time_ms`]. What is
-/// text goes into [`Content::fields`]; a name is in one of the two.
+/// The same with typed fields of the application's own, such as `("seats", 5.into())`, or a time by
+/// [`FieldValue::time_ms`]. What is text goes into [`Content::fields`]; a name is in one of the two.
 pub fn with_values<'a>(mut content: Content, values: impl IntoIterator<Item = (&'a str, FieldValue)>) -> Content {
     content.values.extend(values.into_iter().map(|(name, value)| (name.to_owned(), value)));
     content

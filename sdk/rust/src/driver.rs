@@ -1,5 +1,5 @@
-//! The task that owns the socket and the store: it feeds the state machine with what comes, in batches, and performs its
-//! effects. One batch costs one write to the store and one flush of the socket, however many messages it holds.
+//! The task that owns the socket and the store: it feeds the state machine with what comes, in batches, and performs
+//! its effects. One batch costs one write to the store and one flush of the socket, however many messages it holds.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::{Future, pending, poll_fn};
@@ -29,7 +29,8 @@ use crate::token::TokenSource;
 
 /// Commands and frames taken in one batch.
 const BATCH: usize = 256;
-/// Events that wait for the application; beyond it the socket is not read, and transient ones are dropped at half of it.
+/// Events that wait for the application; beyond it the socket is not read, and transient ones are dropped at half of
+/// it.
 const WAITING_EVENTS: usize = 4096;
 /// For the last words at the end.
 const FAREWELL: Duration = Duration::from_secs(1);

@@ -33,8 +33,8 @@ pub enum SendError {
     /// The server gave this device another stream while the message had no answer: it may or may not have been sent.
     #[error("the stream was lost before an answer came: the message may or may not have been sent")]
     Unknown,
-    /// The client stopped before an answer came. With a durable store the message stays in the outbox, and goes out when
-    /// the device connects again; otherwise it may or may not have been sent.
+    /// The client stopped before an answer came. With a durable store the message stays in the outbox, and goes out
+    /// when the device connects again; otherwise it may or may not have been sent.
     #[error("the client stopped before an answer came: {0}")]
     Stopped(StopReason),
 }

@@ -28,8 +28,8 @@ pub enum Event {
     Message(Message),
     /// Another device of this user sent a message. It counts as dealt with when it is shown: the history has it.
     Sent(v1::Message),
-    /// A message is different from now on: by the other side, or by another device of this user; in a group also by this
-    /// device. The server's history has it so already.
+    /// A message is different from now on: by the other side, or by another device of this user; in a group also by
+    /// this device. The server's history has it so already.
     Changed(ChangeEvent),
     /// One of this user's devices changed how a conversation stands.
     Conversation(Conversation),
@@ -59,8 +59,9 @@ pub enum Event {
     },
     /// Everything that waited when the connection came up has been delivered.
     CaughtUp,
-    /// The end of a message that has no [`crate::Sending`] because an earlier life of the process sent it, or whose fate
-    /// cannot be known any more ([`SendError::Unknown`]). It is told once: who closes the client reads its events to their end.
+    /// The end of a message that has no [`crate::Sending`] because an earlier life of the process sent it, or whose
+    /// fate cannot be known any more ([`SendError::Unknown`]). It is told once: who closes the client reads its events
+    /// to their end.
     Outcome {
         /// The message.
         id: MessageId,
@@ -175,7 +176,8 @@ pub(crate) struct Ticket {
     pub(crate) seq: u64,
 }
 
-/// Acknowledgements on their way to the driver. Bounded by what is delivered and not acknowledged: each entry comes once.
+/// Acknowledgements on their way to the driver. Bounded by what is delivered and not acknowledged: each entry comes
+/// once.
 #[derive(Debug, Default)]
 pub(crate) struct AckQueue {
     tickets: Mutex<Vec<Ticket>>,
@@ -216,8 +218,9 @@ pub(crate) struct Queued {
 
 /// The stream of events; it ends when the client has stopped, after [`ConnectionState::Stopped`].
 ///
-/// Whoever does not want events drops it: receipts are then acknowledged by themselves, and messages stay in the mailbox.
-/// Whoever keeps it without reading holds up the mailbox: once the buffer is full, the socket is not read either.
+/// Whoever does not want events drops it: receipts are then acknowledged by themselves, and messages stay in the
+/// mailbox. Whoever keeps it without reading holds up the mailbox: once the buffer is full, the socket is not read
+/// either.
 #[derive(Debug)]
 pub struct Events {
     queue: mpsc::Receiver<Queued>,

@@ -150,8 +150,8 @@ impl Files {
         Self(Arc::new(Inner { gateways: Mutex::new(gateways), token, app_id }))
     }
 
-    /// Uploads all of `source`; the attachment is for a message. `progress` is told how many bytes the server has, and of
-    /// how many.
+    /// Uploads all of `source`; the attachment is for a message. `progress` is told how many bytes the server has, and
+    /// of how many.
     pub async fn upload<S>(
         &self,
         source: &mut S,
@@ -260,8 +260,8 @@ impl Files {
         .await
     }
 
-    /// Downloads the file of an attachment, and sees to it that it is the one that the message names. `progress` is told how
-    /// many bytes came, and of how many.
+    /// Downloads the file of an attachment, and sees to it that it is the one that the message names. `progress` is
+    /// told how many bytes came, and of how many.
     pub async fn download<W>(
         &self,
         attachment: &Attachment,

@@ -77,8 +77,8 @@ impl Client {
         self.act_on_group(group, operation::Operation::Member(change)).await
     }
 
-    /// Gives a member permissions beyond its role's, and takes others from it, in the place of those that were given and taken
-    /// before. As [`Self::set_group_role`].
+    /// Gives a member permissions beyond its role's, and takes others from it, in the place of those that were given
+    /// and taken before. As [`Self::set_group_role`].
     pub async fn set_group_permissions(
         &self,
         group: impl Into<String>,

@@ -1,5 +1,5 @@
-//! Plain HTTP requests to a gateway, beside its WebSocket: files go that way. One connection for each request that is not
-//! followed by another one at once.
+//! Plain HTTP requests to a gateway, beside its WebSocket: files go that way. One connection for each request that is
+//! not followed by another one at once.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};

@@ -11,8 +11,8 @@ use crate::error::{RequestError, SendError};
 
 impl Client {
     /// Watches these users from now on, and no others: at most 200, of the client's app; none ends it. What is known of
-    /// them, and every change, comes as [`crate::Event::Presence`]. It is kept up across lost connections until the client
-    /// ends. [`RequestError::Refused`] says that there are too many, or that one is no user id.
+    /// them, and every change, comes as [`crate::Event::Presence`]. It is kept up across lost connections until the
+    /// client ends. [`RequestError::Refused`] says that there are too many, or that one is no user id.
     pub async fn watch_presence(&self, users: impl IntoIterator<Item = impl Into<String>>) -> Result<(), RequestError> {
         let users = users.into_iter().map(Into::into).collect();
         match self.ask(request::Request::WatchPresence(WatchPresence { users })).await? {
@@ -21,8 +21,8 @@ impl Client {
         }
     }
 
-    /// Tells the devices of a user that are online what this user is doing: at most once, and not at all while there is no
-    /// connection. The gateway drops more than some a second. At most 256 bytes of `data`, whose meaning is the
+    /// Tells the devices of a user that are online what this user is doing: at most once, and not at all while there is
+    /// no connection. The gateway drops more than some a second. At most 256 bytes of `data`, whose meaning is the
     /// application's.
     pub async fn activity(
         &self,

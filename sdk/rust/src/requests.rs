@@ -65,10 +65,10 @@ impl Client {
         ask!(self, GetGroupReceipts(GetGroupReceipts { group: group.into(), group_seq }) -> GroupReceipts)
     }
 
-    /// Has this user's devices told, as it happens, how far messages have come that it sends to a group of at most 1,000
-    /// members: as [`crate::Event::GroupReceipt`], at most once a second, and soon how it stands. It is kept up until
-    /// [`Self::unwatch_group_receipts`], the end of the membership, or that of the client. At most 64 groups: one more takes
-    /// the place of the one that was asked for longest ago.
+    /// Has this user's devices told, as it happens, how far messages have come that it sends to a group of at most
+    /// 1,000 members: as [`crate::Event::GroupReceipt`], at most once a second, and soon how it stands. It is kept up
+    /// until [`Self::unwatch_group_receipts`], the end of the membership, or that of the client. At most 64 groups: one
+    /// more takes the place of the one that was asked for longest ago.
     pub async fn watch_group_receipts(&self, group: impl Into<String>) -> Result<(), RequestError> {
         let watch = WatchGroupReceipts { group: group.into(), off: false };
         ask!(self, WatchGroupReceipts(watch) -> GroupReceiptsWatched).map(drop)
@@ -86,27 +86,28 @@ impl Client {
         ask!(self, MarkGroupRead(mark) -> GroupReadMarked).map(|GroupReadMarked {}| ())
     }
 
-    /// A page of the messages in this user's history that have all words of `text`, each as the beginning of a word, the newest
-    /// first. With an empty `with` in all conversations. `page` is empty, or `next_page` of the page before; a page may have no
-    /// messages and still be followed by others.
+    /// A page of the messages in this user's history that have all words of `text`, each as the beginning of a word,
+    /// the newest first. With an empty `with` in all conversations. `page` is empty, or `next_page` of the page before;
+    /// a page may have no messages and still be followed by others.
     pub async fn search(&self, search: Search) -> Result<Found, RequestError> {
         ask!(self, Search(search) -> Found)
     }
 
-    /// A page of this user's messages that wait for their time, in the order of their ids. `page` is empty, or `next_page` of the page
-    /// before.
+    /// A page of this user's messages that wait for their time, in the order of their ids. `page` is empty, or
+    /// `next_page` of the page before.
     pub async fn scheduled(&self, page: Vec<u8>, limit: u32) -> Result<ScheduledMessages, RequestError> {
         ask!(self, ListScheduled(ListScheduled { page, limit }) -> Scheduled)
     }
 
-    /// A message that waits for its time is not to be sent after all. Refused with `NotFound` when it does not wait any more.
+    /// A message that waits for its time is not to be sent after all. Refused with `NotFound` when it does not wait any
+    /// more.
     pub async fn cancel_scheduled(&self, id: MessageId) -> Result<(), RequestError> {
         let cancel = CancelScheduled { id: Some(id) };
         ask!(self, CancelScheduled(cancel) -> ScheduledCancelled).map(|ScheduledCancelled {}| ())
     }
 
-    /// A page of this user's conversations, the one with the newest message first, each with its last message and what is
-    /// unread. `page` is empty, or `next_page` of the page before.
+    /// A page of this user's conversations, the one with the newest message first, each with its last message and what
+    /// is unread. `page` is empty, or `next_page` of the page before.
     pub async fn conversations(&self, page: Vec<u8>, limit: u32) -> Result<Conversations, RequestError> {
         ask!(self, ListConversations(ListConversations { page, limit }) -> Conversations)
     }

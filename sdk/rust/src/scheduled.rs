@@ -1,5 +1,6 @@
-//! What becomes of messages that this process scheduled: told by `ScheduleUpdate` and `Failure`, and once they are sent by receipts in
-//! the stream that the recipient gave them. Bounded (promise 6): beyond it a message keeps its last status.
+//! What becomes of messages that this process scheduled: told by `ScheduleUpdate` and `Failure`, and once they are sent
+//! by receipts in the stream that the recipient gave them. Bounded (promise 6): beyond it a message keeps its last
+//! status.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

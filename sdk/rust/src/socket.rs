@@ -1,5 +1,5 @@
-//! The WebSocket: opening one (plain, or TLS by rustls), and one poll that writes what waits and reads what came, so that
-//! neither direction can hold up the other.
+//! The WebSocket: opening one (plain, or TLS by rustls), and one poll that writes what waits and reads what came, so
+//! that neither direction can hold up the other.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -161,7 +161,8 @@ impl Socket {
     pub(crate) async fn close(mut self) {
         let written = std::future::poll_fn(|cx| self.poll_write(cx)).await;
         if written.is_ok() && self.stream.close(None).await.is_ok() {
-            // Reads to the end: data left unread would make the kernel reset the connection, and with it our last words.
+            // Reads to the end: data left unread would make the kernel reset the connection, and with it our last
+            // words.
             while let Some(Ok(_)) = std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_next(cx)).await {}
         }
     }

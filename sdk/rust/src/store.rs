@@ -1,5 +1,5 @@
-//! What a device keeps so that a crash or a restart neither loses nor doubles anything: its stream and the numbers given
-//! in it, the messages without an answer, and its place in the mailbox.
+//! What a device keeps so that a crash or a restart neither loses nor doubles anything: its stream and the numbers
+//! given in it, the messages without an answer, and its place in the mailbox.
 //!
 //! [`MemoryStore`] keeps it for the life of the process, [`FileStore`] across kills and power cuts.
 
@@ -108,7 +108,8 @@ pub enum Change {
 /// Why a store does not work.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The operating system says no. After a failed write the store refuses everything: what is on the disk is not known.
+    /// The operating system says no. After a failed write the store refuses everything: what is on the disk is not
+    /// known.
     #[error("{action} {path}: {source}")]
     Io {
         /// What was tried.

@@ -12,8 +12,8 @@ type TokenFuture = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 pub struct TokenSource(Arc<dyn Fn() -> TokenFuture + Send + Sync>);
 
 impl TokenSource {
-    /// Asks before each connection. An error stops the client with [`crate::StopReason::Token`]; whoever wants to wait for
-    /// a token waits in the future.
+    /// Asks before each connection. An error stops the client with [`crate::StopReason::Token`]; whoever wants to wait
+    /// for a token waits in the future.
     pub fn from_fn<F, R>(ask: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,

@@ -15,8 +15,8 @@ use crate::cli::{duration, moment, output, wording};
 pub struct Receipts {
     /// The group
     id: String,
-    /// The place of one message in the group's order, as `listen --json` and `history --json` tell it; without it, go on and
-    /// print how far messages are as that changes
+    /// The place of one message in the group's order, as `listen --json` and `history --json` tell it; without it, go
+    /// on and print how far messages are as that changes
     place: Option<u64>,
     /// End after so many changes
     #[arg(long, conflicts_with = "place")]

@@ -191,7 +191,8 @@ impl Device {
         }
     }
 
-    /// Pins one of the messages that were shown, which nobody takes off again: each side hears of pins in its own order.
+    /// Pins one of the messages that were shown, which nobody takes off again: each side hears of pins in its own
+    /// order.
     pub async fn pin(&self, rng: &mut SmallRng) {
         let any = {
             let view = self.shown.view.lock().unwrap();
@@ -244,7 +245,8 @@ impl Device {
         }
     }
 
-    /// Changes a message. What the other side has taken back meanwhile, or does not have yet, is not there to be changed.
+    /// Changes a message. What the other side has taken back meanwhile, or does not have yet, is not there to be
+    /// changed.
     async fn change(&self, with: &str, of: MessageId, change: Change, apply: impl FnOnce(&mut Said)) {
         let changing = self.client().change(with, of, change).await.unwrap();
         match within(DEADLINE, "a change is answered", changing.sent()).await {

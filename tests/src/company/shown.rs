@@ -150,7 +150,8 @@ fn text(content: &Option<Content>) -> Option<String> {
     content.as_ref().map(|content| content.text.clone())
 }
 
-/// What the servers hold of a message. What was taken back or wiped has no reactions: each side hears of them in its own order.
+/// What the servers hold of a message. What was taken back or wiped has no reactions: each side hears of them in its
+/// own order.
 pub(super) fn said_of(message: &message::Message) -> Said {
     let to = if message.group.is_empty() { &message.to } else { &message.group };
     Said {

@@ -1,5 +1,5 @@
-//! What backends ask of one node of the control plane, and change through another, is the same at each of them: users, groups and
-//! messages that wait.
+//! What backends ask of one node of the control plane, and change through another, is the same at each of them: users,
+//! groups and messages that wait.
 
 use prost_types::{FieldMask, Timestamp};
 use tidings_node::Clock;

@@ -1,4 +1,5 @@
-//! Contacts while leaders die: who is one of whose is known in the shards of both, and what policies say of them holds at each gateway.
+//! Contacts while leaders die: who is one of whose is known in the shards of both, and what policies say of them holds
+//! at each gateway.
 
 use tidings_proto::client::v1::user_presence::State;
 use tidings_proto::policy::v1::{Audience, Policy};

@@ -1,4 +1,5 @@
-//! What messages say, what is pinned, and for how long it may be changed, through both gateways and although the brokers that lead die.
+//! What messages say, what is pinned, and for how long it may be changed, through both gateways and although the
+//! brokers that lead die.
 
 use tidings_tests::change_windows::Writers;
 use tidings_tests::contents::Talk;

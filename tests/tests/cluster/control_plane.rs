@@ -1,5 +1,5 @@
-//! The control plane is a cluster of its own: any node serves backends, one of them may die, and one that lost its data is
-//! replaced.
+//! The control plane is a cluster of its own: any node serves backends, one of them may die, and one that lost its data
+//! is replaced.
 
 use std::time::{Duration, Instant};
 

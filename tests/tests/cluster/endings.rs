@@ -1,5 +1,6 @@
-//! What becomes of messages on a cluster when their time is over, and what they carry: expiry, disappearing, a full inbox, polls and
-//! places, with the brokers that lead dying in between. Each ends in a status with a reason (promise 4).
+//! What becomes of messages on a cluster when their time is over, and what they carry: expiry, disappearing, a full
+//! inbox, polls and places, with the brokers that lead dying in between. Each ends in a status with a reason (promise
+//! 4).
 
 use std::time::Duration;
 
@@ -65,7 +66,8 @@ async fn what_expires_disappears_or_finds_no_room_does_so_although_leaders_die()
     let (alice, mut alices) = online(&cluster, 0, &tokens[0], "phone").await;
     let (bob, mut bobs) = online(&cluster, 1, &tokens[1], "phone").await;
 
-    // Carol is away: one message for her expires meanwhile. It is accepted before the broker that has it in its care dies.
+    // Carol is away: one message for her expires meanwhile. It is accepted before the broker that has it in its care
+    // dies.
     let short = Outgoing { ttl: Some(Duration::from_millis(500)), ..Outgoing::new("carol", "short-lived") };
     let short = sent(&alice, short).await.unwrap();
     sent(&alice, Outgoing::new("carol", "long-lived")).await.unwrap();
@@ -97,7 +99,8 @@ async fn what_expires_disappears_or_finds_no_room_does_so_although_leaders_die()
     first.restart().await.unwrap();
     settled(&cluster).await;
 
-    // In the group the time of another one begins with the first who reads it, and runs out although its home has a new leader.
+    // In the group the time of another one begins with the first who reads it, and runs out although its home has a new
+    // leader.
     sent(&alice, disappearing(Outgoing::to_group("team", "read and burn here"), Start::Read)).await.unwrap();
     let message = told(&mut bobs, "it comes to bob", |event| match event {
         Event::Message(message) if message.text() == "read and burn here" => Some(message),

@@ -1,5 +1,5 @@
-//! A leader that was stopped and goes on (SIGSTOP, SIGCONT) is no leader any more: it accepts, delivers and expires nothing,
-//! also of what was put into its sockets meanwhile (promise 5).
+//! A leader that was stopped and goes on (SIGSTOP, SIGCONT) is no leader any more: it accepts, delivers and expires
+//! nothing, also of what was put into its sockets meanwhile (promise 5).
 
 use std::time::Duration;
 

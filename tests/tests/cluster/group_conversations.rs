@@ -1,4 +1,5 @@
-//! Groups among the conversations, across shards and leaders: what members are shown is right after each broker's death.
+//! Groups among the conversations, across shards and leaders: what members are shown is right after each broker's
+//! death.
 
 use tidings_sdk::{Client, Conversation, UpdateConversation};
 use tidings_tests::{DEADLINE, within};

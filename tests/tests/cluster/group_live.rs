@@ -1,4 +1,5 @@
-//! What is sent to a group and stored nowhere reaches members whose shards are led by other brokers, also after one died.
+//! What is sent to a group and stored nowhere reaches members whose shards are led by other brokers, also after one
+//! died.
 
 use std::time::Duration;
 

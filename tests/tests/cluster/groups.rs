@@ -1,5 +1,5 @@
-//! Groups on a cluster: joins, leaves and offline members while a broker dies in the middle; at the end every member's view is
-//! the one order between joining and leaving (promises 1 to 3).
+//! Groups on a cluster: joins, leaves and offline members while a broker dies in the middle; at the end every member's
+//! view is the one order between joining and leaving (promises 1 to 3).
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ async fn one_order_for_all_through_joins_leaves_and_the_death_of_each_broker() {
     one_order_through_deaths(Policy::default()).await;
 }
 
-/// Seven members and up to two guests: it is a large group from the beginning to the end, and the sleepers read it from the
-/// timelines of their shards.
+/// Seven members and up to two guests: it is a large group from the beginning to the end, and the sleepers read it from
+/// the timelines of their shards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_group_has_one_order_through_joins_leaves_and_the_death_of_each_broker() {
     one_order_through_deaths(Policy { large_group_members: Some(5), ..Policy::default() }).await;

@@ -1,5 +1,5 @@
-//! Backends look at users' mailboxes through any node of the control plane, also right after a broker's death: they see all that was
-//! accepted before.
+//! Backends look at users' mailboxes through any node of the control plane, also right after a broker's death: they see
+//! all that was accepted before.
 
 use std::collections::BTreeSet;
 

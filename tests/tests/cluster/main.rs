@@ -1,5 +1,5 @@
-//! Three control-plane nodes, three brokers, two gateways, each a process of its own: one of them dies, pauses, moves, comes
-//! or goes, and nothing that was accepted is lost, doubled or reordered (promises 1 to 5).
+//! Three control-plane nodes, three brokers, two gateways, each a process of its own: one of them dies, pauses, moves,
+//! comes or goes, and nothing that was accepted is lost, doubled or reordered (promises 1 to 5).
 
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

@@ -1,5 +1,6 @@
-//! Groups that users make and run themselves, through both gateways and any node of the control plane, while a broker and the control
-//! plane's leader die: every member sees one order, and who may not is refused with the reason. Who types is told across gateways.
+//! Groups that users make and run themselves, through both gateways and any node of the control plane, while a broker
+//! and the control plane's leader die: every member sees one order, and who may not is refused with the reason. Who
+//! types is told across gateways.
 
 use std::time::Duration;
 
@@ -85,7 +86,8 @@ async fn users_run_a_group_themselves_while_nodes_of_both_kinds_die() {
     let added = done(bob.add_to_group("club", ["carol".to_owned()])).await;
     assert_eq!(added.map(drop), Err(ErrorCode::PermissionDenied));
 
-    // The home's broker and the control plane's leader die; their successors know who is in, and how often one came by the code.
+    // The home's broker and the control plane's leader die; their successors know who is in, and how often one came by
+    // the code.
     let home = leader_of(&cluster, "club").await;
     let registry = control_leader(&cluster).await;
     home.kill9().unwrap();

@@ -45,9 +45,9 @@ async fn upgrade(member: &Member) {
     member.start().await.unwrap();
 }
 
-/// A cluster of the last release is upgraded while traffic flows, one process after the other. What only this release knows
-/// stays out of the shards' logs as long as one broker is of the last: afterwards each replica, leading in its turn, tells the
-/// same history.
+/// A cluster of the last release is upgraded while traffic flows, one process after the other. What only this release
+/// knows stays out of the shards' logs as long as one broker is of the last: afterwards each replica, leading in its
+/// turn, tells the same history.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_of_the_last_release_is_upgraded_process_by_process() {
     let Some(last_release) = last_release() else { return };

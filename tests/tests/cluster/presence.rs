@@ -54,7 +54,8 @@ async fn leaders_die_and_nobody_who_is_connected_goes_offline() {
     assert_eq!(known.values().filter(|user| is_online(user)).count(), USERS - 1);
 }
 
-/// When users were last seen is told as finely as their own policies say, at both gateways, also to who asks when the leader is new.
+/// When users were last seen is told as finely as their own policies say, at both gateways, also to who asks when the
+/// leader is new.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn last_seen_is_rounded_by_policy_at_both_gateways() {
     const STEPS: [(&str, &str, i64); 3] = [("bob", "", 60), ("carol", "seconds", 1), ("dave", "hours", 3_600)];

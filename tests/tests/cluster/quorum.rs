@@ -21,7 +21,8 @@ async fn nothing_is_accepted_without_a_quorum_and_nothing_is_lost() {
 
     cluster.broker(1).kill9().unwrap();
     cluster.broker(2).kill9().unwrap();
-    // What is sent in the moment of the loss may take until its outcome is known to be unknown; then each is refused soon.
+    // What is sent in the moment of the loss may take until its outcome is known to be unknown; then each is refused
+    // soon.
     let mut slowest = Duration::ZERO;
     within(DEADLINE, "the loss of the quorum is noticed", async {
         let (mut seq, mut refusals) = (2, 0);

@@ -1,5 +1,5 @@
-//! Receipts across shards, gateways and leaders: who wrote is told who has it and who read it, one to one, in a group and as a
-//! backend, while the broker that leads the group's home dies; what a sender has not seen waits.
+//! Receipts across shards, gateways and leaders: who wrote is told who has it and who read it, one to one, in a group
+//! and as a backend, while the broker that leads the group's home dies; what a sender has not seen waits.
 
 use tidings_audit::LocalCluster;
 use tidings_proto::control::v1::{
@@ -40,7 +40,8 @@ async fn posted(control: &Control, round: &str) -> SentMessage {
     .await
 }
 
-/// Waits until a backend is told that both of those who look have a message and one read it, and that another message was read.
+/// Waits until a backend is told that both of those who look have a message and one read it, and that another message
+/// was read.
 async fn backends_are_told(control: &Control, posted: &SentMessage, private: &str) {
     let (group, id) = ("team".to_owned(), posted.id.clone());
     let of_group = GetGroupMessageStatusRequest { group, id, ..GetGroupMessageStatusRequest::default() };
@@ -63,8 +64,8 @@ async fn backends_are_told(control: &Control, posted: &SentMessage, private: &st
     .await;
 }
 
-/// Waits until alice, who watches, is told that all have what she said in the group, and that bob alone read it; answers where it
-/// stands. While leaders change she may be told so before she is shown it.
+/// Waits until alice, who watches, is told that all have what she said in the group, and that bob alone read it;
+/// answers where it stands. While leaders change she may be told so before she is shown it.
 async fn told_who_has_it(events: &mut Events, text: &str) -> u64 {
     let (mut place, mut latest) = (0, GroupReceipt::default());
     told(events, "she is told who has it", |event| {

@@ -1,5 +1,5 @@
-//! Scheduled messages while the brokers that lead die: each is sent once, not before its time, and what is cancelled never
-//! (promises 1 and 2).
+//! Scheduled messages while the brokers that lead die: each is sent once, not before its time, and what is cancelled
+//! never (promises 1 and 2).
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! One search over all shards: what stands in a user's own and what stands at the homes of groups, also after a broker's death.
+//! One search over all shards: what stands in a user's own and what stands at the homes of groups, also after a
+//! broker's death.
 
 use tidings_sdk::{Client, Search};
 use tidings_tests::{DEADLINE, within};

@@ -1,5 +1,6 @@
-//! A user's sessions at two gateways: what they share, how many devices there may be, how often they may send together, and how they
-//! end. It holds when the broker that leads the user's shard is gone, and when the control plane has another leader.
+//! A user's sessions at two gateways: what they share, how many devices there may be, how often they may send together,
+//! and how they end. It holds when the broker that leads the user's shard is gone, and when the control plane has
+//! another leader.
 
 use std::time::{Duration, Instant};
 
@@ -103,8 +104,8 @@ async fn sessions_end_within_a_second(cluster: &LocalCluster, control: &Control)
     assert!(begun.elapsed() < A_SECOND, "{:?}", begun.elapsed());
 }
 
-/// A token that is revoked, and a user and an app that are let in no more, when the control plane's leader has just died: the sessions at both
-/// gateways end with the reason.
+/// A token that is revoked, and a user and an app that are let in no more, when the control plane's leader has just
+/// died: the sessions at both gateways end with the reason.
 async fn sessions_end_with_the_reason(cluster: &LocalCluster, control: &Control, others: &[Control]) {
     let good = control.user("dave").await;
     let ann = control.user_of("shop", "ann").await;

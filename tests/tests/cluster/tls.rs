@@ -1,5 +1,5 @@
-//! Every call between nodes goes over mutual TLS: founding, Raft, heartbeats, gateways' links; certificates are replaced
-//! while it runs.
+//! Every call between nodes goes over mutual TLS: founding, Raft, heartbeats, gateways' links; certificates are
+//! replaced while it runs.
 
 use tidings_audit::{Plan, loopback};
 use tidings_tests::certificates::Authority;

@@ -1,5 +1,5 @@
-//! A user who was deleted is erased on all replicas, also where the leader of the user's shard and that of the control plane die
-//! meanwhile.
+//! A user who was deleted is erased on all replicas, also where the leader of the user's shard and that of the control
+//! plane die meanwhile.
 
 use std::path::PathBuf;
 use std::time::Duration;

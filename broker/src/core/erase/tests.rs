@@ -44,7 +44,8 @@ fn leave(shard: &mut Shard, group: &str, user: &str) {
     shard.update_group(group, 2, vec![GroupChange { removed: vec![user.to_owned()], ..GroupChange::default() }]);
 }
 
-/// Alice with something of every kind: what waits, what a device lags behind with, history, settings, what is scheduled, a group.
+/// Alice with something of every kind: what waits, what a device lags behind with, history, settings, what is
+/// scheduled, a group.
 fn filled() -> Shard {
     let mut shard = Shard::alone();
     let (phone, _laptop) = (shard.attach("alice", "phone", None), shard.attach("alice", "laptop", None));

@@ -1,5 +1,5 @@
-//! `AppendToGroup`: a message of a member gets its place in the group's order, once, behind the ones that its sender sent
-//! before.
+//! `AppendToGroup`: a message of a member gets its place in the group's order, once, behind the ones that its sender
+//! sent before.
 
 use tidings_proto::ErrorCode;
 use tidings_proto::group::v1::Permission;

@@ -1,5 +1,5 @@
-//! What stands at a place of a group's order, stored once in a shard: with a count of what refers to it, and gone with the
-//! last of that. An edit has no content of its own: it refers to the body of its message, and thereby keeps it.
+//! What stands at a place of a group's order, stored once in a shard: with a count of what refers to it, and gone with
+//! the last of that. An edit has no content of its own: it refers to the body of its message, and thereby keeps it.
 
 use bytes::Bytes;
 use tidings_proto::mailbox::v1::{GroupBodyRecord, GroupItem};

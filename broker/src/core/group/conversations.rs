@@ -1,6 +1,7 @@
-//! Groups among a user's conversations (decision 0032). What is the member's own stands in the member's shard: read up to where,
-//! muted, archived. What is the group's stands there once for all its members who live in the shard: the newest message, and
-//! which messages can count as unread. So a message costs each shard the same, however many members it has.
+//! Groups among a user's conversations (decision 0032). What is the member's own stands in the member's shard: read up
+//! to where, muted, archived. What is the group's stands there once for all its members who live in the shard: the
+//! newest message, and which messages can count as unread. So a message costs each shard the same, however many members
+//! it has.
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;
@@ -89,7 +90,8 @@ impl Standing {
     }
 }
 
-/// How many of these messages count as unread for a user: not the user's own, nor those of others whom the user ignores in groups.
+/// How many of these messages count as unread for a user: not the user's own, nor those of others whom the user ignores
+/// in groups.
 pub fn count_unread<E: From<CoreError>>(
     counted: &[(Bytes, Bytes)],
     user: &str,

@@ -1,7 +1,7 @@
-//! Messages of groups that go after a time (decision 0033). Counted from sending, the time is known at once, and the expiry and
-//! the end of the retention do the rest, as between two users. Counted from delivery or reading, it begins for all members when
-//! the first of the others has the message, or has read it: their shard notes it, the home is told within a second, and tells all
-//! members at a place of the group's order when the message goes.
+//! Messages of groups that go after a time (decision 0033). Counted from sending, the time is known at once, and the
+//! expiry and the end of the retention do the rest, as between two users. Counted from delivery or reading, it begins
+//! for all members when the first of the others has the message, or has read it: their shard notes it, the home is told
+//! within a second, and tells all members at a place of the group's order when the message goes.
 
 use bytes::Bytes;
 use tidings_proto::mailbox::v1::{

@@ -1,5 +1,5 @@
-//! What a shard keeps of a user in groups, when the user is deleted. Who is a member the homes of the groups say: they hear of the
-//! end from the registry, and until then the user's mailbox may be given what stands in them.
+//! What a shard keeps of a user in groups, when the user is deleted. Who is a member the homes of the groups say: they
+//! hear of the end from the registry, and until then the user's mailbox may be given what stands in them.
 
 use tidings_proto::mailbox::v1::MailboxRecord;
 

@@ -1,7 +1,7 @@
-//! Where members live: what comes from a group's home, into the mailboxes of the members in this shard. One command gives a
-//! bounded number of places; the rest is done by `ExpandGroups`, from a cursor that is stored. Places of a group are worked
-//! off one after the other, members as they are at each: whoever is removed later still gets the earlier (promise 3). In a
-//! large group only those are given it who follow ([`large`](super::large)).
+//! Where members live: what comes from a group's home, into the mailboxes of the members in this shard. One command
+//! gives a bounded number of places; the rest is done by `ExpandGroups`, from a cursor that is stored. Places of a
+//! group are worked off one after the other, members as they are at each: whoever is removed later still gets the
+//! earlier (promise 3). In a large group only those are given it who follow ([`large`](super::large)).
 
 use bytes::Bytes;
 use tidings_proto::mailbox::v1::{GroupItem, GroupMemberRecord, GroupPointer, LocalGroupRecord, MailboxRecord};
@@ -36,7 +36,8 @@ impl<'a> Gift<'a> {
         let envelope = envelope.ok_or(CoreError::Contradiction("an edit has lost its message"))?;
         let peeked = peek(&envelope)?;
         let (at_ms, expires_at_ms) = (peeked.at_ms(), peeked.expires_at_ms());
-        // What is for a few alone is for nobody else: it is not withheld from them. Brokers of an earlier release withhold nothing.
+        // What is for a few alone is for nobody else: it is not withheld from them. Brokers of an earlier release
+        // withhold nothing.
         let may_be_withheld = !item.for_some && item.level >= conversations::LEVEL;
         let from = if may_be_withheld { sayer(&peeked, &envelope)? } else { None };
         let pointer = GroupPointer {
@@ -179,8 +180,8 @@ impl Applying<'_> {
         Ok(is_done)
     }
 
-    /// What comes with a place before it is given to anybody: members as they are from it on, and where somebody rests, the
-    /// place itself.
+    /// What comes with a place before it is given to anybody: members as they are from it on, and where somebody rests,
+    /// the place itself.
     fn begin_place(
         &mut self,
         group: &GroupName,
@@ -292,8 +293,8 @@ impl Applying<'_> {
         }
     }
 
-    /// Gives one member a pointer to a body; `false` when the member ignores its sender, or the mailbox has no room, which is
-    /// recorded in it.
+    /// Gives one member a pointer to a body; `false` when the member ignores its sender, or the mailbox has no room,
+    /// which is recorded in it.
     fn give(&mut self, user: &str, gift: &Gift<'_>) -> Result<bool, CoreError> {
         let mailbox = MailboxId::new(gift.group.app(), user).ok_or(CoreError::Contradiction("a member has no id"))?;
         let mut record = self.mailbox_or_new(&mailbox)?;
@@ -314,7 +315,8 @@ impl Applying<'_> {
     }
 }
 
-/// In a large group only those are looked at who follow; where it has just become one, or is none any more, all are, once.
+/// In a large group only those are looked at who follow; where it has just become one, or is none any more, all are,
+/// once.
 fn gives_to_followers(local: &LocalGroupRecord, item: &GroupItem) -> bool {
     local.is_large && item.is_large
 }

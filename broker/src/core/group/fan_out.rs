@@ -51,8 +51,8 @@ impl Publication {
     }
 }
 
-/// Puts the bodies into a page of a channel, and cuts it behind the item that fills so many bytes. `read` answers a body
-/// as it is stored; one that is gone went with its item, which the target has: the page is read again.
+/// Puts the bodies into a page of a channel, and cuts it behind the item that fills so many bytes. `read` answers a
+/// body as it is stored; one that is gone went with its item, which the target has: the page is read again.
 pub fn fill_bodies<E>(
     page: &mut ChannelDeliver,
     limit_bytes: usize,

@@ -1,4 +1,5 @@
-//! Members who blocked what another says in groups: it does not come to them, in small groups and large ones, and they do not see it.
+//! Members who blocked what another says in groups: it does not come to them, in small groups and large ones, and they
+//! do not see it.
 
 use std::collections::BTreeSet;
 

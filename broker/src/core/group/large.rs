@@ -1,8 +1,9 @@
-//! Large groups. To give each message to 100,000 mailboxes would cost as many writes, of which most are for members who are
-//! away. So a member *follows* while its mailbox keeps up, and is given a pointer as in any group; once too much waits there,
-//! or no device has ever come, it *rests*: nothing is written for it any more but the one copy of the timeline in its shard.
-//! When its devices acknowledge, or one comes, the mailbox is filled from there, some places at a time, with the member as it
-//! was at each. So what clients see does not differ from other groups: the cursor is that of the mailbox.
+//! Large groups. To give each message to 100,000 mailboxes would cost as many writes, of which most are for members who
+//! are away. So a member *follows* while its mailbox keeps up, and is given a pointer as in any group; once too much
+//! waits there, or no device has ever come, it *rests*: nothing is written for it any more but the one copy of the
+//! timeline in its shard. When its devices acknowledge, or one comes, the mailbox is filled from there, some places at
+//! a time, with the member as it was at each. So what clients see does not differ from other groups: the cursor is that
+//! of the mailbox.
 
 use bytes::Bytes;
 use tidings_proto::group::v1::Permission;
@@ -22,8 +23,8 @@ use crate::core::{Applying, Effect};
 /// Groups that one command fills a mailbox from.
 const GROUPS: usize = 64;
 
-/// Takes over what is known of the threshold, and says whether the group is a large one from the next place on. Small again it
-/// is at nine tenths: who comes and goes at the edge does not turn it back and forth.
+/// Takes over what is known of the threshold, and says whether the group is a large one from the next place on. Small
+/// again it is at nine tenths: who comes and goes at the edge does not turn it back and forth.
 pub fn measure(group: &mut GroupRecord, large_beyond: u32) {
     if large_beyond != 0 {
         group.large_beyond = large_beyond;
@@ -33,8 +34,8 @@ pub fn measure(group: &mut GroupRecord, large_beyond: u32) {
     group.is_large = beyond != 0 && group.members > small_to;
 }
 
-/// Whether an item is for a member: to those who came after a message it was never said, and what becomes of it is not for
-/// them either.
+/// Whether an item is for a member: to those who came after a message it was never said, and what becomes of it is not
+/// for them either.
 pub(super) fn is_for(item: &GroupItem, user: &str, member: &GroupMemberRecord) -> bool {
     if item.for_some {
         return item.some.iter().any(|one| one == user);

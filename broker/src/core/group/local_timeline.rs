@@ -1,5 +1,6 @@
-//! A large group's timeline in a shard where members of it rest: places with what each needs to be given to a member later,
-//! for as long as somebody may have yet to read them, within bounds. The bodies are those that all pointers share.
+//! A large group's timeline in a shard where members of it rest: places with what each needs to be given to a member
+//! later, for as long as somebody may have yet to read them, within bounds. The bodies are those that all pointers
+//! share.
 
 use bytes::Bytes;
 use tidings_proto::mailbox::v1::{GroupItem, LocalGroupRecord, LocalPlaceRecord};
@@ -42,8 +43,8 @@ impl Applying<'_> {
         })
     }
 
-    /// Lets places up to one go, the oldest first, as long as there are too many, and as far as one command goes. The caller
-    /// saves `local`.
+    /// Lets places up to one go, the oldest first, as long as there are too many, and as far as one command goes. The
+    /// caller saves `local`.
     fn drop_places(
         &mut self,
         group: &GroupName,

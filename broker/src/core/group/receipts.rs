@@ -1,5 +1,6 @@
-//! Who of a group has a message, and who read it: for each member a watermark of places in the group's order, at home. Where a
-//! member lives it is noted first, so that what is acknowledged within a second travels together, once per shard and group.
+//! Who of a group has a message, and who read it: for each member a watermark of places in the group's order, at home.
+//! Where a member lives it is noted first, so that what is acknowledged within a second travels together, once per
+//! shard and group.
 
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{

@@ -1,6 +1,6 @@
-//! What a group's home keeps of its messages: each at its place, found by its id, until its retention ends. A change of one
-//! is judged here, changes it here, and takes a place of its own in the group's order, in which it reaches the members; where
-//! they live, the body that some of them have yet to be given changes with it.
+//! What a group's home keeps of its messages: each at its place, found by its id, until its retention ends. A change of
+//! one is judged here, changes it here, and takes a place of its own in the group's order, in which it reaches the
+//! members; where they live, the body that some of them have yet to be given changes with it.
 
 use bytes::Bytes;
 use tidings_proto::ErrorCode;
@@ -24,7 +24,8 @@ use crate::core::records::{self, CoreError};
 const SEARCHED: u32 = 3;
 
 impl Applying<'_> {
-    /// Keeps a message for a time, if there is room for it, and answers until when; 0: it is not kept. The caller saves `record`.
+    /// Keeps a message for a time, if there is room for it, and answers until when; 0: it is not kept. The caller saves
+    /// `record`.
     pub(super) fn keep_in_group(
         &mut self,
         group: &GroupName,
@@ -74,8 +75,8 @@ impl Applying<'_> {
         Ok(())
     }
 
-    /// Changes a message that is kept, as far as the member may; the reason when not. The caller publishes the change, at the
-    /// place behind the last one, and saves `record`.
+    /// Changes a message that is kept, as far as the member may; the reason when not. The caller publishes the change,
+    /// at the place behind the last one, and saves `record`.
     pub(super) fn change_in_group(
         &mut self,
         group: &GroupName,

@@ -40,8 +40,8 @@ pub fn history_message(key: &[u8], mailbox: &MailboxId) -> Option<(String, u64)>
 }
 
 fn under(kind: u8, mailbox: &MailboxId) -> (Vec<u8>, Vec<u8>) {
-    // The zero byte that ends the user's id is in no id: with a one in its place the key is behind all of this mailbox, and before
-    // those of others.
+    // The zero byte that ends the user's id is in no id: with a one in its place the key is behind all of this mailbox,
+    // and before those of others.
     let mut end = key(kind, &[&mailbox.0]);
     end.pop();
     end.push(1);

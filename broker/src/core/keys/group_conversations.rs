@@ -18,8 +18,8 @@ pub fn conversation_group(key: &[u8], mailbox: &MailboxId) -> Option<GroupName> 
     GroupName::new(mailbox.app(), std::str::from_utf8(group).ok()?)
 }
 
-/// A group's place among all conversations of a mailbox: what its key would have behind the mailbox, if it stood among those
-/// with users ([`super::conversation_order`]). No user's name begins with a zero byte.
+/// A group's place among all conversations of a mailbox: what its key would have behind the mailbox, if it stood among
+/// those with users ([`super::conversation_order`]). No user's name begins with a zero byte.
 pub fn group_order(at_ms: i64, group: &str) -> Vec<u8> {
     let newest_first = (!u64::try_from(at_ms).unwrap_or(0)).to_be_bytes();
     [&newest_first[..], &[0], group.as_bytes(), &[0]].concat()

@@ -2,8 +2,8 @@
 
 use super::{FOUND_WORD, GROUP_WORD, GroupName, MailboxId, key};
 
-/// The words of one history. In a key stands a word as a digest without the bytes 0 and 255, and behind it the message's
-/// position: of each word the newest message first.
+/// The words of one history. In a key stands a word as a digest without the bytes 0 and 255, and behind it the
+/// message's position: of each word the newest message first.
 #[derive(Debug, Clone, Copy)]
 pub struct Words<'a> {
     kind: u8,
@@ -64,7 +64,8 @@ pub fn position_in_group(sent_at_ms: i64, place: u64) -> Vec<u8> {
     [newest_first(sent_at_ms), place.to_be_bytes()].concat()
 }
 
-/// The same among all that a member can find, in groups and with users ([`position`]). No user's name begins with a zero byte.
+/// The same among all that a member can find, in groups and with users ([`position`]). No user's name begins with a
+/// zero byte.
 pub fn position_among_all(group: &GroupName, in_group: &[u8]) -> Option<Vec<u8>> {
     let (time, place) = in_group.split_first_chunk::<8>()?;
     Some([&time[..], &name_among_all(group), place].concat())

@@ -26,8 +26,8 @@ impl ShardActor {
         self.record_cursor(key);
     }
 
-    /// One cursor of a session at a time is on its way; the newest waits. What sessions acknowledge within a moment goes
-    /// together in one entry of the log: nobody waits for it.
+    /// One cursor of a session at a time is on its way; the newest waits. What sessions acknowledge within a moment
+    /// goes together in one entry of the log: nobody waits for it.
     pub(super) fn record_cursor(&mut self, key: SessionKey) {
         if !self.session(key).is_some_and(Session::wants_recording) {
             return;

@@ -134,8 +134,8 @@ impl ShardActor {
     }
 }
 
-/// Proposes a command when something stands in one of these ranges of keys. `None` when nothing does, or that could not be
-/// read.
+/// Proposes a command when something stands in one of these ranges of keys. `None` when nothing does, or that could not
+/// be read.
 async fn propose_where_waiting(
     group: Group<ShardMachine>,
     ranges: Vec<(Vec<u8>, Vec<u8>)>,

@@ -327,8 +327,8 @@ impl Model {
 }
 
 proptest! {
-    /// Nobody is called offline who is not, changes keep their distance, whoever watches learns the truth, and what nobody
-    /// watches is forgotten.
+    /// Nobody is called offline who is not, changes keep their distance, whoever watches learns the truth, and what
+    /// nobody watches is forgotten.
     #[test]
     fn gateways_come_to_believe_what_is_true(steps in proptest::collection::vec(step(), 1..120)) {
         let mut model = Model::new();

@@ -1,5 +1,5 @@
-//! The events of a group: bounded like the change log, and read in pages by its home shard. Whoever comes too late takes the
-//! members as they are now instead.
+//! The events of a group: bounded like the change log, and read in pages by its home shard. Whoever comes too late
+//! takes the members as they are now instead.
 
 use tidings_consensus::{ApplyContext, StateStore};
 use tidings_proto::group::v1::{Event, Group, Member, event};
@@ -18,8 +18,8 @@ const NAMED_IN_A_PAGE: usize = 1_000;
 /// How many events a page is read from.
 const EVENTS_IN_A_PAGE: usize = 100;
 
-/// The revision of what a command does to a group: its place in the log, so that it is greater than any before, also of a
-/// group of this id that was deleted.
+/// The revision of what a command does to a group: its place in the log, so that it is greater than any before, also of
+/// a group of this id that was deleted.
 pub fn revision(context: &ApplyContext) -> u64 {
     // An entry holds far fewer than 65,536 commands, and there are 2^48 entries.
     (context.index << 16) | u64::from(context.ordinal & 0xffff)

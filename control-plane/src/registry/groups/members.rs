@@ -102,7 +102,8 @@ pub fn take_in(
     Ok(added)
 }
 
-/// A user goes by itself. An owner who is the last member ends the group: what users make does not stay when nobody is there.
+/// A user goes by itself. An owner who is the last member ends the group: what users make does not stay when nobody is
+/// there.
 pub fn leave(apply: &mut Apply<'_, '_>, mut record: GroupRecord, actor: &Actor) -> Result<GroupOutcome, Refusal> {
     let Actor::Member(member) = actor else {
         return Err(Refusal::invalid("operation", "a backend is no member that could leave"));

@@ -70,7 +70,8 @@ impl Actor {
         }
     }
 
-    /// Refuses giving out what is more than the actor has: a role that is not below its own, or permissions that it lacks.
+    /// Refuses giving out what is more than the actor has: a role that is not below its own, or permissions that it
+    /// lacks.
     pub fn may_grant(&self, record: &GroupRecord, member: &Member) -> Result<(), Refusal> {
         let Self::Member(actor) = self else { return Ok(()) };
         if member.role == 0 && member.allow == 0 && member.deny == 0 {

@@ -263,8 +263,8 @@ fn state_of(online: bool) -> UserState {
 }
 
 proptest! {
-    /// Every client comes to know how each of its users is, in frames that keep their distance; and what nobody watches is
-    /// forgotten.
+    /// Every client comes to know how each of its users is, in frames that keep their distance; and what nobody watches
+    /// is forgotten.
     #[test]
     fn clients_come_to_know_what_is_true(steps in proptest::collection::vec(step(), 1..80)) {
         let watches = Watches::new(limits(100));

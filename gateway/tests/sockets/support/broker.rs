@@ -1,5 +1,5 @@
-//! Broker nodes over one cluster's mailboxes in memory: duplicate windows, `after`, delivery windows, cursors, leaders that
-//! move, links that break with answers on them.
+//! Broker nodes over one cluster's mailboxes in memory: duplicate windows, `after`, delivery windows, cursors, leaders
+//! that move, links that break with answers on them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;

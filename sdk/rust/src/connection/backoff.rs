@@ -1,5 +1,5 @@
-//! Full-jitter exponential back-off: a random time between nothing and a ceiling that doubles with each attempt, so that
-//! the clients of a lost gateway do not come back in step.
+//! Full-jitter exponential back-off: a random time between nothing and a ceiling that doubles with each attempt, so
+//! that the clients of a lost gateway do not come back in step.
 
 use std::time::Duration;
 

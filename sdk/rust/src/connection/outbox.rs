@@ -72,8 +72,8 @@ pub struct Outbox<T> {
     /// The lowest number not looked at in this connection.
     next_fresh: u64,
     waiting: BTreeSet<u64>,
-    /// Unanswered numbers by recipient, rising. Without transient ones, which no mailbox remembers, and scheduled ones, which the
-    /// sender's own remembers.
+    /// Unanswered numbers by recipient, rising. Without transient ones, which no mailbox remembers, and scheduled ones,
+    /// which the sender's own remembers.
     by_recipient: HashMap<Recipient, VecDeque<u64>>,
     buffer: BytesMut,
 }
@@ -209,8 +209,8 @@ impl<T> Outbox<T> {
         self.waiting.insert(seq);
     }
 
-    /// Writes what may go now, in order, at most `window` numbers above the oldest unanswered one. A message whose frame
-    /// would exceed `max_frame_bytes` is not written but named in `too_large`.
+    /// Writes what may go now, in order, at most `window` numbers above the oldest unanswered one. A message whose
+    /// frame would exceed `max_frame_bytes` is not written but named in `too_large`.
     pub fn transmit(
         &mut self,
         now: Duration,

@@ -1,5 +1,5 @@
-//! Groups of whose receipts the application wants to be told: asked once by the application, and kept up across leases and
-//! connections by the client.
+//! Groups of whose receipts the application wants to be told: asked once by the application, and kept up across leases
+//! and connections by the client.
 
 use std::time::Duration;
 

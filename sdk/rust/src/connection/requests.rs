@@ -1,5 +1,5 @@
-//! What the application asked and the server has not answered. A request that meets a lost connection, or a shard without a
-//! leader, is asked again: it does no harm twice.
+//! What the application asked and the server has not answered. A request that meets a lost connection, or a shard
+//! without a leader, is asked again: it does no harm twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

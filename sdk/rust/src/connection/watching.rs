@@ -1,4 +1,5 @@
-//! Whom the application watches: asked once by the application, and kept up across leases and connections by the client.
+//! Whom the application watches: asked once by the application, and kept up across leases and connections by the
+//! client.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! The frames of the state file: each batch of changes is one frame with checksums over its head and its body, so that a
-//! write that a power cut tore is told from damage. Each frame is synced before the next is written; hence only the last
-//! one can be torn, and no whole frame can follow a torn one.
+//! The frames of the state file: each batch of changes is one frame with checksums over its head and its body, so that
+//! a write that a power cut tore is told from damage. Each frame is synced before the next is written; hence only the
+//! last one can be torn, and no whole frame can follow a torn one.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message as _;

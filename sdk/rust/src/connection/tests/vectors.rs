@@ -1,5 +1,5 @@
-//! The vectors that all SDKs are held to (`sdk/vectors`, its README says what they hold). With `TIDINGS_WRITE_VECTORS` set, what this core
-//! does is written to the scenarios; otherwise it has to be what stands there.
+//! The vectors that all SDKs are held to (`sdk/vectors`, its README says what they hold). With `TIDINGS_WRITE_VECTORS`
+//! set, what this core does is written to the scenarios; otherwise it has to be what stands there.
 
 use std::collections::BTreeMap;
 use std::fs;
