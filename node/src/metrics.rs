@@ -1,6 +1,6 @@
 //! The Prometheus recorder behind the `metrics` macros, and the page that is scraped.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
@@ -19,21 +19,21 @@ const COUNTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512
 #[derive(Debug, Clone)]
 pub struct Metrics(PrometheusHandle);
 
-static INSTALLED: OnceLock<Metrics> = OnceLock::new();
+static INSTALLED: Mutex<Option<Metrics>> = Mutex::new(None);
 
 impl Metrics {
     /// Makes this process record from now on; a second call answers the same recorder.
     pub fn install() -> Result<Self, Error> {
-        if let Some(installed) = INSTALLED.get() {
-            return Ok(installed.clone());
+        // Held throughout: who comes second finds the recorder of the first, not half of an installation.
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metrics) = &*installed {
+            return Ok(metrics.clone());
         }
         let recorder = recorder()?;
-        let handle = Self(recorder.handle());
-        match metrics::set_global_recorder(recorder) {
-            Ok(()) => Ok(INSTALLED.get_or_init(|| handle).clone()),
-            // Another thread may have been first; a recorder that is not ours shows nothing and is an error.
-            Err(_) => INSTALLED.get().cloned().ok_or(Error::AlreadyInstalled { what: "a metrics recorder" }),
-        }
+        let metrics = Self(recorder.handle());
+        // A recorder that is not ours shows nothing and is an error.
+        metrics::set_global_recorder(recorder).map_err(|_| Error::AlreadyInstalled { what: "a metrics recorder" })?;
+        Ok(installed.insert(metrics).clone())
     }
 
     /// The page, with the figures of the process as of now.
