@@ -10,25 +10,32 @@ use super::exit::{EXIT_CODES, Exit, Failure, Outcome};
 use super::gateway::GatewayOptions;
 use super::{duration, output, wording};
 
+/// Which messages of a conversation.
+#[derive(Debug, Args)]
+pub struct PageOptions {
+    /// The other user
+    #[arg(long, value_name = "USER", required_unless_present = "group")]
+    pub with: Option<String>,
+    /// A group in the place of a user: its messages, from where the user joined
+    #[arg(long, value_name = "GROUP", conflicts_with = "with")]
+    pub group: Option<String>,
+    /// Only messages before this place in the conversation, the newest of them
+    #[arg(long, default_value_t = 0, conflicts_with = "after")]
+    pub before: u64,
+    /// Only messages after this place in the conversation, the oldest of them
+    #[arg(long, default_value_t = 0)]
+    pub after: u64,
+    /// At most so many, up to 100
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub limit: u32,
+}
+
 /// `tidings history`.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct HistoryCommand {
-    /// The other user
-    #[arg(long, value_name = "USER", required_unless_present = "group")]
-    with: Option<String>,
-    /// A group in the place of a user: its messages, from where you joined
-    #[arg(long, value_name = "GROUP", conflicts_with = "with")]
-    group: Option<String>,
-    /// Only messages before this place in the conversation, the newest of them
-    #[arg(long, default_value_t = 0, conflicts_with = "after")]
-    before: u64,
-    /// Only messages after this place in the conversation, the oldest of them
-    #[arg(long, default_value_t = 0)]
-    after: u64,
-    /// At most so many, up to 100
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100))]
-    limit: u32,
+    #[command(flatten)]
+    page: PageOptions,
     /// Print one JSON value for each message
     #[arg(long)]
     json: bool,
@@ -43,9 +50,10 @@ impl HistoryCommand {
     pub async fn run(self) -> Outcome {
         let (client, events) = self.gateway.sender()?.connect()?;
         drop(events);
-        let query = HistoryQuery { before: self.before, after: self.after, limit: self.limit };
+        let PageOptions { with, group, before, after, limit } = &self.page;
+        let query = HistoryQuery { before: *before, after: *after, limit: *limit };
         let asking = async {
-            match (&self.group, &self.with) {
+            match (group, with) {
                 (Some(group), _) => client.group_history(group, query).await,
                 (None, with) => client.history(with.as_deref().unwrap_or_default(), query).await,
             }

@@ -8,6 +8,7 @@ use tidings_proto::message::v1::MessageState;
 
 use crate::cli::control::ControlOptions;
 use crate::cli::exit::Outcome;
+use crate::cli::history::PageOptions;
 use crate::cli::{conversations, output, wording};
 
 /// Conversations of a page: as many as there may be.
@@ -27,21 +28,8 @@ pub struct Conversations {
 pub struct History {
     /// The user's id
     id: String,
-    /// The other user
-    #[arg(long, value_name = "USER", required_unless_present = "group")]
-    with: Option<String>,
-    /// A group in the place of a user: its messages, from where the user joined
-    #[arg(long, value_name = "GROUP", conflicts_with = "with")]
-    group: Option<String>,
-    /// Only messages before this place in the conversation, the newest of them
-    #[arg(long, default_value_t = 0, conflicts_with = "after")]
-    before: u64,
-    /// Only messages after this place in the conversation, the oldest of them
-    #[arg(long, default_value_t = 0)]
-    after: u64,
-    /// At most so many, up to 100
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100))]
-    limit: u32,
+    #[command(flatten)]
+    page: PageOptions,
     #[command(flatten)]
     control: ControlOptions,
 }
@@ -83,14 +71,15 @@ impl Conversations {
 impl History {
     pub async fn run(self) -> Outcome {
         let mut mailboxes = MailboxesClient::new(self.control.connect().await?);
+        let PageOptions { with, group, before, after, limit } = self.page;
         let request = ListHistoryRequest {
             app: self.control.app.clone(),
             user: self.id,
-            with: self.with.unwrap_or_default(),
-            group: self.group.unwrap_or_default(),
-            before: self.before,
-            after: self.after,
-            page_size: self.limit,
+            with: with.unwrap_or_default(),
+            group: group.unwrap_or_default(),
+            before,
+            after,
+            page_size: limit,
         };
         for stored in mailboxes.list_history(request).await?.into_inner().messages {
             match self.control.json {
