@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use tidings_audit::people::Person;
-use tidings_sdk::{Client, Content, Event, Events};
+use tidings_sdk::{Client, Content, Event, Events, Outgoing, ReceiptRequest};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -49,6 +49,9 @@ pub struct Arguments {
     /// Bytes of payload in a message, at least 8.
     #[arg(long, default_value_t = 128)]
     size: usize,
+    /// The sender wants no receipts.
+    #[arg(long)]
+    no_receipts: bool,
 }
 
 /// What all members' clients have been shown.
@@ -144,7 +147,9 @@ impl Arguments {
                 arrivals.complete(earlier).await?;
             }
             sent.push(Instant::now());
-            sender.send_to_group("group", content(number, self.size)).await?.sent().await?;
+            let receipts = if self.no_receipts { ReceiptRequest::ReceiptsNone } else { ReceiptRequest::ReceiptsAll };
+            let outgoing = Outgoing { receipts, ..Outgoing::to_group("group", content(number, self.size)) };
+            sender.send_message(outgoing).await?.sent().await?;
         }
         for (number, at) in numbers.clone().zip(&sent) {
             let complete = arrivals.complete(number).await?;

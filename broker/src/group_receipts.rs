@@ -13,7 +13,7 @@ use tidings_consensus::{Group, StateView};
 use tidings_node::Shutdown;
 use tidings_proto::ErrorCode;
 use tidings_proto::broker::v1::UserTransient;
-use tidings_proto::mailbox::v1::{GroupMemberRecord, GroupRecord};
+use tidings_proto::mailbox::v1::{GroupMemberRecord, GroupRecord, TallyRecord};
 use tidings_proto::message::v1::{Envelope, GroupMemberReceipt, GroupMessageReceipt, GroupReceipt, envelope};
 use tidings_proto::shard::shard_of;
 use tokio::sync::Notify;
@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::core::envelope::{Peeked, peek};
+use crate::core::group::tallies::{have, have_read, tally_in};
 use crate::core::limits::GROUP_RECEIPT_MEMBERS;
 use crate::core::records::load;
 use crate::core::steps::times;
@@ -201,72 +202,84 @@ impl ReceiptTeller {
 
 /// Whether a user may be told of what it sends to a group.
 pub fn may_watch(view: &StateView, group: &GroupName, user: &str) -> Result<Result<(), ErrorCode>, Error> {
-    Ok(match group_and_member(view, group, user)? {
-        Ok((record, _)) if record.members > GROUP_RECEIPT_MEMBERS => Err(ErrorCode::FailedPrecondition),
-        Ok(_) => Ok(()),
-        Err(code) => Err(code),
-    })
+    Ok(group_and_member(view, group, user)?.map(drop))
 }
 
 /// How far messages of these users have come; of those who may not know there is nothing.
 fn standing(view: &StateView, group: &GroupName, users: &[String]) -> Result<Vec<(String, GroupReceipt)>, Error> {
     let record: GroupRecord = load(view, "group", &keys::group(group))?.unwrap_or_default();
     let mut standing = Vec::new();
-    if record.members > GROUP_RECEIPT_MEMBERS {
-        return Ok(standing);
-    }
-    let members = receivers(view, group, &record)?;
+    // Of more members there are tallies.
+    let is_one_by_one = record.members <= GROUP_RECEIPT_MEMBERS;
+    let members = if is_one_by_one { Some(receivers(view, group, &record)?) } else { None };
     let messages = newest(view, group)?;
     for user in users {
         if may_watch(view, group, user)?.is_ok() {
-            let receipt = receipt_for(user, group, &record, &members, messages.get(user).map_or(&[], Vec::as_slice));
+            let messages = messages.get(user).map_or(&[][..], Vec::as_slice);
+            let receipt = receipt_for(user, group, &record, members.as_deref(), messages);
             standing.push((user.clone(), receipt));
         }
     }
     Ok(standing)
 }
 
-/// The places of the newest messages that are kept, the newest first, by who sent them.
-fn newest(view: &StateView, group: &GroupName) -> Result<HashMap<String, Vec<u64>>, Error> {
+/// A message, at its place, and the tally of it.
+type Tallied = (u64, Option<TallyRecord>);
+
+/// The newest messages that are kept, the newest first, by who sent them.
+fn newest(view: &StateView, group: &GroupName) -> Result<HashMap<String, Vec<Tallied>>, Error> {
     let (from, to) = (keys::group_timeline(group, 0), keys::group_timeline(group, u64::MAX));
-    let mut messages: HashMap<String, Vec<u64>> = HashMap::new();
-    for (key, _) in view.scan_reverse(&from, &to, LOOKED_AT)? {
+    let mut messages: HashMap<String, Vec<Tallied>> = HashMap::new();
+    for (key, stored) in view.scan_reverse(&from, &to, LOOKED_AT)? {
         let place = keys::timeline_place(&key).ok_or(CoreError::Contradiction("a message's key has no place"))?;
         let Some(body) = view.get(&keys::group_body(group, place))? else { continue };
         if let Peeked::Message(head) = peek(&records::open_bytes("group body", body)?)? {
-            messages.entry(head.from.to_owned()).or_default().push(place);
+            messages.entry(head.from.to_owned()).or_default().push((place, tally_in(stored)?));
         }
     }
     Ok(messages)
 }
 
+/// `members` are those who receive, unless they are too many.
 fn receipt_for(
     user: &str,
     group: &GroupName,
     record: &GroupRecord,
-    members: &[(String, GroupMemberRecord)],
-    messages: &[u64],
+    members: Option<&[(String, GroupMemberRecord)]>,
+    messages: &[Tallied],
 ) -> GroupReceipt {
-    let others = || members.iter().filter(|(name, _)| name != user);
+    let others = || members.unwrap_or_default().iter().filter(|(name, _)| name != user);
     // What was said before somebody joined was not for them.
     let all = |reached: fn(&GroupMemberRecord) -> u64| {
         let lowest = others().map(|(_, member)| reached(member).max(member.joined_at.saturating_sub(1))).min();
-        lowest.unwrap_or(record.last_seq).min(record.last_seq)
+        if members.is_some() { lowest.unwrap_or(record.last_seq).min(record.last_seq) } else { 0 }
     };
-    let (delivered_to_all, read_by_all) = (all(|member| member.delivered), all(|member| member.read));
-    let of_message = |place: u64| {
-        let for_whom = || others().filter(|(_, member)| member.joined_at <= place);
+    // What the home once knew of all stays so.
+    let delivered_to_all = all(|member| member.delivered).max(record.delivered_to_all);
+    let read_by_all = all(|member| member.read).max(record.read_by_all);
+    let of_message = |(place, tally): &Tallied| {
+        let group_seq = *place;
+        if let Some(tally) = tally {
+            let (members, delivered, read) = (tally.members, have(tally), have_read(tally));
+            return GroupMessageReceipt { group_seq, members, delivered, read };
+        }
+        let for_whom = || others().filter(|(_, member)| member.joined_at <= group_seq);
         let count = |so: &dyn Fn(&GroupMemberRecord) -> bool| {
             u32::try_from(for_whom().filter(|(_, member)| so(member)).count()).unwrap_or(u32::MAX)
         };
         GroupMessageReceipt {
-            group_seq: place,
+            group_seq,
             members: count(&|_| true),
-            delivered: count(&|member| member.delivered >= place),
-            read: count(&|member| member.read >= place),
+            delivered: count(&|member| member.delivered >= group_seq),
+            read: count(&|member| member.read >= group_seq),
         }
     };
-    let unread = messages.iter().copied().take_while(|place| *place > read_by_all).take(NAMED_MESSAGES);
+    // Of what is not tallied in a group of so many nothing is known.
+    let is_known = |(_, tally): &&Tallied| members.is_some() || tally.is_some();
+    // What wants no receipts is for nobody.
+    let is_for_nobody = |tally: &Option<TallyRecord>| tally.as_ref().is_some_and(|tally| tally.members == 0);
+    let unread = messages.iter().take_while(|(place, _)| *place > read_by_all).filter(is_known);
+    let unread = unread.filter(|(_, tally)| !is_for_nobody(tally)).take(NAMED_MESSAGES);
     let mut unread: Vec<_> = unread.map(of_message).collect();
     unread.reverse();
     let named = if others().count() <= NAMED_MEMBERS { others().map(of_member).collect() } else { Vec::new() };
@@ -353,10 +366,11 @@ mod tests {
         let largest = super::tests::shard(998, 40);
         let (_, receipt) = told(&largest, &["alice"]).remove(0);
         assert!(receipt.encoded_len() < 512, "{}", receipt.encoded_len());
-        let too_large = super::tests::shard(999, 1);
-        assert_eq!(told(&too_large, &["alice"]), []);
-        let refused = may_watch(&too_large.store.view(), &group(TEAM), "alice").unwrap();
-        assert_eq!(refused, Err(ErrorCode::FailedPrecondition));
+        let tallied = super::tests::shard(1_500, 40);
+        assert_eq!(may_watch(&tallied.store.view(), &group(TEAM), "alice").unwrap(), Ok(()));
+        let (_, receipt) = told(&tallied, &["alice"]).remove(0);
+        assert_eq!((receipt.messages.len(), receipt.members.len()), (NAMED_MESSAGES, 0));
+        assert!(receipt.encoded_len() < 512, "{}", receipt.encoded_len());
     }
 
     #[tokio::test]

@@ -11,9 +11,10 @@ use tidings_proto::mailbox::v1::{DevicesRecord, GroupMemberRecord, GroupRecord, 
 use tidings_proto::message::v1::{Message, envelope};
 
 use crate::core::envelope::{Peeked, peek};
-use crate::core::group::permissions;
+use crate::core::group::tallies::{have, have_read, tally_in};
+use crate::core::group::{self as groups, permissions};
 use crate::core::limits::GROUP_RECEIPT_MEMBERS;
-use crate::core::received::{Progress, progress};
+use crate::core::received::{self, Progress, progress};
 use crate::core::records::load;
 use crate::core::steps::times;
 use crate::core::{CoreError, GroupName, MailboxId, entry, keys, records};
@@ -57,7 +58,7 @@ pub fn history(view: &StateView, mailbox: &MailboxId, asked: &GetHistory) -> Res
         let place = keys::history_place(key).ok_or(CoreError::Contradiction("a message's key has no place"))?;
         Ok((place, Some(records::open::<HistoryRecord>("message", stored)?.envelope)))
     })?;
-    let received = load(view, "received", &keys::received(mailbox, &asked.with))?.unwrap_or_default();
+    let received = received::of(view, mailbox, &asked.with)?;
     for kept in &mut page.messages {
         let own = kept.message.as_ref().filter(|message| message.from == mailbox.user());
         if let Some(Progress { state, delivered_at_ms, read_at_ms }) =
@@ -139,18 +140,10 @@ pub fn receivers(
     group: &GroupName,
     record: &GroupRecord,
 ) -> Result<Vec<(String, GroupMemberRecord)>, Error> {
-    let of_members = record.settings.unwrap_or_default().member_permissions;
     let (from, to) = keys::group_members(group, "");
-    let mut receivers = Vec::new();
     // As many as the group has, which was looked at before, and a few who joined since.
-    for (key, stored) in view.scan(&from, &to, 2 * usize::try_from(GROUP_RECEIPT_MEMBERS).unwrap_or(usize::MAX))? {
-        let member: GroupMemberRecord = records::open("group member", stored)?;
-        let name = keys::member_user(&key).ok_or(CoreError::Contradiction("a member has no name"))?;
-        if permissions(&member, of_members).has(Permission::Receive) {
-            receivers.push((name.to_owned(), member));
-        }
-    }
-    Ok(receivers)
+    let members = view.scan(&from, &to, 2 * usize::try_from(GROUP_RECEIPT_MEMBERS).unwrap_or(usize::MAX))?;
+    Ok(groups::receivers(members, record.settings.unwrap_or_default().member_permissions)?)
 }
 
 /// How far a message of this user in a group has come; the code when it is not to be known.
@@ -164,9 +157,6 @@ pub fn group_receipts(
         Ok(found) => found,
         Err(code) => return Ok(Err(code)),
     };
-    if record.members > GROUP_RECEIPT_MEMBERS {
-        return Ok(Err(ErrorCode::FailedPrecondition));
-    }
     let is_kept = view.get(&keys::group_timeline(group, place))?.is_some();
     let body = view.get(&keys::group_body(group, place))?.filter(|_| is_kept);
     let Some(body) = body else { return Ok(Err(ErrorCode::NotFound)) };
@@ -174,17 +164,25 @@ pub fn group_receipts(
         Peeked::Message(head) if head.from == user => {}
         _ => return Ok(Err(ErrorCode::PermissionDenied)),
     }
-    count_receipts(view, group, &record, user, place).map(Ok)
+    count_receipts(view, group, &record, user, place)
 }
 
-/// How many members have and read what stands at a place, without its sender. Of a group that is not too large.
+/// How many members have and read what stands at a place, without its sender; the code where that is not known.
 fn count_receipts(
     view: &StateView,
     group: &GroupName,
     record: &GroupRecord,
     sender: &str,
     place: u64,
-) -> Result<GroupReceipts, Error> {
+) -> Result<Result<GroupReceipts, ErrorCode>, Error> {
+    let stands = view.get(&keys::group_timeline(group, place))?;
+    if let Some(tally) = stands.map(tally_in).transpose()?.flatten() {
+        let (members, delivered, read) = (tally.members, have(&tally), have_read(&tally));
+        return Ok(Ok(GroupReceipts { members, delivered, read, ..GroupReceipts::default() }));
+    }
+    if record.members > GROUP_RECEIPT_MEMBERS {
+        return Ok(Err(ErrorCode::FailedPrecondition));
+    }
     let mut receipts = GroupReceipts::default();
     for (name, member) in receivers(view, group, record)? {
         if member.joined_at > place || name == sender {
@@ -205,7 +203,7 @@ fn count_receipts(
     if receipts.members > NAMED_RECEIPTS {
         (receipts.delivered_to, receipts.read_by, receipts.times) = Default::default();
     }
-    Ok(receipts)
+    Ok(Ok(receipts))
 }
 
 /// A page of messages from `lowest` on. `key` names a place; `read` answers the place in a key, and the envelope there

@@ -6,10 +6,8 @@ use tidings_proto::client::v1::Send;
 use tidings_proto::message::v1::{Change, Content, change};
 use tidings_proto::policy::v1::Audience;
 use tidings_proto::values::check as check_values;
-use tidings_proto::{EffectivePolicy, ErrorCode, Towards};
+use tidings_proto::{EffectivePolicy, ErrorCode, Towards, disappearance};
 
-/// The longest time after which a message disappears: ten years.
-const MAX_DISAPPEARS_AFTER_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
 /// Bytes of what tells that a message takes the place of an earlier one.
 const MAX_CONFLATION_KEY: usize = 64;
 
@@ -46,8 +44,8 @@ pub(crate) fn to_send(
     }
     if let Some(disappears) = &send.disappears {
         let is_stored = send.change.is_none() && send.ttl_ms != Some(0);
-        if !is_stored || disappears.after_ms == 0 || disappears.after_ms > MAX_DISAPPEARS_AFTER_MS {
-            let message = "a stored message disappears, after 1 ms to ten years";
+        if !is_stored || !disappearance::is_valid(disappears) {
+            let message = "a stored message disappears, after 1 ms to ten years, from a start that is known";
             return forbidden(ErrorCode::InvalidArgument, message);
         }
     }
@@ -185,7 +183,8 @@ mod tests {
         let all = EffectivePolicy::default();
         let after =
             |after_ms| Send { disappears: Some(Disappearance { after_ms, ..Disappearance::default() }), ..send(5) };
-        let edges = [0, 1, MAX_DISAPPEARS_AFTER_MS, MAX_DISAPPEARS_AFTER_MS + 1].map(|ms| refusal(&all, &after(ms)));
+        let most = disappearance::MAX_AFTER_MS;
+        let edges = [0, 1, most, most + 1].map(|ms| refusal(&all, &after(ms)));
         assert_eq!(edges, [Some(ErrorCode::InvalidArgument), None, None, Some(ErrorCode::InvalidArgument)]);
         assert_eq!(refusal(&all, &Send { group: "team".to_owned(), ..after(1) }), None);
         let change = Send { change: Some(Change::default()), content: None, ..after(1) };

@@ -6,12 +6,13 @@
 //! - [`shard`]: which shard a user's mailbox lives in
 //! - [`frame`]: client frames to and from bytes and JSON text, within limits
 //! - [`attachments`]: the form of files that go with messages
-//! - [`values`]: typed fields of messages, and their form
+//! - [`values`]: typed fields of messages, and their form; [`disappearance`]: when messages disappear
 //! - [`effective_policy`]: a policy with its defaults filled in, and the bounds of its fields
 //! - [`permissions`]: what a member of a group may do
 //! - [`error`]: what each error code means to gRPC, to a WebSocket, and for what to do next
 
 pub mod attachments;
+pub mod disappearance;
 pub mod effective_policy;
 pub mod error;
 pub mod frame;

@@ -175,7 +175,7 @@ impl Chat {
         self.screen.prompt = format!("{peer}> ");
         let client = self.client.clone();
         if let Some(group) = peer.strip_prefix('#').map(str::to_owned) {
-            // How far what is said comes is shown, where the group is not too large for that.
+            // How far what is said comes is shown.
             tokio::spawn(async move { client.watch_group_receipts(group).await });
             return Ok(());
         }

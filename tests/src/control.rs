@@ -1,5 +1,6 @@
 //! Users, tokens, keys and policies over the control plane's gRPC.
 
+use futures_util::{StreamExt as _, stream};
 use prost_types::FieldMask;
 use tidings_audit::operator::{self, Service};
 use tidings_proto::control::v1::api_keys_client::ApiKeysClient;
@@ -19,6 +20,9 @@ use tidings_proto::control::v1::{
 use tidings_proto::group::v1::Role;
 use tidings_proto::message::v1::Content;
 use tidings_proto::policy::v1::Policy;
+
+/// Requests at a time.
+const REQUESTS: usize = 64;
 
 /// The control plane, called with one key.
 #[derive(Debug, Clone)]
@@ -96,6 +100,18 @@ impl Control {
     pub async fn revoke(&self, token: &Token) {
         let request = RevokeTokenRequest { app: token.app.clone(), user: token.user.clone(), id: token.id.clone() };
         self.tokens.clone().revoke_token(request).await.expect("a token is revoked");
+    }
+
+    /// Users of the default app, many at a time.
+    pub async fn create_users(&self, ids: Vec<String>) {
+        let creating = ids.into_iter().map(|id| {
+            let mut users = self.users.clone();
+            async move { users.create_user(CreateUserRequest { id, ..CreateUserRequest::default() }).await.map(drop) }
+        });
+        let mut created = stream::iter(creating).buffer_unordered(REQUESTS);
+        while let Some(user) = created.next().await {
+            user.expect("a user is created");
+        }
     }
 
     /// A group of the default app. Its first member is its owner.

@@ -9,7 +9,7 @@
 //! - [`deletions`]: what is said and taken back, and what is left of it
 //! - [`group_kinds`]: a help desk and a radio
 //! - [`group_view`]: what a member sees of a group
-//! - [`company`]: people with several devices, who chat for a day
+//! - [`company`]: people with several devices, who chat for a day; [`crowd`]: three among more than a thousand
 //! - [`raw`]: a WebSocket without the SDK, to say what no SDK would
 //! - [`http`]: plain requests to the client port
 //! - [`proxy`]: connections that can be cut
@@ -30,6 +30,7 @@ pub mod change_windows;
 pub mod company;
 pub mod contents;
 pub mod control;
+pub mod crowd;
 pub mod deletions;
 pub mod group_kinds;
 pub mod group_life;

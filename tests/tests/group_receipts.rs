@@ -5,6 +5,7 @@
 
 use tidings_proto::policy::v1::Policy;
 use tidings_sdk::{Client, ErrorCode, Event, Events, GroupReceipt, GroupReceipts, HistoryQuery, RequestError};
+use tidings_tests::crowd::Crowd;
 use tidings_tests::{DEADLINE, Node, next_message, told, within};
 
 /// Waits until the receipts of a message are so.
@@ -134,4 +135,15 @@ async fn a_sender_who_watches_is_told_as_it_changes_also_after_a_crash() {
     for task in [bobs, carols] {
         task.abort();
     }
+}
+
+#[tokio::test]
+async fn of_more_than_a_thousand_the_sender_is_told_how_many_also_after_a_crash() {
+    let mut node = Node::start().await;
+    let control = node.control().await;
+    let mut crowd = Crowd::open(&control, async |token| node.online(token, "phone").await).await;
+    crowd.comes_together().await;
+    node.restart_after_kill9().await;
+    crowd.goes_on().await;
+    crowd.is_complete(async |token| node.online(token, "phone").await).await;
 }

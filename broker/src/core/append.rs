@@ -1,9 +1,9 @@
 //! `AppendMessage`: a message, or a change of one, enters a mailbox once, behind what its sender sent before.
 
 use bytes::Bytes;
-use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{AppendMessage, Copy, MailboxRecord, SenderRecord};
 use tidings_proto::message::v1::{Block, ReceiptRequest, disappearance::Start};
+use tidings_proto::{ErrorCode, disappearance};
 
 use super::channel::Owed;
 use super::entry::Entry;
@@ -20,7 +20,7 @@ impl Applying<'_> {
             return refused(ErrorCode::InvalidArgument);
         };
         let change = append.change.take();
-        let disappears_is_valid = append.disappears.as_ref().is_none_or(disappear::is_valid);
+        let disappears_is_valid = append.disappears.as_ref().is_none_or(disappearance::is_valid);
         if !change.as_ref().is_none_or(change::is_valid) || !disappears_is_valid {
             return refused(ErrorCode::InvalidArgument);
         }

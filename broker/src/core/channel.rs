@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{
     ChannelDeliver, ChannelInRecord, ChannelItem, ChannelOutRecord, ChannelTrim, ContactOf, Copy, GroupItem,
-    GroupReceipt, MailboxRecord, ReleasedMessage, ScheduleOutcome, channel_item,
+    GroupReceipt, GroupTally, MailboxRecord, ReleasedMessage, ScheduleOutcome, channel_item,
 };
 use tidings_proto::message::v1::{Envelope, Failure, MessageId, Receipt, envelope};
 use tidings_proto::shard::shard_of;
@@ -32,6 +32,7 @@ enum Arrived {
     Owed(MailboxId, Owed),
     Group(GroupName, GroupItem),
     GroupReceipts(GroupName, Vec<GroupReceipt>),
+    GroupTallies(GroupName, Vec<GroupTally>),
     Released(ReleasedMessage),
     ScheduleOutcome(Scheduler, ScheduleOutcome),
     GroupBegins(GroupName, u64),
@@ -150,6 +151,7 @@ impl Applying<'_> {
                 Arrived::Owed(mailbox, owed) => self.receive_here(&mailbox, owed)?,
                 Arrived::Group(group, item) => self.take_group_item(&group, item)?,
                 Arrived::GroupReceipts(group, receipts) => self.take_group_receipts(&group, receipts)?,
+                Arrived::GroupTallies(group, tallies) => self.take_group_tallies(&group, tallies)?,
                 Arrived::Released(released) => self.take_released(released)?,
                 Arrived::ScheduleOutcome(of, outcome) => self.take_outcome(&of, outcome)?,
                 Arrived::GroupBegins(group, place) => self.begin_in_group(&group, place)?,
@@ -179,6 +181,11 @@ impl Applying<'_> {
                 let lives_there = |receipt: &GroupReceipt| keys::is_id(&receipt.user) && shard(&receipt.user) == source;
                 let is_valid = shard(&told.group) == self.core.shard && told.receipts.iter().all(lives_there);
                 return is_valid.then_some(Arrived::GroupReceipts(name, told.receipts));
+            }
+            channel_item::Item::GroupTallies(told) => {
+                let name = GroupName::new(&item.app, &told.group)?;
+                let is_home = shard(&told.group) == self.core.shard;
+                return is_home.then_some(Arrived::GroupTallies(name, told.tallies));
             }
             channel_item::Item::Released(released) => {
                 let message = released.record.as_ref()?.message.as_ref()?;

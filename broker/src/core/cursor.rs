@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tidings_proto::ErrorCode;
-use tidings_proto::mailbox::v1::{DevicesRecord, MailboxRecord, MoveCursor};
+use tidings_proto::mailbox::v1::{DevicesRecord, GroupTally, MailboxRecord, MoveCursor};
 use tidings_proto::message::v1::{Receipt, disappearance::Start, receipt};
 
 use super::append::wants_delivered;
@@ -93,6 +93,7 @@ impl Applying<'_> {
         let mut passed: Vec<Passed> = Vec::new();
         let mut disappearing = Vec::new();
         let mut in_groups: BTreeMap<String, u64> = BTreeMap::new();
+        let mut tallied: Vec<(String, u64)> = Vec::new();
         let mut beginning_in_groups: BTreeMap<String, u64> = BTreeMap::new();
         let mut first = record.delivered_to + 1;
         loop {
@@ -128,6 +129,12 @@ impl Applying<'_> {
                     in_groups.insert(pointer.group.clone(), pointer.group_seq);
                 }
                 if let Peeked::Group(pointer) = peeked
+                    && pointer.is_tallied
+                    && !withholds
+                {
+                    tallied.push((pointer.group.clone(), pointer.group_seq));
+                }
+                if let Peeked::Group(pointer) = peeked
                     && pointer.awaits_delivery
                 {
                     beginning_in_groups.insert(pointer.group.clone(), pointer.group_seq);
@@ -151,15 +158,17 @@ impl Applying<'_> {
         for (stream, seq) in disappearing {
             self.begin_to_disappear(mailbox, record, stream, seq)?;
         }
+        let name = |group: &str| {
+            GroupName::new(mailbox.app(), group).ok_or(CoreError::Contradiction("an entry points to no group"))
+        };
         for (group, group_seq) in in_groups {
-            let group = GroupName::new(mailbox.app(), &group);
-            let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
-            self.note_group_receipt(&group, mailbox.user(), group_seq, 0)?;
+            self.note_group_receipt(&name(&group)?, mailbox.user(), group_seq, 0)?;
+        }
+        for (group, group_seq) in tallied {
+            self.tally(&name(&group)?, group_seq, GroupTally { delivered: 1, ..GroupTally::default() })?;
         }
         for (group, group_seq) in beginning_in_groups {
-            let group = GroupName::new(mailbox.app(), &group);
-            let group = group.ok_or(CoreError::Contradiction("an entry points to no group"))?;
-            self.begins_for(&group, mailbox.user(), Start::Delivered, group_seq)?;
+            self.begins_for(&name(&group)?, mailbox.user(), Start::Delivered, group_seq)?;
         }
         for one in passed {
             let receipt = Receipt {

@@ -14,7 +14,7 @@ use super::channel::Owed;
 use super::entry::Entry;
 use super::envelope::{Peeked, peek};
 use super::keys::{self, MailboxId};
-use super::limits::{DISAPPEARING_PER_READ, DISAPPEARS_AFTER_MS};
+use super::limits::DISAPPEARING_PER_READ;
 use super::records::CoreError;
 
 impl Applying<'_> {
@@ -73,12 +73,6 @@ impl Applying<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether a message can disappear so.
-pub(super) fn is_valid(disappears: &Disappearance) -> bool {
-    let has_start = Start::try_from(disappears.from).is_ok();
-    has_start && (1..=DISAPPEARS_AFTER_MS).contains(&disappears.after_ms)
 }
 
 /// When a message that is accepted now expires: with its own time, or when it disappears. 0: never.

@@ -27,6 +27,7 @@ pub mod large;
 pub mod local_timeline;
 pub mod membership;
 pub mod receipts;
+pub mod tallies;
 pub mod timeline;
 
 #[cfg(test)]
@@ -44,13 +45,19 @@ mod receipts_tests;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod tallies_tests;
+#[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod timeline_tests;
 
+use bytes::Bytes;
 use tidings_proto::Permissions;
-use tidings_proto::group::v1::{Group, Member};
+use tidings_proto::group::v1::{Group, Member, Permission};
 use tidings_proto::mailbox::v1::{GroupMember, GroupMemberRecord};
+
+use super::keys;
+use super::records::{self, CoreError};
 
 /// What a member may do, where the group lets plain members do this.
 pub fn permissions(member: &GroupMemberRecord, of_members: u32) -> Permissions {
@@ -58,6 +65,19 @@ pub fn permissions(member: &GroupMemberRecord, of_members: u32) -> Permissions {
     let role = i32::try_from(member.role).unwrap_or(0);
     let member = Member { role, allow: member.allow, deny: member.deny, ..Member::default() };
     Permissions::of_member(&group, &member)
+}
+
+/// Those of these members who receive.
+pub fn receivers(stored: Vec<(Bytes, Bytes)>, of_members: u32) -> Result<Vec<(String, GroupMemberRecord)>, CoreError> {
+    let mut receivers = Vec::with_capacity(stored.len());
+    for (key, stored) in stored {
+        let member: GroupMemberRecord = records::open("group member", stored)?;
+        if permissions(&member, of_members).has(Permission::Receive) {
+            let user = keys::member_user(&key).ok_or(CoreError::Contradiction("a member has no name"))?;
+            receivers.push((user.to_owned(), member));
+        }
+    }
+    Ok(receivers)
 }
 
 /// A member as it is stored: of a known one it stays where it joined.

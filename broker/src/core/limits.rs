@@ -65,8 +65,6 @@ pub const WORD_SIGNS: usize = 16;
 pub const WORD_BYTES: usize = 2 * WORD_SIGNS;
 /// Messages that one read lets begin to disappear; it is the next read that reaches further ones.
 pub const DISAPPEARING_PER_READ: usize = 4096;
-/// The longest time after which a message disappears: ten years.
-pub const DISAPPEARS_AFTER_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
 /// A message whose retention has ended, and that some device has yet to be given, is looked at again after so long: 1
 /// h.
 pub const RETENTION_PAUSE_MS: i64 = 3600 * 1000;
@@ -105,9 +103,14 @@ pub const DRAWN_ENTRIES: u64 = 256;
 /// them is told.
 pub const LOCAL_TIMELINE_PLACES: u64 = 100_000;
 pub const LOCAL_TIMELINE_BYTES: u64 = 256 * 1024 * 1024;
-/// Members of a group up to which it is known who has a message, and who read it.
+/// Members of a group up to which it is known who has a message, and who read it; of more, how many.
 pub const GROUP_RECEIPT_MEMBERS: u64 = 1_000;
-/// Members whose receipts one command tells to the homes of groups; the rest takes further commands.
+/// Messages, the newest of those kept, that a group which comes to have more members goes on knowing this of.
+pub const GROUP_RECEIPTS_TAKEN_ALONG: usize = 256;
+/// Messages by which one command moves the watermarks of a group on; the rest takes further commands.
+pub const GROUP_RECEIPTS_PASSED: usize = 64;
+/// Members whose receipts, and messages whose tallies one command tells to the homes of groups; the rest takes further
+/// commands.
 pub const GROUP_RECEIPTS_PER_COMMAND: usize = 1024;
 /// Members of a group up to which they are told what the others do, and given what is stored nowhere.
 pub const GROUP_ACTIVITY_MEMBERS: u64 = 1_000;

@@ -1,14 +1,14 @@
 //! Where a message is: read from a mailbox's records, never through the log.
 
 use tidings_consensus::StateView;
-use tidings_proto::mailbox::v1::{MailboxRecord, Posted, PostedRecord, ReceivedRecord, SenderRecord};
+use tidings_proto::mailbox::v1::{MailboxRecord, Posted, PostedRecord, SenderRecord};
 use tidings_proto::message::v1::{MessageId, MessageState};
 
 use super::entry::Stored;
 use super::envelope::Peeked;
 use super::keys::{self, MailboxId};
 use super::limits::{LAST_SLOT, PAGE};
-use super::received::{Progress, progress};
+use super::received::{self, Progress, progress};
 use super::records::{self, CoreError, load};
 use super::window::Seen;
 use crate::error::Error;
@@ -45,8 +45,7 @@ pub fn locate(
 
 /// What the user of a mailbox was told of the own message to another.
 pub fn told(state: &StateView, mailbox: &MailboxId, to: &str, id: MessageId) -> Result<Option<Progress>, Error> {
-    let record: ReceivedRecord = load(state, "received", &keys::received(mailbox, to))?.unwrap_or_default();
-    Ok(progress(&record, id))
+    Ok(progress(&received::of(state, mailbox, to)?, id))
 }
 
 /// Whether a sender's device sent the message, and if so, whether it was read.

@@ -1,6 +1,7 @@
 //! What a user was told of the own messages to another: how far they came and since when, and which never did. It
 //! stands beside the history, for devices that were not there when it was told, and for backends that ask.
 
+use tidings_consensus::StateView;
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::{ReceivedRecord, ReceivedStream, UndeliveredMessage};
 use tidings_proto::message::v1::{Failure, MessageId, MessageState, Receipt, receipt};
@@ -11,6 +12,7 @@ use super::keys::{self, MailboxId};
 use super::limits::{RECEIVED_STREAMS, UNDELIVERED};
 use super::records::{self, CoreError};
 use super::steps::{stepped, times_of};
+use crate::error::Error;
 
 /// From which level of brokers on it is noted.
 const LEVEL: u32 = 5;
@@ -21,6 +23,11 @@ pub struct Progress {
     pub state: MessageState,
     pub delivered_at_ms: i64,
     pub read_at_ms: i64,
+}
+
+/// What the user of a mailbox was told of the own messages to another.
+pub fn of(view: &StateView, mailbox: &MailboxId, to: &str) -> Result<ReceivedRecord, Error> {
+    Ok(records::load(view, "received", &keys::received(mailbox, to))?.unwrap_or_default())
 }
 
 /// What its sender was told of a message; `None`: nothing.
@@ -87,7 +94,7 @@ impl Applying<'_> {
         }
         let mut record = self.received(mailbox, &failure.to)?;
         if record.streams.iter().any(|known| known.stream == stream && known.since <= seq) {
-            record.undelivered.insert(0, UndeliveredMessage { stream, seq, reason: failure.reason });
+            record.undelivered.insert(0, UndeliveredMessage { stream, seq });
             record.undelivered.truncate(UNDELIVERED);
             self.save_received(mailbox, &failure.to, &record);
         }

@@ -3,7 +3,6 @@
 //! releasing one are in one order. [`release`](super::release) is what happens when the time has come.
 
 use bytes::Bytes;
-use tidings_proto::ErrorCode;
 use tidings_proto::ids::MAX_ID_BYTES;
 use tidings_proto::mailbox::v1::{
     AppendMessage, CancelScheduled, ScheduleEnd, ScheduleMessage, ScheduleRecord, ScheduleRequest, ScheduledRecord,
@@ -11,9 +10,9 @@ use tidings_proto::mailbox::v1::{
 };
 use tidings_proto::message::v1::{Envelope, MessageId, ScheduleState, ScheduleUpdate, envelope, schedule_update::Kind};
 use tidings_proto::shard::stream_id;
+use tidings_proto::{ErrorCode, disappearance};
 
 use super::append::{Numbered, valid_slot};
-use super::disappear;
 use super::entry::Entry;
 use super::keys::{self, Scheduler};
 use super::limits::{SCHEDULE_REMEMBERED, SCHEDULED, SCHEDULED_AHEAD_MS, SCHEDULED_BY_SYSTEM};
@@ -216,7 +215,7 @@ fn is_valid(schedule: &ScheduleMessage, message: &AppendMessage, now_ms: i64) ->
     let is_ahead = schedule.deliver_at_ms > 0 && schedule.deliver_at_ms.saturating_sub(now_ms) <= SCHEDULED_AHEAD_MS;
     let disappears = message.disappears.as_ref();
     let is_one = message.change.is_none() && message.ttl_ms != Some(0) && keys::is_id(&message.to);
-    let can_disappear = disappears.is_none_or(|disappears| !schedule.to_group && disappear::is_valid(disappears));
+    let can_disappear = disappears.is_none_or(|disappears| !schedule.to_group && disappearance::is_valid(disappears));
     is_by_one && is_ahead && is_one && can_disappear && schedule.request_id.len() <= MAX_ID_BYTES
 }
 

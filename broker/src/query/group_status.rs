@@ -8,7 +8,6 @@ use tidings_proto::message::v1::MessageId;
 
 use super::count_receipts;
 use crate::core::envelope::{Peeked, peek};
-use crate::core::limits::GROUP_RECEIPT_MEMBERS;
 use crate::core::records::{self, load};
 use crate::core::{GroupName, keys};
 use crate::error::Error;
@@ -34,7 +33,7 @@ pub fn group_status(
     };
     let settings = record.settings.unwrap_or_default();
     // What goes to one member of many is told by no watermark.
-    if record.members > GROUP_RECEIPT_MEMBERS || settings.hunt {
+    if settings.hunt {
         return Ok(Err(ErrorCode::FailedPrecondition));
     }
     let posted: PostedRecord = load(view, "posted", &keys::group_posted(group))?.unwrap_or_default();
@@ -52,8 +51,7 @@ pub fn group_status(
         (None, None) => None,
     };
     let Some((id, place)) = found else { return Ok(Err(ErrorCode::NotFound)) };
-    let receipts = count_receipts(view, group, &record, from, place)?;
-    Ok(Ok(InGroup { id, place, receipts }))
+    Ok(count_receipts(view, group, &record, from, place)?.map(|receipts| InGroup { id, place, receipts }))
 }
 
 /// The place of a message that the group's history keeps.
@@ -98,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_place_of_what_was_posted_up_to_a_thousand_members() {
+    fn names_the_place_of_what_was_posted_also_to_more_than_a_thousand_members() {
         let mut shard = Shard::alone();
         let members: Vec<_> = (0..1000).map(|number| member(&format!("user-{number:04}"), ALL)).collect();
         shard.form("team", &members);
@@ -112,8 +110,19 @@ mod tests {
         let other = group_status(&shard.store.view(), &group("team"), "bank", Some(first), "").unwrap();
         assert!(matches!(other.map(|_| ()), Err(ErrorCode::NotFound)));
 
+        posted(&mut shard, "before", true, 1000);
         let joins = GroupChange { put: vec![member("one-more", ALL)], ..GroupChange::default() };
         shard.update_group("team", 2, vec![joins]);
+        // Of so many it is known where the message is kept.
         assert_eq!(status(&shard, None, "1"), Err(ErrorCode::FailedPrecondition));
+        let members = ["before", "2"].map(|request| status(&shard, None, request).unwrap().2.members);
+        assert_eq!(members, [1000, 0], "one of them wanted no receipts");
+        for (request_id, retention_ms, expected) in
+            [("4", 1000, Ok(1001)), ("5", 0, Err(ErrorCode::FailedPrecondition))]
+        {
+            posted(&mut shard, request_id, true, retention_ms);
+            let members = status(&shard, None, request_id).map(|(_, _, receipts)| receipts.members);
+            assert_eq!(members, expected, "{request_id}");
+        }
     }
 }

@@ -56,6 +56,9 @@ pub const BROKERS_WITH_CONTACTS: u32 = 4;
 /// From which level on brokers erase users who were deleted.
 pub const BROKERS_THAT_ERASE: u32 = 5;
 
+/// From which level on brokers hand out what backends have stored nowhere.
+pub const BROKERS_THAT_HAND_OUT: u32 = 5;
+
 /// Up to which level every broker applies commands, as the shard map tells all of them.
 pub fn brokers_level<R: Read + ?Sized>(state: &R) -> Result<u32, Refusal> {
     Ok(shard_map(state)?.nodes.iter().map(|node| node.level).min().unwrap_or(0))

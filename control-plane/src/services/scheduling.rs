@@ -161,7 +161,7 @@ impl MessagesService {
         let located = located.await.map_err(|status| match ErrorCode::of_status(&status) {
             ErrorCode::NotFound => ErrorCode::NotFound.status("the group knows no such message"),
             ErrorCode::FailedPrecondition => ErrorCode::FailedPrecondition
-                .status("of a hunt group, and of one with more than 1,000 members, it is not known who has a message"),
+                .status("of this message it is not known: of a hunt group, or of more than 1,000 members and not kept"),
             _ => status,
         })?;
         let receipts = located.receipts.unwrap_or_default();

@@ -31,8 +31,6 @@ use crate::replica::Replica;
 pub const MAX_CONTENT_BYTES: usize = 64 * 1024;
 /// Bytes of a request, at most: a content with what stands around it.
 pub const MAX_POST_BYTES: usize = MAX_CONTENT_BYTES + 4096;
-/// The level of brokers that hand out what is stored nowhere.
-const LIVE: u32 = 5;
 /// Who the system is to the recipient. Names of users are the backend's to give, so that nobody else can be it.
 pub const SYSTEM: &str = "system";
 
@@ -111,7 +109,7 @@ impl MessagesService {
             if deliver_at_ms != 0 || disappears.is_some() {
                 return Err(Refusal::invalid("ttl_ms", "is 0, of what neither waits nor disappears").into());
             }
-            self.replica.admit_brokers(LIVE).await?;
+            self.replica.admit_brokers(cluster::BROKERS_THAT_HAND_OUT).await?;
         }
         let content = content.ok_or_else(|| Refusal::invalid("content", "is missing"))?;
         door::content("content", &content)?;

@@ -56,7 +56,8 @@ impl Client {
         ask!(self, GetHistory(asked) -> History)
     }
 
-    /// How far a message has come that this user sent to a group of at most 1,000 members, and that is kept.
+    /// How far a message has come that this user sent to a group, and that is kept: how many have it and read it, and
+    /// of at most 100 members who.
     pub async fn group_receipts(
         &self,
         group: impl Into<String>,
@@ -65,10 +66,10 @@ impl Client {
         ask!(self, GetGroupReceipts(GetGroupReceipts { group: group.into(), group_seq }) -> GroupReceipts)
     }
 
-    /// Has this user's devices told, as it happens, how far messages have come that it sends to a group of at most
-    /// 1,000 members: as [`crate::Event::GroupReceipt`], at most once a second, and soon how it stands. It is kept up
-    /// until [`Self::unwatch_group_receipts`], the end of the membership, or that of the client. At most 64 groups: one
-    /// more takes the place of the one that was asked for longest ago.
+    /// Has this user's devices told, as it happens, how far messages have come that it sends to a group: as
+    /// [`crate::Event::GroupReceipt`], at most once a second, and soon how it stands. It is kept up until
+    /// [`Self::unwatch_group_receipts`], the end of the membership, or that of the client. At most 64 groups: one more
+    /// takes the place of the one that was asked for longest ago.
     pub async fn watch_group_receipts(&self, group: impl Into<String>) -> Result<(), RequestError> {
         let watch = WatchGroupReceipts { group: group.into(), off: false };
         ask!(self, WatchGroupReceipts(watch) -> GroupReceiptsWatched).map(drop)

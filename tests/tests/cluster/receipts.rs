@@ -7,6 +7,7 @@ use tidings_proto::control::v1::{
 };
 use tidings_proto::message::v1::{Content, MessageState};
 use tidings_sdk::{Client, Event, Events, GroupReceipt, MessageId, receipt};
+use tidings_tests::crowd::Crowd;
 use tidings_tests::{Control, DEADLINE, told, within};
 use tokio::task::JoinHandle;
 
@@ -133,4 +134,20 @@ async fn senders_are_told_while_the_broker_that_counts_dies() {
     })
     .await;
     tasks.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_more_than_a_thousand_the_sender_is_told_how_many_while_the_broker_that_counts_dies() {
+    let cluster: LocalCluster = start().await;
+    let control = control(&cluster, 0).await;
+    let mut gateway = 0;
+    let mut crowd = Crowd::open(&control, async |token| {
+        gateway = 1 - gateway;
+        online(&cluster, gateway, token, "phone").await
+    })
+    .await;
+    crowd.comes_together().await;
+    leader_of(&cluster, "team").await.kill9().unwrap();
+    crowd.goes_on().await;
+    crowd.is_complete(async |token| online(&cluster, 0, token, "phone").await).await;
 }

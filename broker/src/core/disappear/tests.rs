@@ -1,4 +1,5 @@
 use tidings_proto::ErrorCode;
+use tidings_proto::disappearance::MAX_AFTER_MS;
 use tidings_proto::mailbox::v1::AppendMessage;
 
 use super::super::history_tests::{accepted, kept};
@@ -124,12 +125,12 @@ fn nonsense_is_refused_and_so_is_what_could_not_be_found_again() {
     let unknown = AppendMessage { disappears: Some(Disappearance { after_ms: 1, from: 9 }), ..edge(1) };
     for (append, code) in [
         (edge(0), ErrorCode::InvalidArgument),
-        (edge(DISAPPEARS_AFTER_MS + 1), ErrorCode::InvalidArgument),
+        (edge(MAX_AFTER_MS + 1), ErrorCode::InvalidArgument),
         (unknown, ErrorCode::InvalidArgument),
         (nobody_keeps_it, ErrorCode::FailedPrecondition),
     ] {
         assert_eq!(story.shard.append(append), Reply::Refused(code));
     }
-    let longest = edge(DISAPPEARS_AFTER_MS);
+    let longest = edge(MAX_AFTER_MS);
     accepted(story.shard.append(longest));
 }

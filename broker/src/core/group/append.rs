@@ -1,10 +1,10 @@
 //! `AppendToGroup`: a message of a member gets its place in the group's order, once, behind the ones that its sender
 //! sent before.
 
-use tidings_proto::ErrorCode;
 use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{AppendMessage, GroupMemberRecord, GroupRecord, GroupSettings, GroupTargetsRecord};
 use tidings_proto::message::v1::{Change, ReceiptRequest};
+use tidings_proto::{ErrorCode, disappearance};
 
 use super::disappear::begins_later;
 use super::fan_out::Publication;
@@ -14,7 +14,7 @@ use crate::core::append::{Numbered, expires_at_ms, valid_slot};
 use crate::core::entry::Entry;
 use crate::core::envelope::MessageHead;
 use crate::core::keys::{self, GroupName};
-use crate::core::limits::{GROUP_BACKLOG, GROUP_RECEIPT_MEMBERS, HUNTED_PER_COMMAND};
+use crate::core::limits::{GROUP_BACKLOG, HUNTED_PER_COMMAND};
 use crate::core::records::{self, CoreError};
 use crate::core::{Applying, Reply, refused};
 use crate::core::{change, disappear};
@@ -51,7 +51,7 @@ impl Applying<'_> {
             return refused(ErrorCode::InvalidArgument);
         };
         let change = append.change.take();
-        let disappears_is_valid = append.disappears.as_ref().is_none_or(disappear::is_valid);
+        let disappears_is_valid = append.disappears.as_ref().is_none_or(disappearance::is_valid);
         if !change.as_ref().is_none_or(change::is_valid) || !disappears_is_valid {
             return refused(ErrorCode::InvalidArgument);
         }
@@ -112,9 +112,7 @@ impl Applying<'_> {
             disappears_at_ms,
         };
         let entry = Entry::of_message(&head, &append.content);
-        // To the members of a large group nobody is told of each.
-        let is_small = record.members <= GROUP_RECEIPT_MEMBERS;
-        let wants_receipts = is_small && append.receipts != ReceiptRequest::ReceiptsNone as i32;
+        let wants_receipts = append.receipts != ReceiptRequest::ReceiptsNone as i32;
         let mut publication = Publication { wants_receipts, ..Publication::new(record) };
         if record.settings.unwrap_or_default().hunt {
             if begins_later(&disappears) {
@@ -135,6 +133,9 @@ impl Applying<'_> {
             }
             if self.level >= super::conversations::LEVEL {
                 publication.kept_until_ms = kept_until_ms;
+            }
+            if kept_until_ms != 0 && publication.is_tallied && self.level >= super::tallies::LEVEL {
+                self.begin_tally(group, record, &head)?;
             }
         }
         Ok(Ok((entry, publication)))

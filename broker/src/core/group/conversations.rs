@@ -122,7 +122,9 @@ impl Applying<'_> {
         self.await_beginning(group, item.group_seq, &envelope)?;
         match peek(&envelope)? {
             Peeked::Message(head) if item.kept_until_ms != 0 => {
-                let counted = CountedRecord { from: head.from.to_owned(), kept_until_ms: item.kept_until_ms };
+                let (from, kept_until_ms) = (head.from.to_owned(), item.kept_until_ms);
+                let counted = CountedRecord { from, kept_until_ms, is_tallied: item.is_tallied };
+                local.is_tallied = item.is_tallied;
                 self.use_body(group, item.group_seq, body, 1)?;
                 self.release_last(group, local)?;
                 (local.last_place, local.last_at_ms, local.has_last) = (item.group_seq, head.sent_at_ms, true);
@@ -228,7 +230,7 @@ impl Applying<'_> {
         Ok(Reply::Conversation(Box::new(conversation)))
     }
 
-    fn standing(&self, group: GroupName, user: &str) -> Result<Option<Standing>, CoreError> {
+    pub(super) fn standing(&self, group: GroupName, user: &str) -> Result<Option<Standing>, CoreError> {
         let standing = Standing::load(group, user, |key| Ok::<_, CoreError>(self.store.get(key)))?;
         Ok(standing.map(|mut standing| {
             // Nothing was put down yet: see `adopt_groups`.

@@ -4,13 +4,10 @@
 //! within a second, and tells all members at a place of the group's order when the message goes.
 
 use bytes::Bytes;
-use tidings_proto::mailbox::v1::{
-    ChannelItem, DisappearingRecord, GroupBegins, GroupItem, GroupMemberRecord, channel_item,
-};
+use tidings_proto::mailbox::v1::{DisappearingRecord, GroupBegins, GroupItem, GroupMemberRecord, channel_item};
 use tidings_proto::message::v1::{
     Change, Disappearance, Envelope, Message, change::Kind, disappearance::Start, envelope,
 };
-use tidings_proto::shard::shard_of;
 
 use super::fan_out::{ChangeOf, Publication};
 use super::timeline::{message_in, sealed};
@@ -76,14 +73,12 @@ impl Applying<'_> {
             let (group, place) =
                 keys::begun_message(key).ok_or(CoreError::Contradiction("a message that disappears has no name"))?;
             self.store.delete(key);
-            let home = shard_of(group.app(), group.group(), self.core.shards);
-            if home == self.core.shard {
+            if self.is_home(&group) {
                 self.begin_in_group(&group, place)?;
-                continue;
+            } else {
+                let begins = GroupBegins { group: group.group().to_owned(), group_seq: place };
+                self.tell_home(&group, channel_item::Item::GroupBegins(begins))?;
             }
-            let (app, group) = (group.app().to_owned(), group.group().to_owned());
-            let item = Some(channel_item::Item::GroupBegins(GroupBegins { group, group_seq: place }));
-            self.push_item(home, &ChannelItem { app, item, ..ChannelItem::default() })?;
         }
         Ok(begun.len() == GROUP_RECEIPTS_PER_COMMAND)
     }

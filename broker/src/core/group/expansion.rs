@@ -24,9 +24,11 @@ pub(super) struct Gift<'a> {
     pub group: &'a GroupName,
     /// Who said it, or changed what was said, where it is withheld from members who blocked that; else `None`.
     pub from: Option<String>,
-    pub entry: Entry,
     pub at_ms: i64,
     pub expires_at_ms: i64,
+    entry: Entry,
+    /// Of who said it, where that one is given another; else `None`.
+    own: Option<Entry>,
 }
 
 impl<'a> Gift<'a> {
@@ -46,10 +48,19 @@ impl<'a> Gift<'a> {
             at_ms,
             expires_at_ms,
             is_message: matches!(peeked, Peeked::Message(_)),
-            wants_receipts: item.wants_receipts,
+            wants_receipts: item.wants_receipts && !item.is_tallied,
+            is_tallied: item.wants_receipts && item.is_tallied && item.kept_until_ms != 0,
             awaits_delivery: awaits_delivery(&peeked),
         };
-        Ok(Self { group, from, entry: Entry::of_group(&pointer, envelope), at_ms, expires_at_ms })
+        let own = pointer.is_tallied.then(|| GroupPointer { is_tallied: false, ..pointer.clone() });
+        let own = own.map(|pointer| Entry::of_group(&pointer, envelope.clone()));
+        Ok(Self { group, from, at_ms, expires_at_ms, entry: Entry::of_group(&pointer, envelope), own })
+    }
+
+    /// As it stands in the mailbox of a member.
+    pub(super) fn entry_for(&self, user: &str) -> Entry {
+        let own = self.own.as_ref().filter(|_| self.from.as_deref() == Some(user));
+        own.unwrap_or(&self.entry).clone()
     }
 }
 
@@ -301,7 +312,7 @@ impl Applying<'_> {
         if self.ignores(&mailbox, &record, gift.from.as_deref())? {
             return Ok(false);
         }
-        let has_room = self.push_bounded(&mailbox, &mut record, gift.entry.clone(), gift.expires_at_ms);
+        let has_room = self.push_bounded(&mailbox, &mut record, gift.entry_for(user), gift.expires_at_ms);
         self.save_mailbox(&mailbox, &record);
         Ok(has_room)
     }

@@ -8,9 +8,11 @@ use tidings_proto::mailbox::v1::{
 use tidings_proto::shard::shard_of;
 
 use super::bodies::Body;
+use super::tallies;
 use crate::core::Applying;
 use crate::core::entry::Entry;
 use crate::core::keys::{self, GroupName};
+use crate::core::limits::GROUP_RECEIPT_MEMBERS;
 use crate::core::records::{self, CoreError};
 
 /// What goes with an entry of a group's order.
@@ -27,6 +29,8 @@ pub(super) struct Publication {
     pub member_permissions: u32,
     pub change: ChangeOf,
     pub wants_receipts: bool,
+    /// Of so many members.
+    pub is_tallied: bool,
     /// Of a message that is kept here; 0: it is not.
     pub kept_until_ms: i64,
     /// From here on.
@@ -47,7 +51,8 @@ impl Publication {
     /// For every member.
     pub(super) fn new(group: &GroupRecord) -> Self {
         let member_permissions = group.settings.unwrap_or_default().member_permissions;
-        Self { member_permissions, is_large: group.is_large, ..Self::default() }
+        let is_tallied = group.members > GROUP_RECEIPT_MEMBERS;
+        Self { member_permissions, is_large: group.is_large, is_tallied, ..Self::default() }
     }
 }
 
@@ -134,7 +139,9 @@ impl Applying<'_> {
             member_permissions: publication.member_permissions,
             changes: publication.change.place,
             is_edit: publication.change.is_edit,
-            wants_receipts: publication.wants_receipts,
+            // Brokers of before are told of few members alone.
+            wants_receipts: publication.wants_receipts && (self.level >= tallies::LEVEL || !publication.is_tallied),
+            is_tallied: publication.is_tallied && self.level >= tallies::LEVEL,
             kept_until_ms: publication.kept_until_ms,
             level: self.level,
             is_large: publication.is_large,

@@ -94,7 +94,7 @@ impl Applying<'_> {
         let follows = self.follows(&record);
         let ignores = self.ignores(&mailbox, &record, gift.from.as_deref())?;
         let given =
-            follows && !ignores && self.push_bounded(&mailbox, &mut record, gift.entry.clone(), gift.expires_at_ms);
+            follows && !ignores && self.push_bounded(&mailbox, &mut record, gift.entry_for(user), gift.expires_at_ms);
         if !follows {
             self.rest(gift.group, local, &mailbox, &mut record, member, item, body)?;
         }
@@ -225,7 +225,7 @@ impl Applying<'_> {
             let gift = Gift::new(group, item, &body)?;
             let is_late = gift.expires_at_ms != 0 && gift.expires_at_ms < self.context.now_ms;
             let ignores = self.ignores(mailbox, record, gift.from.as_deref())?;
-            if !is_late && !ignores && self.push_bounded(mailbox, record, gift.entry, gift.expires_at_ms) {
+            if !is_late && !ignores && self.push_bounded(mailbox, record, gift.entry_for(user), gift.expires_at_ms) {
                 self.use_body(group, seq, &body, 1)?;
             }
         }

@@ -11,10 +11,10 @@ use tidings_proto::shard::shard_of;
 
 use super::fan_out::Publication;
 use super::large::measure;
-use super::record_of;
+use super::{record_of, tallies};
 use crate::core::entry::Entry;
 use crate::core::keys::{self, GroupName};
-use crate::core::limits::USERS_PER_UPDATE;
+use crate::core::limits::{GROUP_RECEIPT_MEMBERS, USERS_PER_UPDATE};
 use crate::core::records::{self, CoreError};
 use crate::core::{Applying, Effect, Reply, refused};
 
@@ -47,9 +47,16 @@ impl Applying<'_> {
         }
         measure(&mut record, update.large_beyond);
         let targets = self.targets(&name)?;
+        if update.from_revision == 0 && record.members == 0 && self.level >= tallies::LEVEL {
+            record.counts_receivers = true;
+        }
+        let was_one_by_one = record.members <= GROUP_RECEIPT_MEMBERS;
         let mut changing = Changing { name, record, targets };
         for change in update.changes {
             self.change_group(&mut changing, change)?;
+        }
+        if self.level >= tallies::LEVEL && was_one_by_one && changing.record.members > GROUP_RECEIPT_MEMBERS {
+            self.take_receipts_along(&changing.name, &mut changing.record)?;
         }
         changing.record.revision = update.to_revision;
         self.save_group(&changing.name, &changing.record);
@@ -88,7 +95,10 @@ impl Applying<'_> {
             let record = record_of(&member, known.clone(), changing.record.last_seq + 1);
             match known {
                 Some(known) if known == record => continue,
-                Some(_) => changed.push(member),
+                Some(known) => {
+                    tallies::count_receiver(&mut changing.record, &known, false);
+                    changed.push(member);
+                }
                 None => {
                     changing.record.members += 1;
                     let shard = shard_of(changing.name.app(), &member.user, self.core.shards);
@@ -96,6 +106,7 @@ impl Applying<'_> {
                     joined.push(member);
                 }
             }
+            tallies::count_receiver(&mut changing.record, &record, true);
             self.store.put(key, records::seal(&record));
         }
         measure(&mut changing.record, 0);
@@ -120,7 +131,8 @@ impl Applying<'_> {
         let mut removed = Vec::new();
         for user in users {
             let key = keys::group_member(&changing.name, &user);
-            if self.store.get(&key).is_some() {
+            if let Some(known) = self.load::<GroupMemberRecord>("group member", &key)? {
+                tallies::count_receiver(&mut changing.record, &known, false);
                 self.store.delete(&key);
                 removed.push(user);
             }

@@ -3,12 +3,15 @@
 //! shard and group.
 
 use tidings_proto::ErrorCode;
+use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{
     ChannelItem, GroupMemberRecord, GroupReceipt, GroupReceipts, MarkGroupRead, channel_item,
 };
 use tidings_proto::message::v1::disappearance::Start;
 use tidings_proto::shard::shard_of;
 
+use super::permissions;
+use super::tallies::Moved;
 use crate::core::keys::{self, GroupName};
 use crate::core::limits::{GROUP_RECEIPT_MEMBERS, GROUP_RECEIPTS_PER_COMMAND};
 use crate::core::records::{self, CoreError};
@@ -32,8 +35,15 @@ impl Applying<'_> {
             return refused(ErrorCode::InvalidArgument);
         }
         if !mark.privately {
-            // Who read it has it.
-            self.note_group_receipt(&group, &mark.user, mark.group_seq, mark.group_seq)?;
+            let noted = if self.level >= super::tallies::LEVEL {
+                self.tally_read(&group, &mark.user, mark.group_seq)?
+            } else {
+                Some(mark.group_seq)
+            };
+            if let Some(place) = noted {
+                // Who read it has it.
+                self.note_group_receipt(&group, &mark.user, place, place)?;
+            }
         }
         self.begins_for(&group, &mark.user, Start::Read, mark.group_seq)?;
         if self.level >= super::conversations::LEVEL {
@@ -71,29 +81,35 @@ impl Applying<'_> {
         let more_begun = self.tell_begun()?;
         let (from, to) = keys::all_group_receipts();
         let noted = self.store.scan(&from, &to, GROUP_RECEIPTS_PER_COMMAND);
-        let more = noted.len() == GROUP_RECEIPTS_PER_COMMAND;
-        let mut by_group: Vec<(GroupName, Vec<GroupReceipt>)> = Vec::new();
+        let more = self.tell_tallies()? || noted.len() == GROUP_RECEIPTS_PER_COMMAND;
+        let mut receipts = Vec::with_capacity(noted.len());
         for (key, stored) in noted {
             let (group, user) =
                 keys::group_receipt_of(&key).ok_or(CoreError::Contradiction("a receipt of a group has no name"))?;
-            let receipt = GroupReceipt { user, ..records::open("group receipt", stored)? };
-            match by_group.last_mut() {
-                Some((last, receipts)) if *last == group => receipts.push(receipt),
-                _ => by_group.push((group, vec![receipt])),
-            }
+            receipts.push((group, GroupReceipt { user, ..records::open("group receipt", stored)? }));
             self.store.delete(&key);
         }
-        for (group, receipts) in by_group {
-            let home = shard_of(group.app(), group.group(), self.core.shards);
-            if home == self.core.shard {
+        for (group, receipts) in by_group(receipts) {
+            if self.is_home(&group) {
                 self.take_group_receipts(&group, receipts)?;
-                continue;
+            } else {
+                let told = GroupReceipts { group: group.group().to_owned(), receipts };
+                self.tell_home(&group, channel_item::Item::GroupReceipts(told))?;
             }
-            let (app, group) = (group.app().to_owned(), group.group().to_owned());
-            let item = Some(channel_item::Item::GroupReceipts(GroupReceipts { group, receipts }));
-            self.push_item(home, &ChannelItem { app, item, ..ChannelItem::default() })?;
         }
-        Ok(Reply::GroupReceiptsTold { more: more || more_begun })
+        let more_to_pass = self.go_on_passing()?;
+        Ok(Reply::GroupReceiptsTold { more: more || more_begun || more_to_pass })
+    }
+
+    pub(super) fn is_home(&self, group: &GroupName) -> bool {
+        shard_of(group.app(), group.group(), self.core.shards) == self.core.shard
+    }
+
+    /// Owes something to the home of a group, in another shard.
+    pub(super) fn tell_home(&mut self, group: &GroupName, item: channel_item::Item) -> Result<(), CoreError> {
+        let home = shard_of(group.app(), group.group(), self.core.shards);
+        let (app, item) = (group.app().to_owned(), Some(item));
+        self.push_item(home, &ChannelItem { app, item, ..ChannelItem::default() })
     }
 
     /// At home: members have and read more than before.
@@ -102,11 +118,13 @@ impl Applying<'_> {
         group: &GroupName,
         receipts: Vec<GroupReceipt>,
     ) -> Result<(), CoreError> {
-        let (last_seq, members) = self.group(group)?.map_or((0, 0), |record| (record.last_seq, record.members));
+        let Some(mut record) = self.group(group)? else { return Ok(()) };
+        let last_seq = record.last_seq;
         // That it has a time says that all brokers keep it.
-        let is_timed = members <= GROUP_RECEIPT_MEMBERS;
+        let is_timed = record.members <= GROUP_RECEIPT_MEMBERS;
         let timed = |at_ms: i64| if is_timed { at_ms } else { 0 };
-        let mut have_moved = false;
+        let of_members = record.settings.unwrap_or_default().member_permissions;
+        let (mut have_moved, mut moved) = (false, Vec::new());
         for receipt in receipts {
             let key = keys::group_member(group, &receipt.user);
             let Some(mut known) = self.load::<GroupMemberRecord>("group member", &key)? else { continue };
@@ -114,7 +132,12 @@ impl Applying<'_> {
             if delivered <= known.delivered && read <= known.read {
                 continue;
             }
+            let on = |from: u64, to: u64| (from.max(known.joined_at.saturating_sub(1)), to);
             have_moved = true;
+            if permissions(&known, of_members).has(Permission::Receive) {
+                let user = receipt.user;
+                moved.push(Moved { user, delivered: on(known.delivered, delivered), read: on(known.read, read) });
+            }
             if delivered > known.delivered {
                 let places = delivered - known.delivered;
                 known.delivered_steps = stepped(known.delivered_steps, places, timed(receipt.delivered_at_ms));
@@ -126,9 +149,25 @@ impl Applying<'_> {
             }
             self.store.put(key, records::seal(&known));
         }
+        if record.noted_to != 0 && self.count_noted(group, &record, &moved)? {
+            self.pass_what_all_have(group, &mut record)?;
+            self.save_group(group, &record);
+        }
         if have_moved {
             self.effects.push(Effect::ReceiptsMoved { group: group.clone() });
         }
         Ok(())
     }
+}
+
+/// What stands one behind the other of the same group, together.
+pub(super) fn by_group<T>(noted: Vec<(GroupName, T)>) -> Vec<(GroupName, Vec<T>)> {
+    let mut by_group: Vec<(GroupName, Vec<T>)> = Vec::new();
+    for (group, one) in noted {
+        match by_group.last_mut() {
+            Some((last, all)) if *last == group => all.push(one),
+            _ => by_group.push((group, vec![one])),
+        }
+    }
+    by_group
 }

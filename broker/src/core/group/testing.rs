@@ -55,11 +55,14 @@ impl Shard {
 
     /// What members have and read, as it comes from another shard.
     pub fn take_receipts(&mut self, name: &str, receipts: Vec<GroupReceipt>) {
-        let told = GroupReceipts { group: name.to_owned(), receipts };
-        let item = Some(channel_item::Item::GroupReceipts(told));
+        self.bring_home(channel_item::Item::GroupReceipts(GroupReceipts { group: name.to_owned(), receipts }));
+    }
+
+    /// What another shard tells the home of a group.
+    pub fn bring_home(&mut self, item: channel_item::Item) {
         self.receipt_items += 1;
         let seq = self.receipt_items;
-        let item = ChannelItem { app: APP.to_owned(), item, seq, ..ChannelItem::default() };
+        let item = ChannelItem { app: APP.to_owned(), item: Some(item), seq, ..ChannelItem::default() };
         self.deliver(ChannelDeliver {
             source_shard: self.core.shard,
             first_seq: seq,

@@ -57,6 +57,12 @@ fn golden_keys_of_groups() {
     assert_eq!(group_receipt(&team, "bob"), [&[0x2d], &name[..], b"bob\0"].concat());
     assert_eq!(group_receipt_of(&group_receipt(&team, "bob")), Some((team.clone(), "bob".to_owned())));
     assert_eq!(group_receipt_of(&local_member(&team, "bob")), None);
+    assert_eq!(group_tally(&team, 258), [&[0x2e], &name[..], &seq].concat());
+    assert_eq!(group_tally_of(&group_tally(&team, 258)), Some((team.clone(), 258)));
+    assert_eq!(group_tally_of(&group_timeline(&team, 258)), None);
+    assert_eq!(group_passing(&team), [&[0x2f], &name[..]].concat());
+    assert_eq!(passing_group(&group_passing(&team)), Some(team.clone()));
+    assert_eq!(passing_group(&expanding(&team)), None);
     assert_eq!(timeline_place(&group_timeline(&team, 258)), Some(258));
     assert_eq!(due_group_message(&group_due(9, &team, 258)), Some((team.clone(), 258)));
     assert_eq!((timeline_place(&expanding(&team)), due_group_message(&expanding(&team))), (None, None));

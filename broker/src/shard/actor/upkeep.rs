@@ -91,11 +91,9 @@ impl ShardActor {
         }
         self.is_telling_receipts = true;
         let command = encode(Command::TellGroupReceipts(TellGroupReceipts {}));
-        let proposing = propose_where_waiting(
-            self.group.clone(),
-            vec![keys::all_group_receipts(), keys::all_group_begun()],
-            command,
-        );
+        let waiting =
+            [keys::all_group_receipts(), keys::all_group_tallies(), keys::all_group_passing(), keys::all_group_begun()];
+        let proposing = propose_where_waiting(self.group.clone(), waiting.into(), command);
         self.running.push(Box::pin(async move { Done::ReceiptsTold { answer: proposing.await } }));
     }
 

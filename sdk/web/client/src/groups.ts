@@ -107,13 +107,13 @@ export class Groups {
     return this.#act(group, { case: 'delete', value: {} }, options);
   }
 
-  /** How far a message has come that this user sent to a group of at most 1,000 members. */
+  /** How far a message has come that this user sent to a group: how many have it and read it, and of at most 100 members who. */
   receipts(group: string, groupSeq: number, options?: CallOptions): Promise<GroupReceipts> {
     return ask(this.hub, { case: 'getGroupReceipts', value: { group, groupSeq } }, 'groupReceipts', options);
   }
 
   /**
-   * Has `groupReceiptReceived` told of a group of at most 1,000 members: how far this user's messages there have come, soon how it stands, and then as it
+   * Has `groupReceiptReceived` told of a group: how far this user's messages there have come, soon how it stands, and then as it
    * changes, at most once a second. It is kept up until {@link unwatchReceipts}, the end of the membership, or that of the client. At most 64 groups of all
    * tabs: one more takes the place of the one that was asked for longest ago.
    */

@@ -232,7 +232,7 @@ export class Store {
     this.#receipts = group;
     if (group)
       groups.watchReceipts(group).catch((error: { code?: ErrorCode }) => {
-        // A group that is too large has no receipts.
+        // A server of before has no receipts of so many.
         if (this.#receipts === group && error.code !== ErrorCode.FAILED_PRECONDITION) this.#receipts = '';
       });
   }
