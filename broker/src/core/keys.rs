@@ -73,6 +73,7 @@ const RESTING: u8 = 0x31;
 const LOCAL_PLACE: u8 = 0x32;
 const LOCAL_DUE: u8 = 0x33;
 const DRAWING: u8 = 0x34;
+const GROUP_NOTED: u8 = 0x35;
 const POSTED: u8 = 0x40;
 const GROUP_POSTED: u8 = 0x41;
 const SCHEDULED: u8 = 0x50;

@@ -117,14 +117,15 @@ impl Applying<'_> {
         if item.level < LEVEL {
             return Ok(());
         }
-        local.member_permissions = item.member_permissions;
+        (local.member_permissions, local.is_tallied) = (item.member_permissions, item.is_tallied);
         let envelope = records::open_bytes("group body", body.stored.clone())?;
         self.await_beginning(group, item.group_seq, &envelope)?;
         match peek(&envelope)? {
             Peeked::Message(head) if item.kept_until_ms != 0 => {
                 let (from, kept_until_ms) = (head.from.to_owned(), item.kept_until_ms);
-                let counted = CountedRecord { from, kept_until_ms, is_tallied: item.is_tallied };
-                local.is_tallied = item.is_tallied;
+                let is_tallied = item.is_tallied;
+                let member_permissions = if is_tallied { item.member_permissions } else { 0 };
+                let counted = CountedRecord { from, kept_until_ms, is_tallied, member_permissions };
                 self.use_body(group, item.group_seq, body, 1)?;
                 self.release_last(group, local)?;
                 (local.last_place, local.last_at_ms, local.has_last) = (item.group_seq, head.sent_at_ms, true);

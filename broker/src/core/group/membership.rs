@@ -47,7 +47,7 @@ impl Applying<'_> {
         }
         measure(&mut record, update.large_beyond);
         let targets = self.targets(&name)?;
-        if update.from_revision == 0 && record.members == 0 && self.level >= tallies::LEVEL {
+        if record.members == 0 && self.level >= tallies::LEVEL {
             record.counts_receivers = true;
         }
         let was_one_by_one = record.members <= GROUP_RECEIPT_MEMBERS;
@@ -92,7 +92,7 @@ impl Applying<'_> {
         for member in members {
             let key = keys::group_member(&changing.name, &member.user);
             let known: Option<GroupMemberRecord> = self.load("group member", &key)?;
-            let record = record_of(&member, known.clone(), changing.record.last_seq + 1);
+            let record = record_of(&member, known.clone(), changing.record.last_seq + 1, self.level);
             match known {
                 Some(known) if known == record => continue,
                 Some(known) => {

@@ -10,8 +10,8 @@ use tidings_proto::mailbox::v1::{
 use tidings_proto::message::v1::disappearance::Start;
 use tidings_proto::shard::shard_of;
 
-use super::permissions;
 use super::tallies::Moved;
+use super::{hears_from, permissions};
 use crate::core::keys::{self, GroupName};
 use crate::core::limits::{GROUP_RECEIPT_MEMBERS, GROUP_RECEIPTS_PER_COMMAND};
 use crate::core::records::{self, CoreError};
@@ -123,7 +123,6 @@ impl Applying<'_> {
         // That it has a time says that all brokers keep it.
         let is_timed = record.members <= GROUP_RECEIPT_MEMBERS;
         let timed = |at_ms: i64| if is_timed { at_ms } else { 0 };
-        let of_members = record.settings.unwrap_or_default().member_permissions;
         let (mut have_moved, mut moved) = (false, Vec::new());
         for receipt in receipts {
             let key = keys::group_member(group, &receipt.user);
@@ -132,9 +131,9 @@ impl Applying<'_> {
             if delivered <= known.delivered && read <= known.read {
                 continue;
             }
-            let on = |from: u64, to: u64| (from.max(known.joined_at.saturating_sub(1)), to);
+            let on = |from: u64, to: u64| (from.max(hears_from(&known).saturating_sub(1)), to);
             have_moved = true;
-            if permissions(&known, of_members).has(Permission::Receive) {
+            if permissions(&known, record.noted_permissions).has(Permission::Receive) {
                 let user = receipt.user;
                 moved.push(Moved { user, delivered: on(known.delivered, delivered), read: on(known.read, read) });
             }

@@ -12,7 +12,7 @@ use tidings_proto::mailbox::v1::{
 use tidings_proto::message::v1::ReceiptRequest;
 
 use super::receipts::by_group;
-use super::{permissions, receivers};
+use super::{hears_from, permissions, receivers};
 use crate::core::envelope::{MessageHead, Peeked, peek};
 use crate::core::keys::{self, GroupName, MailboxId};
 use crate::core::limits::{
@@ -23,10 +23,12 @@ use crate::core::records::{self, CoreError};
 use crate::core::{Applying, Effect};
 
 /// From which level of brokers on there are tallies.
-pub(super) const LEVEL: u32 = 5;
+pub const LEVEL: u32 = 5;
 
 /// Groups whose watermarks one command moves on.
 const GROUPS: usize = 16;
+/// Messages of which members tell one by one that one command counts for, of a group that grew more than once.
+const NOTED: usize = 4 * GROUP_RECEIPTS_TAKEN_ALONG;
 
 /// The tally in what stands at a place of the timeline; `None`: there is none, since members told of themselves one by
 /// one.
@@ -85,8 +87,8 @@ impl Applying<'_> {
         record: &mut GroupRecord,
         head: &MessageHead<'_>,
     ) -> Result<(), CoreError> {
-        if record.noted_from == 0 {
-            record.noted_from = head.group_seq;
+        if record.tallied_from == 0 {
+            record.tallied_from = head.group_seq;
         }
         let of_members = record.settings.unwrap_or_default().member_permissions;
         let sender: Option<GroupMemberRecord> = self.load("group member", &keys::group_member(group, head.from))?;
@@ -115,9 +117,6 @@ impl Applying<'_> {
     /// where the home is to be told of this member by name.
     pub(super) fn tally_read(&mut self, group: &GroupName, user: &str, place: u64) -> Result<Option<u64>, CoreError> {
         let Some(mut standing) = self.standing(group.clone(), user)? else { return Ok(Some(place)) };
-        if !permissions(&standing.member, standing.local.member_permissions).has(Permission::Receive) {
-            return Ok(Some(place));
-        }
         let told = standing.conversation.told_place;
         if place <= told {
             return Ok(None);
@@ -126,17 +125,16 @@ impl Applying<'_> {
         let up_to = place.min(standing.local.expanded.max(standing.local.last_place));
         let mailbox = MailboxId::new(group.app(), user).ok_or(CoreError::Contradiction("a member has no id"))?;
         let record = self.mailbox_or_new(&mailbox)?;
-        let behind = told.max(standing.member.joined_at).saturating_add(1).max(standing.local.counted_from);
+        let behind = told.max(hears_from(&standing.member)).saturating_add(1).max(standing.local.counted_from);
         let (from, to) = (keys::counted(group, behind), keys::counted(group, up_to.saturating_add(1)));
         let mut one_by_one = None;
         let messages = if from < to { self.store.scan(&from, &to, UNREAD_COUNTED as usize) } else { Vec::new() };
-        let mut are_tallied = messages.is_empty() && standing.local.is_tallied;
         for (key, stored) in messages {
             let counted: CountedRecord = records::open("counted message", stored)?;
             let at = keys::counted_place(&key).ok_or(CoreError::Contradiction("a counted message has no place"))?;
             if counted.is_tallied {
-                are_tallied = true;
-                if counted.from != user && !self.ignores(&mailbox, &record, Some(&counted.from))? {
+                let is_for = permissions(&standing.member, counted.member_permissions).has(Permission::Receive);
+                if is_for && counted.from != user && !self.ignores(&mailbox, &record, Some(&counted.from))? {
                     self.tally(group, at, GroupTally { read: 1, ..GroupTally::default() })?;
                 }
             } else {
@@ -145,7 +143,7 @@ impl Applying<'_> {
         }
         standing.conversation.told_place = told.max(up_to);
         self.store.put(keys::group_conversation(&mailbox, group.group()), records::seal(&standing.conversation));
-        Ok(if are_tallied { one_by_one } else { Some(place) })
+        Ok(if standing.local.is_tallied { one_by_one } else { Some(place) })
     }
 
     /// Tells the homes what was counted, so much at a time; answers whether there may be more.
@@ -201,15 +199,16 @@ impl Applying<'_> {
     ) -> Result<bool, CoreError> {
         let ways = moved.iter().flat_map(|one| [one.delivered, one.read]).filter(|(from, to)| from < to);
         let (from, to) = ways.fold((u64::MAX, 0), |(first, last), (from, to)| (first.min(from), last.max(to)));
-        let (first, last) = (from.saturating_add(1).max(record.noted_from), to.min(record.noted_to));
+        let (first, last) = (from.saturating_add(1), to.min(record.noted_to));
         if first > last {
             return Ok(false);
         }
-        let (from, to) = (keys::group_timeline(group, first), keys::group_timeline(group, last + 1));
+        let (from, to) = (keys::group_noted(group, first), keys::group_noted(group, last + 1));
         let mut has_counted = false;
-        for (key, stored) in self.store.scan(&from, &to, GROUP_RECEIPTS_TAKEN_ALONG) {
-            let Some(mut tally) = tally_in(stored)?.filter(|tally| !tally.from.is_empty()) else { continue };
-            let place = place_in(&key)?;
+        for (key, _) in self.store.scan(&from, &to, NOTED) {
+            let place = keys::noted_place(&key).ok_or(CoreError::Contradiction("a message's key has no place"))?;
+            let key = keys::group_timeline(group, place);
+            let Some(mut tally) = self.store.get(&key).map(tally_in).transpose()?.flatten() else { continue };
             let count = |way: fn(&Moved) -> (u64, u64)| {
                 let goes_by = |one: &&Moved| way(one).0 < place && place <= way(one).1 && one.user != tally.from;
                 u32::try_from(moved.iter().filter(goes_by).count()).unwrap_or(u32::MAX)
@@ -220,7 +219,7 @@ impl Applying<'_> {
             }
             tally.delivered = tally.delivered.saturating_add(delivered);
             tally.read = tally.read.saturating_add(read);
-            self.store.put(key.to_vec(), records::seal(&tally));
+            self.store.put(key, records::seal(&tally));
             has_counted = true;
         }
         Ok(has_counted)
@@ -232,12 +231,14 @@ impl Applying<'_> {
         // At most so many before one update, and so many who came with it.
         let (from, to) = keys::group_members(group, "");
         let members = self.store.scan(&from, &to, 2 * GROUP_RECEIPT_MEMBERS as usize);
-        let members = receivers(members, record.settings.unwrap_or_default().member_permissions)?;
+        let of_members = record.settings.unwrap_or_default().member_permissions;
+        let members = receivers(members, of_members)?;
         let (from, to) = (keys::group_timeline(group, 0), keys::group_timeline(group, u64::MAX));
         let kept = self.store.scan_reverse(&from, &to, GROUP_RECEIPTS_TAKEN_ALONG);
-        if let Some((oldest, _)) = kept.last() {
-            (record.noted_from, record.noted_to) = (place_in(oldest)?, record.last_seq);
+        if kept.is_empty() {
+            return Ok(());
         }
+        (record.noted_to, record.noted_permissions) = (record.last_seq, of_members);
         for (key, stored) in kept {
             if tally_in(stored)?.is_some() {
                 continue;
@@ -245,7 +246,7 @@ impl Applying<'_> {
             let place = place_in(&key)?;
             let body = records::open_bytes("group body", self.body(group, place)?)?;
             let Peeked::Message(head) = peek(&body)? else { continue };
-            let for_whom = || members.iter().filter(|(user, member)| user != head.from && member.joined_at <= place);
+            let for_whom = || members.iter().filter(|(user, member)| user != head.from && hears_from(member) <= place);
             let count = |so: &dyn Fn(&GroupMemberRecord) -> bool| {
                 u32::try_from(for_whom().filter(|(_, member)| so(member)).count()).unwrap_or(u32::MAX)
             };
@@ -256,10 +257,11 @@ impl Applying<'_> {
                 from: head.from.to_owned(),
             };
             self.store.put(key.to_vec(), records::seal(&tally));
+            self.store.put(keys::group_noted(group, place), Bytes::new());
         }
         // All have all up to where the slowest is.
         let lowest = |reached: fn(&GroupMemberRecord) -> u64| {
-            let places = members.iter().map(|(_, member)| reached(member).max(member.joined_at.saturating_sub(1)));
+            let places = members.iter().map(|(_, member)| reached(member).max(hears_from(member).saturating_sub(1)));
             places.min().unwrap_or(0).min(record.last_seq)
         };
         let (delivered, read) = (lowest(|member| member.delivered), lowest(|member| member.read));
@@ -271,7 +273,8 @@ impl Applying<'_> {
     /// Moves the watermarks of a group on, over messages that all have, and read, as far as one command goes; the rest
     /// is left to the upkeep. The caller saves `record`.
     pub(super) fn pass_what_all_have(&mut self, group: &GroupName, record: &mut GroupRecord) -> Result<(), CoreError> {
-        let known_from = record.noted_from;
+        // Of what stands before nothing was ever known; where members told of themselves it was.
+        let known_from = if record.noted_to == 0 { record.tallied_from } else { 0 };
         let has = |tally: &TallyRecord| tally.delivered.max(tally.read) >= tally.members;
         let (delivered, may_go_on) = self.passed(group, record.delivered_to_all, known_from, has)?;
         let has_read = |tally: &TallyRecord| tally.read >= tally.members;
@@ -304,6 +307,19 @@ impl Applying<'_> {
             reached = place;
         }
         Ok((reached, !is_end))
+    }
+
+    /// A message is kept no longer, nor its tally: what all the others have may be more than before.
+    pub(super) fn end_tally(&mut self, group: &GroupName, record: &GroupRecord, place: u64) -> Result<(), CoreError> {
+        let stands = self.store.get(&keys::group_timeline(group, place));
+        let Some(tally) = stands.map(tally_in).transpose()?.flatten() else { return Ok(()) };
+        if !tally.from.is_empty() {
+            self.store.delete(&keys::group_noted(group, place));
+        }
+        if record.delivered_to_all.min(record.read_by_all) < place {
+            self.store.put(keys::group_passing(group), Bytes::new());
+        }
+        Ok(())
     }
 
     /// Moves watermarks on that one command did not bring to their end; answers whether there may be more.

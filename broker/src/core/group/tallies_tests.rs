@@ -3,8 +3,8 @@
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::command::Command;
 use tidings_proto::mailbox::v1::{
-    AppendMessage, ChannelItem, GroupChange, GroupMember, GroupRecord, GroupSettings, GroupTallies, GroupTally,
-    MarkGroupRead, MoveCursor, channel_item,
+    AppendMessage, ChannelItem, GroupChange, GroupMember, GroupMemberRecord, GroupRecord, GroupSettings, GroupTallies,
+    GroupTally, MarkGroupRead, MoveCursor, channel_item,
 };
 use tidings_proto::message::v1::ReceiptRequest;
 use tidings_proto::shard::shard_of;
@@ -198,10 +198,12 @@ fn watermarks_pass_what_all_have_and_what_is_kept_no_longer() {
     shard.now_ms += i64::try_from(DAY_MS).unwrap() - 1;
     shard.say_in(kept("team", &alice, "alice", 3, "on the next day"));
     let last = stands(&shard, "team").last_seq;
+    tell(&mut shard, last, 1000, 1000);
+    assert_eq!(marks(&shard), (last, 0));
     shard.now_ms += 2;
     shard.expire();
     assert_eq!(counts(&shard, first), Err(ErrorCode::NotFound));
-    tell(&mut shard, last, 1000, 1000);
+    shard.tell();
     assert_eq!(marks(&shard), (last, last));
     // What comes late, or was never said, is nothing.
     let before = shard.store.dump();
@@ -253,9 +255,9 @@ fn so_many_messages_are_taken_along() {
     shard.reads_group("team", "bob", says + 1);
     shard.tell();
     assert_eq!([4, says + 1].map(|place| counts(&shard, place)), [Ok((1, 1, 1)); 2]);
-    // Over what has no tally, and as far as commands go, one after the other.
+    // Who has what was not taken along was known once: it holds the watermarks back until it goes.
     let record = stands(&shard, "team");
-    assert_eq!((record.delivered_to_all, record.read_by_all), (says + 2, says + 2));
+    assert_eq!((record.delivered_to_all, record.read_by_all), (0, 0));
 }
 
 #[test]
@@ -283,6 +285,9 @@ fn whoever_may_not_receive_is_not_counted_whatever_is_said_of_it() {
     shard.say_in(kept("team", &alice, "alice", 3, "hello"));
     let next = stands(&shard, "team").last_seq;
     assert_eq!(counts(&shard, next), Ok((999, 0, 0)));
+    shard.reads_group("team", "carol", next);
+    shard.tell();
+    assert_eq!((all(&shard), counts(&shard, next)), ([(1, 0, 0), (999, 0, 0)], Ok((999, 1, 1))));
     let removed = vec![many[0].user.clone(), many[1].user.clone(), "carol".to_owned()];
     shard.update_group("team", 4, vec![GroupChange { removed, ..GroupChange::default() }]);
     shard.update_group("team", 5, vec![GroupChange { put: many[..3].to_vec(), ..GroupChange::default() }]);
@@ -309,6 +314,12 @@ fn where_members_receive_by_right_alone_a_message_is_for_these() {
         shard.say_in(kept("team", &alice, "alice", seq, "hello"));
         assert_eq!(counts(&shard, stands(&shard, "team").last_seq), Ok((members, 0, 0)), "{seq}");
     }
+    // It was not for whoever did not receive then.
+    let last = stands(&shard, "team").last_seq;
+    shard.reads_group("team", "user-0000", last);
+    shard.tell();
+    let all = [4, 2, 0].map(|before| counts(&shard, last - before));
+    assert_eq!(all, [Ok((1, 0, 0)), Ok((1_001, 1, 1)), Ok((1, 0, 0))]);
 }
 
 #[test]
@@ -348,6 +359,57 @@ fn nobody_is_told_of_by_name_whatever_is_read() {
         assert_eq!(shard.reads_group("team", "bob", place), Reply::ReadRecorded);
     }
     assert_eq!(notes(&shard), 0);
+}
+
+#[test]
+fn a_group_that_grows_again_goes_on_counting_what_it_took_along_before() {
+    let mut shard = Shard::alone();
+    // Strangers speak alone.
+    let mut members = crowd(&["alice", "bob"]);
+    members[2..].iter_mut().for_each(|member| member.allow = SEND);
+    let (few, many) = members.split_at(2);
+    shard.form("team", few);
+    let alice = shard.attach("alice", "phone", None);
+    shard.say_in(kept("team", &alice, "alice", 1, "hello"));
+    join(&mut shard, "team", 2, many);
+    let removed = vec![many[0].user.clone()];
+    shard.update_group("team", 3, vec![GroupChange { removed, ..GroupChange::default() }]);
+    let says = GROUP_RECEIPTS_TAKEN_ALONG as u64 + 1;
+    (2..=says).for_each(|seq| drop(shard.say_in(kept("team", &alice, "alice", seq, "hello"))));
+    join(&mut shard, "team", 4, &many[..1]);
+    assert_eq!(counts(&shard, 2), Ok((1, 0, 0)));
+    let last = stands(&shard, "team").last_seq;
+    shard.reads_group("team", "bob", last);
+    shard.tell();
+    assert_eq!([2, last - 1].map(|place| counts(&shard, place)), [Ok((1, 1, 1)); 2]);
+    assert_eq!((stands(&shard, "team").read_by_all, shard.replay().dump()), (last - 1, shard.store.dump()));
+}
+
+#[test]
+fn in_a_group_that_is_small_again_members_are_told_of_by_name() {
+    let (mut shard, [alice, ..], _) = team(1);
+    let removed = GroupChange { removed: vec!["user-0999".to_owned()], ..GroupChange::default() };
+    shard.update_group("team", 3, vec![removed]);
+    shard.say_in(AppendMessage { retention_ms: 0, ..kept("team", &alice, "alice", 2, "not kept") });
+    let last = stands(&shard, "team").last_seq;
+    shard.reads_group("team", "bob", last);
+    shard.tell();
+    let bob = shard.store.get(&keys::group_member(&group("team"), "bob")).unwrap();
+    assert_eq!(records::open::<GroupMemberRecord>("member", bob).unwrap().read, last);
+}
+
+#[test]
+fn a_group_of_before_counts_its_receivers_once_it_is_formed_anew() {
+    let mut shard = Shard::alone();
+    shard.level = 4;
+    shard.form("team", &[member("alice", ALL), member("bob", SEND)]);
+    shard.level = 5;
+    join(&mut shard, "team", 2, &[member("carol", ALL)]);
+    assert_eq!(receivers_of(&shard), (0, 0));
+    let removed = ["alice", "bob", "carol"].map(str::to_owned).to_vec();
+    shard.update_group("team", 3, vec![GroupChange { removed, ..GroupChange::default() }]);
+    join(&mut shard, "team", 4, &[member("alice", ALL), member("bob", SEND), member("dave", 0)]);
+    assert_eq!(receivers_of(&shard), (3, 1));
 }
 
 /// How many receive, where members do and where they do not.

@@ -68,6 +68,7 @@ impl Applying<'_> {
             self.store.delete(&keys::group_place(group, head.stream, head.seq));
         }
         self.reindex_in_group(group, place, Some(&envelope), None)?;
+        self.end_tally(group, &record, place)?;
         self.store.delete(&keys::group_timeline(group, place));
         self.release_body(group, place, 1)?;
         self.empty_body(group, place)?;

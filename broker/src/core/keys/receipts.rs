@@ -1,6 +1,6 @@
 //! Keys of what members have and read of groups, noted where they live.
 
-use super::{GROUP_PASSING, GROUP_RECEIPT, GROUP_TALLY, GroupName, MailboxId, is_id, key};
+use super::{GROUP_NOTED, GROUP_PASSING, GROUP_RECEIPT, GROUP_TALLY, GroupName, MailboxId, is_id, key};
 
 /// What a member has and read, until the group's home is told.
 pub fn group_receipt(group: &GroupName, user: &str) -> Vec<u8> {
@@ -50,4 +50,15 @@ pub fn all_group_passing() -> (Vec<u8>, Vec<u8>) {
 /// The group in such a key.
 pub fn passing_group(key: &[u8]) -> Option<GroupName> {
     MailboxId::from_key(key.strip_prefix(&[GROUP_PASSING])?).map(GroupName)
+}
+
+/// A message that is tallied, and of which members tell one by one, at its place.
+pub fn group_noted(group: &GroupName, place: u64) -> Vec<u8> {
+    key(GROUP_NOTED, &[group.bytes(), &place.to_be_bytes()])
+}
+
+/// The place in such a key.
+pub fn noted_place(key: &[u8]) -> Option<u64> {
+    let (_, place) = key.strip_prefix(&[GROUP_NOTED])?.split_last_chunk::<8>()?;
+    Some(u64::from_be_bytes(*place))
 }

@@ -63,6 +63,8 @@ fn golden_keys_of_groups() {
     assert_eq!(group_passing(&team), [&[0x2f], &name[..]].concat());
     assert_eq!(passing_group(&group_passing(&team)), Some(team.clone()));
     assert_eq!(passing_group(&expanding(&team)), None);
+    assert_eq!(group_noted(&team, 258), [&[0x35], &name[..], &seq].concat());
+    assert_eq!((noted_place(&group_noted(&team, 258)), noted_place(&group_tally(&team, 258))), (Some(258), None));
     assert_eq!(timeline_place(&group_timeline(&team, 258)), Some(258));
     assert_eq!(due_group_message(&group_due(9, &team, 258)), Some((team.clone(), 258)));
     assert_eq!((timeline_place(&expanding(&team)), due_group_message(&expanding(&team))), (None, None));
