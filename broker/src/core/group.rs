@@ -80,17 +80,22 @@ pub fn receivers(stored: Vec<(Bytes, Bytes)>, of_members: u32) -> Result<Vec<(St
     Ok(receivers)
 }
 
-/// A member as it is stored, by brokers of a level: of a known one it stays where it joined.
-fn record_of(member: &GroupMember, known: Option<GroupMemberRecord>, place: u64, level: u32) -> GroupMemberRecord {
-    let is_known = known.is_some();
-    let known = known.unwrap_or(GroupMemberRecord { joined_at: place, ..GroupMemberRecord::default() });
+/// A member as it is stored, by brokers of a level: of a known one it stays where it joined. Where it comes to receive
+/// by what it is, while those of role `MEMBER` may do this, it does from here on.
+fn record_of(
+    member: &GroupMember,
+    known: Option<GroupMemberRecord>,
+    of_members: u32,
+    (place, level): (u64, u32),
+) -> GroupMemberRecord {
+    let Some(known) = known else {
+        let GroupMember { role, allow, deny, .. } = *member;
+        return GroupMemberRecord { role, allow, deny, joined_at: place, ..GroupMemberRecord::default() };
+    };
     let record = GroupMemberRecord { role: member.role, allow: member.allow, deny: member.deny, ..known.clone() };
-    let comes_to_receive = [Permissions::ALL, Permissions::NONE].into_iter().any(|of_members| {
-        let receives = |member| permissions(member, of_members.bits()).has(Permission::Receive);
-        receives(&record) && !receives(&known)
-    });
-    let is_new_to_it = is_known && comes_to_receive && level >= tallies::LEVEL;
-    GroupMemberRecord { receives_from: if is_new_to_it { place } else { known.receives_from }, ..record }
+    let receives = |member| permissions(member, of_members).has(Permission::Receive);
+    let comes_to_receive = level >= tallies::LEVEL && receives(&record) && !receives(&known);
+    GroupMemberRecord { receives_from: if comes_to_receive { place } else { known.receives_from }, ..record }
 }
 
 /// From which place on what is said is for a member.

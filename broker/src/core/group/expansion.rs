@@ -208,7 +208,7 @@ impl Applying<'_> {
             let key = keys::local_member(group, &member.user);
             let known: Option<GroupMemberRecord> = self.load("group member", &key)?;
             let is_new = known.is_none();
-            let record = record_of(member, known, item.group_seq, item.level);
+            let record = record_of(member, known, item.member_permissions, (item.group_seq, item.level));
             self.store.put(key, records::seal(&record));
             if is_new && gives_to_followers(local, item) {
                 self.join_large(group, local, &member.user, record, item, body)?;

@@ -218,7 +218,7 @@ impl Applying<'_> {
     ) -> Result<(), CoreError> {
         let (user, seq) = (mailbox.user(), item.group_seq);
         if let Some(put) = item.put.iter().find(|put| put.user == user) {
-            *member = Some(record_of(put, member.take(), seq, item.level));
+            *member = Some(record_of(put, member.take(), item.member_permissions, (seq, item.level)));
         }
         if member.as_ref().is_some_and(|member| seq >= member.joined_at && is_for(item, user, member)) {
             let body = self.stored_body(group, item)?;

@@ -92,7 +92,9 @@ impl Applying<'_> {
         for member in members {
             let key = keys::group_member(&changing.name, &member.user);
             let known: Option<GroupMemberRecord> = self.load("group member", &key)?;
-            let record = record_of(&member, known.clone(), changing.record.last_seq + 1, self.level);
+            let of_members = changing.record.settings.unwrap_or_default().member_permissions;
+            let place = changing.record.last_seq + 1;
+            let record = record_of(&member, known.clone(), of_members, (place, self.level));
             match known {
                 Some(known) if known == record => continue,
                 Some(known) => {

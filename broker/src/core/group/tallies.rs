@@ -27,8 +27,6 @@ pub const LEVEL: u32 = 5;
 
 /// Groups whose watermarks one command moves on.
 const GROUPS: usize = 16;
-/// Messages of which members tell one by one that one command counts for, of a group that grew more than once.
-const NOTED: usize = 4 * GROUP_RECEIPTS_TAKEN_ALONG;
 
 /// The tally in what stands at a place of the timeline; `None`: there is none, since members told of themselves one by
 /// one.
@@ -203,26 +201,36 @@ impl Applying<'_> {
         if first > last {
             return Ok(false);
         }
-        let (from, to) = (keys::group_noted(group, first), keys::group_noted(group, last + 1));
+        let (mut from, to) = (keys::group_noted(group, first), keys::group_noted(group, last + 1));
         let mut has_counted = false;
-        for (key, _) in self.store.scan(&from, &to, NOTED) {
-            let place = keys::noted_place(&key).ok_or(CoreError::Contradiction("a message's key has no place"))?;
-            let key = keys::group_timeline(group, place);
-            let Some(mut tally) = self.store.get(&key).map(tally_in).transpose()?.flatten() else { continue };
-            let count = |way: fn(&Moved) -> (u64, u64)| {
-                let goes_by = |one: &&Moved| way(one).0 < place && place <= way(one).1 && one.user != tally.from;
-                u32::try_from(moved.iter().filter(goes_by).count()).unwrap_or(u32::MAX)
-            };
-            let (delivered, read) = (count(|one| one.delivered), count(|one| one.read));
-            if delivered == 0 && read == 0 {
-                continue;
+        loop {
+            let noted = self.store.scan(&from, &to, GROUP_RECEIPTS_TAKEN_ALONG);
+            for (key, _) in &noted {
+                let place = keys::noted_place(key).ok_or(CoreError::Contradiction("a message's key has no place"))?;
+                has_counted |= self.count_noted_at(group, place, moved)?;
+                from = keys::group_noted(group, place + 1);
             }
-            tally.delivered = tally.delivered.saturating_add(delivered);
-            tally.read = tally.read.saturating_add(read);
-            self.store.put(key, records::seal(&tally));
-            has_counted = true;
+            if noted.len() < GROUP_RECEIPTS_TAKEN_ALONG {
+                return Ok(has_counted);
+            }
         }
-        Ok(has_counted)
+    }
+
+    fn count_noted_at(&mut self, group: &GroupName, place: u64, moved: &[Moved]) -> Result<bool, CoreError> {
+        let key = keys::group_timeline(group, place);
+        let Some(mut tally) = self.store.get(&key).map(tally_in).transpose()?.flatten() else { return Ok(false) };
+        let count = |way: fn(&Moved) -> (u64, u64)| {
+            let goes_by = |one: &&Moved| way(one).0 < place && place <= way(one).1 && one.user != tally.from;
+            u32::try_from(moved.iter().filter(goes_by).count()).unwrap_or(u32::MAX)
+        };
+        let (delivered, read) = (count(|one| one.delivered), count(|one| one.read));
+        if delivered == 0 && read == 0 {
+            return Ok(false);
+        }
+        tally.delivered = tally.delivered.saturating_add(delivered);
+        tally.read = tally.read.saturating_add(read);
+        self.store.put(key, records::seal(&tally));
+        Ok(true)
     }
 
     /// At home: a group has come to have so many members that messages are tallied. The newest of those that it keeps
@@ -312,11 +320,11 @@ impl Applying<'_> {
     /// A message is kept no longer, nor its tally: what all the others have may be more than before.
     pub(super) fn end_tally(&mut self, group: &GroupName, record: &GroupRecord, place: u64) -> Result<(), CoreError> {
         let stands = self.store.get(&keys::group_timeline(group, place));
-        let Some(tally) = stands.map(tally_in).transpose()?.flatten() else { return Ok(()) };
-        if !tally.from.is_empty() {
+        if stands.map(tally_in).transpose()?.flatten().is_some_and(|tally| !tally.from.is_empty()) {
             self.store.delete(&keys::group_noted(group, place));
         }
-        if record.delivered_to_all.min(record.read_by_all) < place {
+        let has_tallies = record.tallied_from != 0 || record.noted_to != 0;
+        if has_tallies && record.delivered_to_all.min(record.read_by_all) < place {
             self.store.put(keys::group_passing(group), Bytes::new());
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! How many of a large group have a message, and how many read it.
 
 use tidings_proto::ErrorCode;
+use tidings_proto::group::v1::Role;
 use tidings_proto::mailbox::v1::command::Command;
 use tidings_proto::mailbox::v1::{
     AppendMessage, ChannelItem, GroupChange, GroupMember, GroupMemberRecord, GroupRecord, GroupSettings, GroupTallies,
@@ -258,6 +259,15 @@ fn so_many_messages_are_taken_along() {
     // Who has what was not taken along was known once: it holds the watermarks back until it goes.
     let record = stands(&shard, "team");
     assert_eq!((record.delivered_to_all, record.read_by_all), (0, 0));
+    shard.now_ms += i64::try_from(DAY_MS).unwrap() - 1;
+    shard.say_in(kept("team", &alice, "alice", says + 2, "on the next day"));
+    let last = stands(&shard, "team").last_seq;
+    shard.tell_home(GroupTally { group_seq: last, delivered: 1000, read: 1000 });
+    assert_eq!(stands(&shard, "team").read_by_all, 0);
+    shard.now_ms += 2;
+    while let Reply::Expired { more: true, .. } = shard.expire() {}
+    shard.tell();
+    assert_eq!((stands(&shard, "team").delivered_to_all, stands(&shard, "team").read_by_all), (last, last));
 }
 
 #[test]
@@ -359,6 +369,36 @@ fn nobody_is_told_of_by_name_whatever_is_read() {
         assert_eq!(shard.reads_group("team", "bob", place), Reply::ReadRecorded);
     }
     assert_eq!(notes(&shard), 0);
+}
+
+#[test]
+fn who_is_promoted_received_before() {
+    let mut shard = Shard::alone();
+    let bare = |user: &str| GroupMember { user: user.to_owned(), ..GroupMember::default() };
+    let admin = |user: &str| GroupMember { role: Role::Admin as u32, ..bare(user) };
+    let settings = Some(GroupSettings { member_permissions: ALL, ..GroupSettings::default() });
+    let put = ["alice", "bob", "carol"].map(bare).to_vec();
+    let formed = [GroupChange { settings, ..GroupChange::default() }, GroupChange { put, ..GroupChange::default() }];
+    shard.update_group("team", 1, formed.to_vec());
+    let alice = shard.attach("alice", "phone", None);
+    shard.say_in(kept("team", &alice, "alice", 1, "to few"));
+    for reader in ["alice", "carol"] {
+        shard.reads_group("team", reader, 2);
+    }
+    shard.tell();
+    join(&mut shard, "team", 2, &[admin("bob")]);
+    let crowd: Vec<_> = (0..999).map(|number| bare(&format!("user-{number:04}"))).collect();
+    join(&mut shard, "team", 3, &crowd);
+    assert_eq!((counts(&shard, 2), stands(&shard, "team").read_by_all), (Ok((2, 1, 1)), 0));
+    shard.say_in(kept("team", &alice, "alice", 2, "to many"));
+    let last = stands(&shard, "team").last_seq;
+    join(&mut shard, "team", 4, &[bare("bob"), admin("user-0000")]);
+    for reader in ["bob", "user-0000"] {
+        shard.reads_group("team", reader, last);
+    }
+    shard.tell();
+    assert_eq!([2, last].map(|place| counts(&shard, place)), [Ok((2, 2, 2)), Ok((1001, 2, 2))]);
+    assert_eq!(stands(&shard, "team").read_by_all, 2);
 }
 
 #[test]
