@@ -121,23 +121,17 @@ impl Applying<'_> {
                         }
                     }
                 }
-                if let Peeked::Group(pointer) = peeked
-                    && pointer.wants_receipts
-                    && !withholds
-                {
-                    // Places of a group rise.
-                    in_groups.insert(pointer.group.clone(), pointer.group_seq);
-                }
-                if let Peeked::Group(pointer) = peeked
-                    && pointer.is_tallied
-                    && !withholds
-                {
-                    tallied.push((pointer.group.clone(), pointer.group_seq));
-                }
-                if let Peeked::Group(pointer) = peeked
-                    && pointer.awaits_delivery
-                {
-                    beginning_in_groups.insert(pointer.group.clone(), pointer.group_seq);
+                if let Peeked::Group(pointer) = peeked {
+                    if pointer.wants_receipts && !withholds {
+                        // Places of a group rise.
+                        in_groups.insert(pointer.group.clone(), pointer.group_seq);
+                    }
+                    if pointer.is_tallied && !withholds {
+                        tallied.push((pointer.group.clone(), pointer.group_seq));
+                    }
+                    if pointer.awaits_delivery {
+                        beginning_in_groups.insert(pointer.group.clone(), pointer.group_seq);
+                    }
                 }
                 if nothing_retained && *seq <= everyone_has {
                     self.remove_entry(mailbox, *seq, entry)?;

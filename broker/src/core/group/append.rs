@@ -3,13 +3,14 @@
 
 use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{AppendMessage, GroupMemberRecord, GroupRecord, GroupSettings, GroupTargetsRecord};
-use tidings_proto::message::v1::{Change, ReceiptRequest};
+use tidings_proto::message::v1::Change;
 use tidings_proto::{ErrorCode, disappearance};
 
 use super::disappear::begins_later;
 use super::fan_out::Publication;
 use super::large::measure;
 use super::permissions;
+use super::tallies::{self, wants_none};
 use crate::core::append::{Numbered, expires_at_ms, valid_slot};
 use crate::core::entry::Entry;
 use crate::core::envelope::MessageHead;
@@ -112,7 +113,7 @@ impl Applying<'_> {
             disappears_at_ms,
         };
         let entry = Entry::of_message(&head, &append.content);
-        let wants_receipts = append.receipts != ReceiptRequest::ReceiptsNone as i32;
+        let wants_receipts = !wants_none(append.receipts);
         let mut publication = Publication { wants_receipts, ..Publication::new(record) };
         if record.settings.unwrap_or_default().hunt {
             if begins_later(&disappears) {
@@ -134,7 +135,7 @@ impl Applying<'_> {
             if self.level >= super::conversations::LEVEL {
                 publication.kept_until_ms = kept_until_ms;
             }
-            if kept_until_ms != 0 && publication.is_tallied && self.level >= super::tallies::LEVEL {
+            if kept_until_ms != 0 && publication.is_tallied && self.level >= tallies::LEVEL {
                 self.begin_tally(group, record, &head)?;
             }
         }

@@ -283,10 +283,8 @@ impl Applying<'_> {
     pub(super) fn pass_what_all_have(&mut self, group: &GroupName, record: &mut GroupRecord) -> Result<(), CoreError> {
         // Of what stands before nothing was ever known; where members told of themselves it was.
         let known_from = if record.noted_to == 0 { record.tallied_from } else { 0 };
-        let has = |tally: &TallyRecord| tally.delivered.max(tally.read) >= tally.members;
-        let (delivered, may_go_on) = self.passed(group, record.delivered_to_all, known_from, has)?;
-        let has_read = |tally: &TallyRecord| tally.read >= tally.members;
-        let (read, may_read_on) = self.passed(group, record.read_by_all, known_from, has_read)?;
+        let (delivered, may_go_on) = self.passed(group, record.delivered_to_all, known_from, have)?;
+        let (read, may_read_on) = self.passed(group, record.read_by_all, known_from, have_read)?;
         (record.delivered_to_all, record.read_by_all) = (delivered, read);
         if may_go_on || may_read_on {
             self.store.put(keys::group_passing(group), Bytes::new());
@@ -301,7 +299,7 @@ impl Applying<'_> {
         group: &GroupName,
         mut reached: u64,
         known_from: u64,
-        is_at_all: impl Fn(&TallyRecord) -> bool,
+        count: fn(&TallyRecord) -> u32,
     ) -> Result<(u64, bool), CoreError> {
         let (from, to) =
             (keys::group_timeline(group, reached.saturating_add(1)), keys::group_timeline(group, u64::MAX));
@@ -309,7 +307,7 @@ impl Applying<'_> {
         let is_end = messages.len() < GROUP_RECEIPTS_PASSED;
         for (key, stored) in messages {
             let place = place_in(&key)?;
-            if !tally_in(stored)?.map_or(place < known_from, |tally| is_at_all(&tally)) {
+            if !tally_in(stored)?.map_or(place < known_from, |tally| count(&tally) == tally.members) {
                 return Ok((reached, false));
             }
             reached = place;
@@ -346,7 +344,7 @@ impl Applying<'_> {
     }
 }
 
-fn wants_none(receipts: i32) -> bool {
+pub(super) fn wants_none(receipts: i32) -> bool {
     receipts == ReceiptRequest::ReceiptsNone as i32
 }
 
