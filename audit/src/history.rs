@@ -14,7 +14,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::verdict;
-pub use event::{BACKEND, Change, Client, End, Event, Gone, Group, Kept, Of, Reading, Record, SYSTEM, Settings, User};
+pub use event::{
+    BACKEND, Change, Client, End, Event, Gone, Group, GroupReach, Kept, Of, Reach, Reading, Record, SYSTEM, Settings,
+    User,
+};
 
 /// At most so often is looked at whether all is settled.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

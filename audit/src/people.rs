@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tidings_proto::control::v1::groups_client::GroupsClient;
 use tidings_proto::control::v1::tokens_client::TokensClient;
 use tidings_proto::control::v1::users_client::UsersClient;
@@ -22,6 +23,9 @@ use crate::history::{SYSTEM, User};
 /// Who the system is to those to whom a backend writes in its name.
 const SYSTEM_NAME: &str = "system";
 
+/// Calls at a time.
+const CALLS: usize = 16;
+
 /// A user, and the token that its client connects with.
 #[derive(Debug, Clone)]
 pub struct Person {
@@ -36,8 +40,10 @@ pub struct Person {
 pub(crate) struct Names(Arc<HashMap<String, User>>);
 
 impl Names {
-    pub(crate) fn of(people: &[Person]) -> Self {
-        Self(Arc::new((0..).zip(people).map(|(user, person)| (person.id.clone(), user)).collect()))
+    /// Of those who have devices, and then of those who have none.
+    pub(crate) fn of(people: &[Person], crowd: &[String]) -> Self {
+        let ids = people.iter().map(|person| &person.id).chain(crowd);
+        Self(Arc::new((0..).zip(ids).map(|(user, id)| (id.clone(), user)).collect()))
     }
 
     /// A name that is none of ours is a user that was never given anything: a contradiction.
@@ -47,7 +53,7 @@ impl Names {
     }
 }
 
-/// Makes users of an app (empty: the key's own), named by a prefix and a number.
+/// Makes users of an app (empty: the key's own), named by a prefix and a number, with a token each.
 pub async fn create<K>(
     service: InterceptedService<Channel, K>,
     app: &str,
@@ -57,17 +63,9 @@ pub async fn create<K>(
 where
     K: Interceptor + Clone,
 {
-    let (users, tokens) = (UsersClient::new(service.clone()), TokensClient::new(service));
+    let tokens = TokensClient::new(service.clone());
     let mut people = Vec::new();
-    for number in 0..count {
-        let id = format!("{prefix}-{number}");
-        let made = insist(|| {
-            let (app, id) = (app.to_owned(), id.clone());
-            let request = CreateUserRequest { app, id, ..CreateUserRequest::default() };
-            let mut users = users.clone();
-            async move { users.create_user(request).await }
-        });
-        made.await.context("making a user of the audit")?;
+    for id in create_crowd(service, app, prefix, count).await? {
         let made = insist(|| {
             let (app, user) = (app.to_owned(), id.clone());
             let request = CreateTokenRequest { app, user, ..CreateTokenRequest::default() };
@@ -80,27 +78,54 @@ where
     Ok(people)
 }
 
-/// Deletes them, with what their mailboxes hold, and these groups, as far as there are such.
+/// The same without tokens: nobody connects as one of them.
+pub async fn create_crowd<K>(
+    service: InterceptedService<Channel, K>,
+    app: &str,
+    prefix: &str,
+    count: u32,
+) -> Result<Vec<String>>
+where
+    K: Interceptor + Clone,
+{
+    let users = UsersClient::new(service);
+    let making = (0..count).map(|number| {
+        let (users, app, id) = (users.clone(), app.to_owned(), format!("{prefix}-{number}"));
+        async move {
+            let made = insist(|| {
+                let request = CreateUserRequest { app: app.clone(), id: id.clone(), ..CreateUserRequest::default() };
+                let mut users = users.clone();
+                async move { users.create_user(request).await }
+            });
+            made.await.context("making a user of the audit")?;
+            Ok(id)
+        }
+    });
+    stream::iter(making).buffered(CALLS).try_collect().await
+}
+
+/// Deletes users, with what their mailboxes hold, and these groups, as far as there are such.
 pub async fn delete<K>(
     service: InterceptedService<Channel, K>,
     app: &str,
-    people: &[Person],
+    users: impl Iterator<Item = String>,
     groups: impl Iterator<Item = String>,
 ) -> Result<()>
 where
     K: Interceptor + Clone,
 {
-    let (mut users, mut made) = (UsersClient::new(service.clone()), GroupsClient::new(service));
+    let (made, mut rooms) = (UsersClient::new(service.clone()), GroupsClient::new(service));
     for id in groups {
-        match made.delete_group(DeleteGroupRequest { app: app.to_owned(), id }).await {
+        match rooms.delete_group(DeleteGroupRequest { app: app.to_owned(), id }).await {
             Err(status) if status.code() != Code::NotFound => return Err(status.into()),
             Ok(_) | Err(_) => {}
         }
     }
-    for person in people {
-        users.delete_user(DeleteUserRequest { app: app.to_owned(), id: person.id.clone() }).await?;
-    }
-    Ok(())
+    let deleting = users.map(|id| {
+        let (mut made, request) = (made.clone(), DeleteUserRequest { app: app.to_owned(), id });
+        async move { made.delete_user(request).await.map(drop) }
+    });
+    Ok(stream::iter(deleting).buffer_unordered(CALLS).try_collect().await?)
 }
 
 /// Repeats a call while the control plane is away; both calls here may be repeated.

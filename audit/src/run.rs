@@ -35,6 +35,8 @@ pub struct Audit {
     pub rate: f64,
     /// How many users write to each other.
     pub users: u32,
+    /// How many users without a device are in one of the groups.
+    pub crowd: u32,
     /// Where the histories and the logs of every class are kept; those of a class that is not clean are kept anyway.
     pub keep: Option<PathBuf>,
 }
@@ -105,12 +107,13 @@ impl Audit {
     ) -> Result<History> {
         let nodes = operator::connect_to_all(cluster).await?;
         let first = nodes.first().context("there is no control plane")?.clone();
-        let people = people::create(first, "", "audit", self.users).await?;
+        let people = people::create(first.clone(), "", "audit", self.users).await?;
+        let crowd = people::create_crowd(first, "", "audit-crowd", self.crowd).await?;
         let stores = tempfile::Builder::new().prefix("tidings-audit-devices-").tempdir()?;
         let (gateways, rate, seed) = (cluster.gateway_urls(), self.rate, self.seed);
         let (stores_at, one_clock) = (stores.path().to_owned(), class != Class::ClockStep);
-        let people = people.into();
-        let workload = Workload { gateways, people, rate, stores: stores_at, seed, one_clock, histories: true };
+        let (people, crowd) = (people.into(), crowd.into());
+        let workload = Workload { gateways, people, crowd, rate, stores: stores_at, seed, one_clock, histories: true };
         let mut traffic = workload.start(ControlPlane { nodes, app: String::new() });
         let history = traffic.history().clone();
         let schedule = schedule::plan(self.seed, class, self.length, &Shape::of(&self.plan));

@@ -5,7 +5,7 @@
 //! - `changes`: what edits, recalls and wipes leave of a message
 //! - `scheduled`: messages that wait for their time
 //! - a backend's posts to users and groups are told apart by who gave them, and counted in a line of their own
-//! - `histories`: what the servers keep for each user
+//! - `histories`: what the servers keep for each user; `receipts`: how far they say that it has come
 //! - `settings`: how conversations stand for their users
 //! - `typing`: who was told that somebody types in a group
 
@@ -22,6 +22,9 @@ mod histories;
 #[cfg(test)]
 mod histories_tests;
 mod messages;
+mod receipts;
+#[cfg(test)]
+mod receipts_tests;
 mod scheduled;
 #[cfg(test)]
 mod scheduled_tests;
@@ -43,6 +46,7 @@ use direct::Direct;
 use groups::Groups;
 use histories::Histories;
 use messages::{Answer, Message, Messages, Name, findings_of};
+use receipts::Receipts;
 use scheduled::Counting;
 use typing::Typing;
 
@@ -64,6 +68,8 @@ pub struct Verdict {
     pub settings: Findings,
     /// Of messages in what the servers keep for each user, where users read that: those that have to be there.
     pub histories: Option<Findings>,
+    /// Of what users sent and the servers keep, where users read that: those of which is told how far they have come.
+    pub receipts: Option<Findings>,
     /// What more was told of groups.
     pub told: Told,
 }
@@ -71,7 +77,7 @@ pub struct Verdict {
 /// How often something was told that is not counted as a message: each was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Told {
-    /// Answers that say who has and read a message of a group.
+    /// Answers that say how far a message of a group has come.
     pub group_receipts: u64,
     /// That a member of a group types.
     pub typing: u64,
@@ -126,8 +132,14 @@ impl Verdict {
         self.kinds().flat_map(|findings| &findings.examples)
     }
 
+    /// Those of [`Self::missing`] that are receipts.
+    pub(crate) fn missing_receipts(&self) -> u64 {
+        self.receipts.as_ref().map_or(0, |findings| findings.lost)
+    }
+
     fn kinds(&self) -> impl Iterator<Item = &Findings> {
-        [&self.direct, &self.groups, &self.scheduled, &self.backend, &self.settings].into_iter().chain(&self.histories)
+        let kinds = [&self.direct, &self.groups, &self.scheduled, &self.backend, &self.settings];
+        kinds.into_iter().chain(&self.histories).chain(&self.receipts)
     }
 }
 
@@ -199,7 +211,7 @@ pub fn judge(records: &[Record]) -> Verdict {
     let (mut direct, mut groups) = (Direct::new(&messages, &clients), Groups::new(&messages, &clients));
     let mut cursors = Cursors::default();
     let mut typing = Typing::of(records);
-    let mut histories = Histories::default();
+    let (mut histories, mut receipts) = (Histories::default(), Receipts::default());
     for (position, record) in records.iter().enumerate() {
         let client = record.client;
         match &record.event {
@@ -216,8 +228,9 @@ pub fn judge(records: &[Record]) -> Verdict {
                 changes.text_gone(client, (*from, *number), line(&mut verdict, &messages, (*from, *number), record));
             }
             Event::Changed { stream, seq } => direct.changed(position, client, (*stream, *seq), &mut verdict.direct),
-            Event::Receipt { from, stream, up_to, .. } => {
-                direct.receipt(position, client.user, *from, (*stream, *up_to));
+            Event::Receipt { from, read, stream, up_to } => {
+                let told = direct::Told { read: *read, stream: *stream, up_to: *up_to };
+                direct.receipt(position, (*from, client.user), told, &mut verdict.direct);
             }
             Event::ShownInGroup { group, at, from, number, place } => {
                 let findings = line(&mut verdict, &messages, (*from, *number), record);
@@ -227,10 +240,11 @@ pub fn judge(records: &[Record]) -> Verdict {
             Event::ChangedInGroup { group, at, of, stream, seq } => {
                 groups.message_changed(client, (*group, *at), *of, (*stream, *seq), &mut verdict.groups);
             }
+            Event::ReadWith { from, number } => direct.read(client.user, (*from, *number)),
             Event::ReadInGroup { group, at } => groups.read(client.user, (*group, *at)),
-            Event::GroupReceipts { group, at, delivered, read } => {
+            Event::GroupReceipts { group, at, reach } => {
                 verdict.told.group_receipts += 1;
-                groups.receipts((*group, *at), delivered, read, &mut verdict.groups);
+                groups.receipts((*group, *at), reach, &mut verdict.groups);
             }
             Event::Typing { from, group, number } => {
                 verdict.told.typing += 1;
@@ -242,6 +256,9 @@ pub fn judge(records: &[Record]) -> Verdict {
             Event::HistoryRead { with, messages } => histories.read(client.user, Of::With(*with), messages),
             Event::GroupHistoryRead { group, messages } => histories.read(client.user, Of::Group(*group), messages),
             Event::HistoriesRead => histories.all_read(client.user),
+            Event::ReceiptsRead { with, reaches } => receipts.told(client.user, *with, reaches),
+            Event::GroupReceiptsRead { group, reaches } => receipts.told_of_group(client.user, *group, reaches),
+            Event::SettingsRead { of, settings } => receipts.stands(client.user, *of, settings.reading),
             Event::Acknowledged { place } => cursors.acknowledged(client, *place),
             Event::Gap { from, to } => {
                 verdict.direct.unknown += 1;
@@ -262,7 +279,6 @@ pub fn judge(records: &[Record]) -> Verdict {
             | Event::SettingsAccepted { .. }
             | Event::SettingsRefused { .. }
             | Event::SettingsTold { .. }
-            | Event::SettingsRead { .. }
             | Event::Accepted { .. }
             | Event::Refused { .. }
             | Event::Unknown { .. }
@@ -270,6 +286,12 @@ pub fn judge(records: &[Record]) -> Verdict {
         }
     }
     histories.conclude(&messages, &changes, &groups, &mut verdict);
+    verdict.receipts = receipts.judge(&receipts::Seen {
+        messages: &messages,
+        histories: &histories,
+        direct: &direct,
+        groups: &groups,
+    });
     direct.conclude(&counting, &mut verdict);
     groups.conclude(&counting, &mut verdict);
     verdict.settings = settings::judge(records, &clients);
@@ -302,6 +324,10 @@ impl Clients {
             clients.entry(client.user).or_default().insert(*client);
         }
         Self(clients)
+    }
+
+    fn users(&self) -> impl Iterator<Item = User> {
+        self.0.keys().copied()
     }
 
     fn all(&self) -> impl Iterator<Item = Client> {

@@ -1,9 +1,10 @@
 //! Users that write to each other and to groups at a rate, through the SDK: some with two devices, half of the devices
 //! on a file store, with spells offline in which their client is closed and opened again on the same file. A backend
-//! posts to the same users and groups.
+//! posts to the same users and groups. One of the groups has a crowd in it, that is never online.
 
 mod backend;
 mod changing;
+mod crowd;
 mod device;
 mod following;
 mod histories;
@@ -29,6 +30,7 @@ use crate::history::{Client, History, User};
 use crate::people::{Names, Person};
 pub use backend::ControlPlane;
 use backend::Line;
+use crowd::Crowd;
 use device::Device;
 use histories::Readers;
 
@@ -44,6 +46,8 @@ pub struct Workload {
     pub gateways: Vec<String>,
     /// The users; at least two.
     pub people: Arc<[Person]>,
+    /// Users who have no device; there may be none. All of them come into one group.
+    pub crowd: Arc<[String]>,
     /// Messages per second of all users together. An open loop: they are given when they are due, however slow the
     /// answers.
     pub rate: f64,
@@ -93,7 +97,7 @@ enum Phase {
 pub struct Traffic {
     history: History,
     phase: watch::Sender<Phase>,
-    /// Devices, and the backend's lines.
+    /// Devices, the backend's lines, and the crowd that comes.
     running: JoinSet<Result<()>>,
     readers: Option<Readers>,
 }
@@ -132,12 +136,16 @@ impl Workload {
         let clients = (0..users).flat_map(|user| of_user(user).map(move |device| Client { user, device }));
         let clients: Vec<Client> = clients.collect();
         let gathering = Arc::new(Gathering { absent: AtomicUsize::new(clients.len()), phase: phase.clone() });
-        let (names, mut running) = (Names::of(&self.people), JoinSet::new());
+        let (names, mut running) = (Names::of(&self.people, &self.crowd), JoinSet::new());
         for client in clients {
             let device = Device::new(&self, client, names.clone(), history.clone(), gathering.clone());
             running.spawn(device.run(phase.subscribe()));
         }
-        for line in Line::all(&self, control_plane, &history) {
+        let control_plane = Arc::new(control_plane);
+        if let Some(crowd) = Crowd::of(&self, control_plane.clone()) {
+            running.spawn(crowd.run(phase.subscribe()));
+        }
+        for line in Line::all(&self, &control_plane, &history) {
             running.spawn(line.run(phase.subscribe()));
         }
         let Self { people, gateways, .. } = self;
@@ -171,16 +179,21 @@ impl Traffic {
         }
         if let Some(readers) = self.readers {
             readers.read(&self.history).await?;
+            readers.read_receipts(&self.history, limit).await?;
         }
         Ok(self.history)
     }
 
     /// Waits for a device to fail, which only its own store or a refusal for good can make it do.
     pub async fn failed(&mut self) -> anyhow::Error {
-        match self.running.join_next().await {
-            Some(Ok(Err(error))) => error,
-            Some(Err(error)) => error.into(),
-            Some(Ok(Ok(()))) | None => std::future::pending().await,
+        loop {
+            match self.running.join_next().await {
+                Some(Ok(Err(error))) => return error,
+                Some(Err(error)) => return error.into(),
+                // Its work is done.
+                Some(Ok(Ok(()))) => {}
+                None => return std::future::pending().await,
+            }
         }
     }
 }

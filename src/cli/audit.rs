@@ -63,6 +63,9 @@ pub struct AuditCommand {
     /// How many users write to each other
     #[arg(long, default_value_t = 12, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(2..=10_000))]
     users: u32,
+    /// How many users without a device are in one of the groups; of one with more than 1,000 members receipts are counted
+    #[arg(long, default_value_t = 1_001, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..=100_000))]
+    crowd: u32,
     /// Keep every history and log here; without it, those of a class that failed are kept in a temporary folder
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
@@ -122,6 +125,7 @@ impl AuditCommand {
             seed,
             rate: self.rate,
             users: self.users,
+            crowd: self.crowd,
             keep: self.keep.clone(),
         };
         eprintln!("seed {seed}");
@@ -147,8 +151,9 @@ impl AuditCommand {
 
     /// The command line that repeats some classes of a run.
     fn repeat(&self, classes: &str, seed: u64) -> String {
-        let Self { seconds, rate, users, control_planes, brokers, gateways, .. } = self;
-        let run = format!("--classes {classes} --seconds {seconds} --seed {seed} --rate {rate} --users {users}");
+        let Self { seconds, rate, users, crowd, control_planes, brokers, gateways, .. } = self;
+        let run = format!("--classes {classes} --seconds {seconds} --seed {seed} --rate {rate}");
+        let run = format!("{run} --users {users} --crowd {crowd}");
         let cluster = format!("--control-planes {control_planes} --brokers {brokers} --gateways {gateways}");
         format!("tidings audit --local {run} {cluster}")
     }
@@ -200,21 +205,30 @@ impl AuditCommand {
     async fn run_against(&self) -> Outcome {
         let seed = self.seed.unwrap_or_else(schedule::random_seed);
         let (service, app) = (self.control.connect().await?, &self.control.app);
-        let people = people::create(service.clone(), app, &format!("audit-{seed:016x}"), self.users).await?;
+        let prefix = format!("audit-{seed:016x}");
+        let people: Arc<[_]> = people::create(service.clone(), app, &prefix, self.users).await?.into();
+        let crowd = people::create_crowd(service.clone(), app, &format!("{prefix}-crowd"), self.crowd).await?;
+        let crowd: Arc<[_]> = crowd.into();
         let control_plane = ControlPlane { nodes: vec![service.clone()], app: app.clone() };
-        let ended = self.traffic(people.clone().into(), control_plane, seed).await;
-        people::delete(service, app, &people, workload::groups(&people)).await?;
+        let ended = self.traffic((people.clone(), crowd.clone()), control_plane, seed).await;
+        let users = people.iter().map(|person| &person.id).chain(&*crowd).cloned();
+        people::delete(service, app, users, workload::groups(&people)).await?;
         ended
     }
 
     /// Traffic until the time is over or the operator ends it, and the verdict.
-    async fn traffic(&self, people: Arc<[Person]>, control_plane: ControlPlane<ApiKey>, seed: u64) -> Outcome {
+    async fn traffic(
+        &self,
+        (people, crowd): (Arc<[Person]>, Arc<[String]>),
+        control_plane: ControlPlane<ApiKey>,
+        seed: u64,
+    ) -> Outcome {
         let stores = tempfile::Builder::new().prefix("tidings-audit-devices-").tempdir()?;
         let (gateways, rate) = (self.gateway.clone(), self.rate);
         let stores_at = stores.path().to_owned();
         // Those servers have clocks of their own.
         let histories = !self.without_histories;
-        let workload = Workload { gateways, people, rate, stores: stores_at, seed, one_clock: false, histories };
+        let workload = Workload { gateways, people, crowd, rate, stores: stores_at, seed, one_clock: false, histories };
         let mut traffic = workload.start(control_plane);
         let history = traffic.history().clone();
         let ended = tokio::select! {
@@ -253,9 +267,10 @@ async fn interrupted() -> Outcome {
 }
 
 /// Messages between two users, messages to groups, those to both that waited for their time, what a backend posted to
-/// both, what users set of their conversations, and what all of them read at the end.
+/// both, what users set of their conversations, and what all of them read at the end, and how far that is said to have
+/// come.
 fn rows_of(class: &str, faults: usize, verdict: &Verdict) -> Vec<Vec<String>> {
-    let Verdict { direct, groups, scheduled, backend, settings, histories, .. } = verdict;
+    let Verdict { direct, groups, scheduled, backend, settings, histories, receipts, .. } = verdict;
     let kinds = [
         ("", direct),
         (", groups", groups),
@@ -263,7 +278,8 @@ fn rows_of(class: &str, faults: usize, verdict: &Verdict) -> Vec<Vec<String>> {
         (", backend", backend),
         (", settings", settings),
     ];
-    let kinds = kinds.into_iter().chain(histories.iter().map(|findings| (", histories", findings)));
+    let read = histories.iter().map(|findings| (", histories", findings));
+    let kinds = kinds.into_iter().chain(read).chain(receipts.iter().map(|findings| (", receipts", findings)));
     kinds.map(|(kind, findings)| row(&format!("{class}{kind}"), faults, findings)).collect()
 }
 

@@ -14,12 +14,14 @@ use tidings_proto::control::v1::users_client::UsersClient;
 use tidings_proto::control::v1::{
     AddMembersRequest, App, CreateAppRequest, CreateGroupRequest, CreateInviteRequest, CreatePolicyRequest,
     CreateTokenRequest, CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, Group, Invite, Member,
-    RemoveMembersRequest, RevokeTokenRequest, SendMessageRequest, Token, UpdateAppRequest, UpdateGroupRequest,
-    UpdateMemberRequest, UpdatePolicyRequest, UpdateUserRequest, User,
+    RemoveMembersRequest, RevokeTokenRequest, SendMessageRequest, SentMessage, Token, UpdateAppRequest,
+    UpdateGroupRequest, UpdateMemberRequest, UpdatePolicyRequest, UpdateUserRequest, User,
 };
 use tidings_proto::group::v1::Role;
 use tidings_proto::message::v1::Content;
 use tidings_proto::policy::v1::Policy;
+
+use crate::{DEADLINE, within};
 
 /// Requests at a time.
 const REQUESTS: usize = 64;
@@ -173,6 +175,18 @@ impl Control {
         let (app, to) = (app.to_owned(), to.to_owned());
         let request = SendMessageRequest { app, to, content, ..SendMessageRequest::default() };
         self.messages.clone().send_message(request).await.expect("it is sent");
+    }
+
+    /// Sends a message with a request id, until it is accepted: while leaders change it may not be.
+    pub async fn send_once(&self, request: SendMessageRequest) -> SentMessage {
+        within(DEADLINE, "a backend's message is accepted", async {
+            loop {
+                if let Ok(sent) = self.messages.clone().send_message(request.clone()).await {
+                    return sent.into_inner();
+                }
+            }
+        })
+        .await
     }
 
     /// Lets a user in, or out.

@@ -78,14 +78,7 @@ impl Crowd {
             request_id: "once".to_owned(),
             ..SendMessageRequest::default()
         };
-        let posted = within(DEADLINE, "a backend's message is accepted", async {
-            loop {
-                if let Ok(sent) = self.control.messages.clone().send_message(request.clone()).await {
-                    return sent.into_inner();
-                }
-            }
-        });
-        self.posted = Some(posted.await);
+        self.posted = Some(self.control.send_once(request).await);
         let got = self.hears("posted").await;
         self.bob.mark_read(&got).await.unwrap();
         // Alice has it too, whose client deals with it while she waits for the rest.

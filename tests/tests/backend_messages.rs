@@ -4,15 +4,17 @@
 // A panic is how a test fails, and what it prints is its report.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+use std::time::{Duration, SystemTime};
+
 use tidings_proto::ErrorCode;
 use tidings_proto::control::v1::{
     CreateApiKeyRequest, CreateAppRequest, GetMessageStatusRequest, MessageStatus, SendMessageRequest, SentMessage,
 };
 use tidings_proto::message::v1::{Content, Disappearance, MessageId, MessageState, ReceiptRequest};
 use tidings_proto::policy::v1::{Audience, Policy};
-use tidings_sdk::{AckMode, Block, Client, Event, Events, HistoryQuery};
+use tidings_sdk::{AckMode, Block, Client, Event, Events, HistoryMessage, HistoryQuery, receipt};
 use tidings_tests::settings::block;
-use tidings_tests::{Control, DEADLINE, Node, next_message, within};
+use tidings_tests::{Control, DEADLINE, Node, next_message, told, within};
 use tonic::Status;
 
 fn text(text: &str) -> Content {
@@ -286,6 +288,37 @@ async fn nothing_is_left(one: &Client, other: &Client) {
     .await;
 }
 
+/// A user in whose name a backend sends is told as of what the user sent, also of what waited for its time; and devices
+/// that come later find it in the history.
+#[tokio::test]
+async fn a_user_is_told_how_far_a_backends_message_in_the_users_name_has_come() {
+    let node = Node::start().await;
+    let control = node.control().await;
+    let (alice, bob) = (control.user("alice").await, control.user("bob").await);
+    let (alice, mut alices) = node.online(&alice, "phone").await;
+    let (bob, mut bobs) = node.online(&bob, "phone").await;
+    let reading = tokio::spawn(async move {
+        while let Some(event) = bobs.next().await {
+            if let Event::Message(message) = event {
+                bob.mark_read(&message).await.unwrap();
+            }
+        }
+    });
+    let as_alice = SendMessageRequest { from: "alice".into(), ..to_bob("") };
+    let soon = SystemTime::now() + Duration::from_millis(200);
+    let later = SendMessageRequest { deliver_at: Some(soon.into()), ..as_alice.clone() };
+    for request in [as_alice, later] {
+        send(&control, request).await.unwrap();
+        for kind in [receipt::Kind::Delivered, receipt::Kind::Read] {
+            let says = |event| matches!(event, Event::Receipt(told) if told.from == "bob" && told.kind() == kind);
+            told(&mut alices, "alice is told", |event| says(event).then_some(())).await;
+        }
+    }
+    reading.abort();
+    let history = alice.history("bob", HistoryQuery::default()).await.unwrap();
+    assert_eq!(history.messages.iter().map(HistoryMessage::state).collect::<Vec<_>>(), [MessageState::Read; 2]);
+}
+
 #[tokio::test]
 async fn a_message_disappears_for_all_and_asks_for_receipts_or_not() {
     let node = Node::start().await;
@@ -298,7 +331,10 @@ async fn a_message_disappears_for_all_and_asks_for_receipts_or_not() {
     let to_team = SendMessageRequest { to: String::new(), group: "team".into(), ..as_alice.clone() };
     let receipts = ReceiptRequest::ReceiptsNone;
     let silently = SendMessageRequest { receipts: receipts.into(), ..to_team.clone() };
-    for (request, receipts) in [(as_alice, receipts), (to_team, ReceiptRequest::ReceiptsAll), (silently, receipts)] {
+    let all = ReceiptRequest::ReceiptsAll;
+    let quietly = SendMessageRequest { receipts: receipts.into(), ..as_alice.clone() };
+    let requests = [(as_alice, all), (quietly, receipts), (to_team, all), (silently, receipts)];
+    for (request, receipts) in requests {
         send(&control, request).await.unwrap();
         let message = next_message(&mut events).await;
         let message = message.as_proto();

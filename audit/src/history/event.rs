@@ -251,16 +251,14 @@ pub enum Event {
         /// The number in it.
         seq: u64,
     },
-    /// The client was told who has a message that its user sent to a group, and who read it.
+    /// The client was told how far a message has come that its user sent to a group.
     GroupReceipts {
         /// The group.
         group: Group,
         /// The message's place.
         at: u64,
-        /// Who has it.
-        delivered: Vec<User>,
-        /// Who read it.
-        read: Vec<User>,
+        /// How far.
+        reach: GroupReach,
     },
     /// The application was told that a member of a group types.
     Typing {
@@ -269,6 +267,13 @@ pub enum Event {
         /// Where.
         group: Group,
         /// The number that its client gave it.
+        number: u64,
+    },
+    /// The application marked a message of another as read, and everything before it in its stream.
+    ReadWith {
+        /// Its sender.
+        from: User,
+        /// Its number.
         number: u64,
     },
     /// The application marked a message of a group as read, and everything before it.
@@ -307,6 +312,20 @@ pub enum Event {
         group: Group,
         /// What stands there.
         messages: Vec<Kept>,
+    },
+    /// The user was told by the server, after everything, how far the own messages to another have come.
+    ReceiptsRead {
+        /// The other.
+        with: User,
+        /// The number of each message that stands there, and how far it has come.
+        reaches: Vec<(u64, Reach)>,
+    },
+    /// The same of the own messages to a group that the user is a member of.
+    GroupReceiptsRead {
+        /// The group.
+        group: Group,
+        /// The place of each message that stands there, and how far it has come.
+        reaches: Vec<(u64, GroupReach)>,
     },
     /// The client was told to set how a conversation stands. What has no answer is asked again, as it was.
     GivenSettings {
@@ -403,6 +422,28 @@ pub struct Kept {
     pub edit: Option<u64>,
     /// Where it has no text any more: why.
     pub gone: Option<Gone>,
+}
+
+/// How far a message to another has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reach {
+    /// The other has it.
+    pub delivered: bool,
+    /// The other has read it.
+    pub read: bool,
+}
+
+/// How far a message to a group has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GroupReach {
+    /// For how many members it is.
+    pub members: u32,
+    /// How many of them have it.
+    pub delivered: u32,
+    /// How many have read it.
+    pub read: u32,
+    /// Who they are, where that is known.
+    pub names: Option<(Vec<User>, Vec<User>)>,
 }
 
 /// What took the text of a message away, as the server says.

@@ -17,6 +17,8 @@ pub(super) struct Direct<'a> {
     /// The highest number of each giver to each recipient that a device was shown.
     highest: HashMap<(Client, Giver, User), u64>,
     receipts: Vec<Receipt>,
+    /// What each user marked as read of each other: numbers, in the order of marking.
+    marks: HashMap<(User, User), Vec<u64>>,
 }
 
 #[derive(Debug)]
@@ -28,10 +30,18 @@ struct Receipt {
     up_to: u64,
 }
 
+/// What a receipt says: of everything in a stream up to a number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    pub(super) read: bool,
+    pub(super) stream: u64,
+    pub(super) up_to: u64,
+}
+
 impl<'a> Direct<'a> {
     pub(super) fn new(messages: &'a Messages, clients: &'a Clients) -> Self {
-        let (shown, highest, receipts) = (HashMap::new(), HashMap::new(), Vec::new());
-        Self { messages, clients, shown, highest, receipts }
+        let (shown, highest, receipts, marks) = (HashMap::new(), HashMap::new(), Vec::new(), HashMap::new());
+        Self { messages, clients, shown, highest, receipts, marks }
     }
 
     /// A message to a user, for one of its sides.
@@ -79,7 +89,28 @@ impl<'a> Direct<'a> {
         self.shown(position, client, (from, number), findings);
     }
 
-    pub(super) fn receipt(&mut self, position: usize, to: User, from: User, (stream, up_to): (u64, u64)) {
+    /// A user has read another's messages up to this one, in its stream.
+    pub(super) fn read(&mut self, reader: User, (from, number): Name) {
+        self.marks.entry((reader, from)).or_default().push(number);
+    }
+
+    /// The ids of what a user marked as read of another, as receipts speak of it.
+    pub(super) fn marks(&self, reader: User, from: User) -> impl Iterator<Item = (u64, (u64, u64))> {
+        let numbers = self.marks.get(&(reader, from)).into_iter().flatten();
+        numbers.filter_map(move |number| Some((*number, self.messages.get((from, *number))?.receipt_id()?)))
+    }
+
+    /// Whether a device of a user was shown a message.
+    pub(super) fn has(&self, user: User, name: Name) -> bool {
+        self.shown.get(&name).is_some_and(|devices| devices.keys().any(|client| client.user == user))
+    }
+
+    /// A receipt that `from` sent to `to`.
+    pub(super) fn receipt(&mut self, position: usize, (from, to): (User, User), told: Told, findings: &mut Findings) {
+        let Told { read, stream, up_to } = told;
+        if read && !self.marks(from, to).any(|(_, (marked, seq))| marked == stream && seq >= up_to) {
+            findings.contradiction(|| format!("{to} was told that {from} has read {stream}.{up_to}, which it has not"));
+        }
         self.receipts.push(Receipt { position, to, from, stream, up_to });
     }
 

@@ -1,7 +1,7 @@
 //! Groups, further devices, and changes: a right history is clean, and each kind of wrong done to it is found.
 
 use super::{Findings, judge};
-use crate::history::{Change, Client, Event, Record, User};
+use crate::history::{Change, Client, Event, GroupReach, Record, User};
 
 /// The owner, a member with two devices, and a guest.
 const OWNER: Client = Client { user: 0, device: 0 };
@@ -241,8 +241,10 @@ fn a_change_in_a_group_is_for_those_who_were_members_when_its_message_was_sent()
 #[test]
 fn receipts_of_groups_say_nothing_that_is_not_so() {
     let told = |delivered: &[User], read: &[User]| {
-        let (delivered, read) = (delivered.to_vec(), read.to_vec());
-        Event::GroupReceipts { group: 0, at: 6, delivered, read }
+        let (members, counts) = (2, [delivered, read].map(|users| users.len() as u32));
+        let names = Some((delivered.to_vec(), read.to_vec()));
+        let reach = GroupReach { members, delivered: counts[0], read: counts[1], names };
+        Event::GroupReceipts { group: 0, at: 6, reach }
     };
     let marked = (TABLET, Event::ReadInGroup { group: 0, at: 6 });
     let right = right().into_iter().chain([marked, (PHONE, told(&[0, 1], &[1]))]).collect();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::messages::{Address, ChangeOf, Messages, Name, Named, findings_of};
 use super::scheduled::{Counting, Reached};
 use super::{Clients, Findings, Verdict};
-use crate::history::{Client, Group, SYSTEM, User};
+use crate::history::{Client, Group, GroupReach, SYSTEM, User};
 
 /// What stands at a place of a group's order.
 #[derive(Debug, PartialEq, Eq)]
@@ -132,27 +132,55 @@ impl<'a> Groups<'a> {
     }
 
     /// Nobody has what no device of theirs was shown before, or read what they did not mark.
-    pub(super) fn receipts(
-        &mut self,
-        (group, at): (Group, u64),
-        delivered: &[User],
-        read: &[User],
-        findings: &mut Findings,
-    ) {
-        for user in delivered {
+    pub(super) fn receipts(&self, (group, at): (Group, u64), reach: &GroupReach, findings: &mut Findings) {
+        let has = |user: User| {
             let was_shown = |client: Client| {
                 let places = self.shown.get(&(client, group));
                 places.is_some_and(|places| places.last().is_some_and(|last| *last >= at))
             };
-            if !self.clients.of_user(*user).any(was_shown) {
-                findings.contradiction(|| format!("{user} is said to have place {at} of group {group}, and has not"));
-            }
+            self.clients.of_user(user).any(was_shown)
+        };
+        let has_read = |user: User| self.marked(user, group) >= at;
+        let (delivered, read) = reach.names.as_ref().map_or((&[][..], &[][..]), |(delivered, read)| (delivered, read));
+        for user in delivered.iter().filter(|user| !has(**user)) {
+            findings.contradiction(|| format!("{user} is said to have place {at} of group {group}, and has not"));
         }
-        for user in read {
-            if self.read.get(&(*user, group)).is_none_or(|read| *read < at) {
-                findings.contradiction(|| format!("{user} is said to have read place {at} of group {group}"));
-            }
+        for user in read.iter().filter(|user| !has_read(**user)) {
+            findings.contradiction(|| format!("{user} is said to have read place {at} of group {group}"));
         }
+        let count = |is_so: &dyn Fn(User) -> bool| self.clients.users().filter(|user| is_so(*user)).count() as u32;
+        if reach.delivered > count(&has) || reach.read > count(&has_read) {
+            let GroupReach { delivered, read, .. } = reach;
+            findings.contradiction(|| {
+                format!(
+                    "{delivered} are said to have place {at} of group {group}, and {read} to have read it: too many"
+                )
+            });
+        }
+    }
+
+    /// The highest place of a group that a user marked as read; 0: none.
+    pub(super) fn marked(&self, user: User, group: Group) -> u64 {
+        self.read.get(&(user, group)).copied().unwrap_or(0)
+    }
+
+    /// Whether a device of a user was shown what stands there.
+    pub(super) fn has(&self, user: User, (group, at): (Group, u64)) -> bool {
+        let was_shown = |client| self.shown.get(&(client, group)).is_some_and(|places| places.contains(&at));
+        self.clients.of_user(user).any(was_shown)
+    }
+
+    /// Who is a member at each of these places of a group, and since which.
+    pub(super) fn members_at(&self, group: Group, places: &BTreeSet<u64>) -> BTreeMap<u64, BTreeMap<User, u64>> {
+        let (mut members, mut at_each) = (BTreeMap::new(), BTreeMap::new());
+        for (at, what) in self.orders.get(&group).into_iter().flatten() {
+            what.let_in(*at, &mut members);
+            if places.contains(at) {
+                at_each.insert(*at, members.clone());
+            }
+            what.show_out(&mut members);
+        }
+        at_each
     }
 
     /// An event: these are members from here on, and those are none any more.

@@ -26,8 +26,19 @@ impl Histories {
         self.readers.insert(user);
     }
 
+    /// What stands in each history that was read.
+    pub(super) fn all(&self) -> impl Iterator<Item = (User, Of, &[Kept])> {
+        self.read.iter().map(|((user, of), kept)| (*user, *of, kept.as_slice()))
+    }
+
+    /// The place of a message in a user's history.
+    pub(super) fn place_of(&self, user: User, of: Of, (from, number): Name) -> Option<u64> {
+        let mut kept = self.read.get(&(user, of))?.iter();
+        kept.find(|kept| (kept.from, kept.number) == (from, number)).map(|kept| kept.place)
+    }
+
     /// Nothing is judged where nobody read.
-    pub(super) fn conclude(self, messages: &Messages, changes: &Changes, groups: &Groups<'_>, verdict: &mut Verdict) {
+    pub(super) fn conclude(&self, messages: &Messages, changes: &Changes, groups: &Groups<'_>, verdict: &mut Verdict) {
         if self.readers.is_empty() {
             return;
         }

@@ -103,8 +103,8 @@ where
     K: Interceptor + Clone + Send + Sync + 'static,
 {
     /// A line to each user and to each group.
-    pub(super) fn all(workload: &Workload, control_plane: ControlPlane<K>, history: &History) -> Vec<Self> {
-        let (control_plane, people) = (Arc::new(control_plane), workload.people.clone());
+    pub(super) fn all(workload: &Workload, control_plane: &Arc<ControlPlane<K>>, history: &History) -> Vec<Self> {
+        let people = workload.people.clone();
         let to_users = (0..).take(people.len()).map(|to| (To::User(to), Vec::new()));
         let to_group = |owner| (To::Group(owner), owner::regulars_and_guests(&people, owner).0);
         let recipients: Vec<_> = to_users.chain(owner::owners(&people).map(to_group)).collect();

@@ -21,6 +21,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::changing::{Accepted, Changing};
+use super::crowd;
+use super::histories::group_reach;
 use super::naming::{number_in, number_of};
 use super::owner::{self, Owner};
 use super::scheduling::{Moment, Scheduling};
@@ -36,6 +38,8 @@ const OFFLINE_MS: std::ops::Range<u64> = 200..3_000;
 const READ_ONE_OF: u32 = 8;
 /// One message of so many goes to a group.
 const TO_GROUP_ONE_OF: u32 = 4;
+/// Of those to the group with the crowd in it one of so many is sent: each goes to more than a thousand.
+const TO_CROWD_ONE_OF: u32 = 8;
 /// Of one message of so many to groups its sender asks who has it, and waits so long for the answer.
 const ASK_ONE_OF: u32 = 4;
 const ASK_PATIENCE: Duration = Duration::from_secs(5);
@@ -91,6 +95,8 @@ pub(super) struct Device {
     groups: BTreeSet<Group>,
     /// Those of which it is a regular member.
     regular_in: BTreeSet<Group>,
+    /// The group that has a crowd in it.
+    crowded: Option<Group>,
     /// None: this user owns no group, or not with this device.
     owner: Option<Owner>,
     /// Until it is online for the first time.
@@ -118,6 +124,7 @@ impl Device {
         let seed = workload.seed.wrapping_add(u64::from(user) | u64::from(device) << 32);
         let interval = Duration::from_secs_f64(1.0 / per_user.max(0.001));
         let keeps = (user + device).is_multiple_of(2);
+        let crowded = crowd::group(&people, &workload.crowd);
         Self {
             this,
             owner: (device == 0).then(|| Owner::of(&people, user, seed)).flatten(),
@@ -137,6 +144,7 @@ impl Device {
             last_accepted: None,
             groups: BTreeSet::new(),
             regular_in: BTreeSet::new(),
+            crowded,
             gathering: Some(gathering),
             next_send: Instant::now(),
         }
@@ -317,8 +325,10 @@ impl Device {
         let groups = self.groups.len();
         if groups > 0 && self.rng.random_ratio(1, TO_GROUP_ONE_OF) {
             let any = self.rng.random_range(0..groups);
-            if let Some(group) = self.groups.iter().nth(any) {
-                return To::Group(*group);
+            let drawn = self.groups.iter().nth(any).copied();
+            let passes = drawn != self.crowded || self.rng.random_ratio(1, TO_CROWD_ONE_OF);
+            if let Some(group) = drawn.filter(|_| passes) {
+                return To::Group(group);
             }
         }
         To::User(anybody_but(self.this.user, &self.people, &mut self.rng))
@@ -440,24 +450,24 @@ impl Device {
         }
         let of = message.group().map_or(Of::With(from), |group| Of::Group(self.group_named(group)));
         if settings::is_read_by_message(self.this.user, of) && self.rng.random_ratio(1, READ_ONE_OF) {
-            if let Of::Group(group) = of {
-                self.history.record(self.this, Event::ReadInGroup { group, at: message.group_seq() });
-            }
+            let event = match of {
+                Of::With(from) => Event::ReadWith { from, number },
+                Of::Group(group) => Event::ReadInGroup { group, at: message.group_seq() },
+            };
+            self.history.record(self.this, event);
             // A client that stopped says so in its events.
             let _ = client.mark_read(message).await;
         }
     }
 
-    /// Asks who has a message and who read it. An answer that does not come says nothing.
+    /// Asks how far a message has come. An answer that does not come says nothing.
     fn ask_receipts(&self, client: &Client, group: &str, at: u64) {
         let (client, name, group) = (client.clone(), group.to_owned(), self.group_named(group));
         let (history, this, names) = (self.history.clone(), self.this, self.names.clone());
         tokio::spawn(async move {
             let asking = timeout(ASK_PATIENCE, client.group_receipts(name, at));
             let Ok(Ok(receipts)) = asking.await else { return };
-            let named = |ids: Vec<String>| ids.iter().map(|id| names.user(id)).collect();
-            let (delivered, read) = (named(receipts.delivered_to), named(receipts.read_by));
-            history.record(this, Event::GroupReceipts { group, at, delivered, read });
+            history.record(this, Event::GroupReceipts { group, at, reach: group_reach(&receipts, &names) });
         });
     }
 

@@ -14,6 +14,9 @@ use super::limits::{BACKEND_SLOT, POSTED};
 use super::records::{self, CoreError};
 use super::{Applying, Reply, refused};
 
+/// From which level of brokers on a user is told how far what a backend sends in the user's name to another has come.
+const TELLING_LEVEL: u32 = 6;
+
 const SLOT: u8 = u8::MAX;
 const _: () = assert!(SLOT as u32 == BACKEND_SLOT, "the slot is one byte");
 
@@ -43,9 +46,9 @@ impl Applying<'_> {
                 MessageId { stream: stream_id(shard.count, self.core.shard), seq: 1 }
             }
         };
-        // Nobody is there to be told; who sent it asks. In a group everybody asks, for what is noted of those that want
-        // it.
-        let wants = in_full && to_group;
+        // A user in whose name it is is told as of any other message; nobody else is there to be told, and asks. In a
+        // group everybody asks, for what is noted of those that want it.
+        let wants = in_full && (to_group || (!by_system && self.level >= TELLING_LEVEL));
         let receipts = if wants { ReceiptRequest::ReceiptsAll } else { ReceiptRequest::ReceiptsNone };
         let append = AppendMessage {
             from_slot: BACKEND_SLOT,
@@ -177,6 +180,27 @@ mod tests {
         shard.ack("bob", &bob, 1);
         assert_eq!(shard.read("bob", "shop", id.stream, id.seq), Reply::ReadRecorded);
         assert!(shard.entries("shop", 0).is_empty(), "a backend has no mailbox");
+    }
+
+    #[test]
+    fn a_user_in_whose_name_it_is_is_told_and_the_system_is_not() {
+        let mut shard = Shard::alone();
+        shard.attach("ann", "phone", None);
+        let bob = shard.attach("bob", "phone", None);
+        let mut post = |shard: &mut Shard, request: &str, by_system, in_full| {
+            let mut post = post("ann", request);
+            (post.by_system, post.in_full) = (by_system, in_full);
+            assert!(matches!(shard.apply(Command::PostMessage(post)), Reply::Posted { .. }));
+            let entries = shard.entries("bob", 0).len() as u64;
+            shard.ack("bob", &bob, entries);
+            shard.entries("ann", 0).len()
+        };
+        assert_eq!(post(&mut shard, "of the system", true, true), 0);
+        assert_eq!(post(&mut shard, "without receipts", false, false), 0);
+        assert_eq!(post(&mut shard, "with them", false, true), 1);
+        shard.level = TELLING_LEVEL - 1;
+        assert_eq!(post(&mut shard, "beside brokers of before", false, true), 1);
+        assert_eq!(shard.replay().dump(), shard.store.dump());
     }
 
     #[test]

@@ -31,8 +31,9 @@ impl MessagesService {
             return Err(Refusal::invalid("deliver_at", "is more than 365 days ahead").into());
         }
         let PostMessage { message, request_id, to_group, by_system, in_full } = post;
-        // Nobody is there to be told; in a group everybody asks.
-        let receipts = if to_group && in_full { ReceiptRequest::ReceiptsAll } else { ReceiptRequest::ReceiptsNone };
+        // Of the system nobody is there to be told; in a group everybody asks.
+        let wants = in_full && (to_group || !by_system);
+        let receipts = if wants { ReceiptRequest::ReceiptsAll } else { ReceiptRequest::ReceiptsNone };
         let message = AppendMessage { receipts: receipts.into(), ..message.unwrap_or_default() };
         let shard = self.shard(&message.app, &message.from)?;
         let schedule = ScheduleMessage {

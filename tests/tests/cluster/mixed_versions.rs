@@ -2,8 +2,9 @@
 //! reordered, whichever of them a message passes, and replicas of both releases hold the same.
 
 use tidings_audit::{LocalCluster, Member, Plan, Role};
-use tidings_proto::control::v1::CreateUserRequest;
-use tidings_sdk::{Change, Client, ErrorCode, MessageId};
+use tidings_proto::control::v1::{CreateUserRequest, SendMessageRequest};
+use tidings_proto::message::v1::Content;
+use tidings_sdk::{Change, Client, HistoryMessage, HistoryQuery, MessageId};
 use tidings_tests::binary::{last_release, tidings};
 use tidings_tests::{DEADLINE, within};
 
@@ -39,6 +40,11 @@ async fn say(client: &Client, to: &str, text: &str) -> MessageId {
     within(DEADLINE, "it is sent", client.send(to, text).await.unwrap().sent()).await.unwrap().id
 }
 
+/// All of what a replica has of a conversation.
+async fn kept(client: &Client, with: &str) -> Vec<HistoryMessage> {
+    within(DEADLINE, "a page", client.history(with, HistoryQuery::default())).await.unwrap().messages
+}
+
 async fn upgrade(member: &Member) {
     assert!(member.terminate().await.unwrap().success());
     member.run(tidings());
@@ -67,14 +73,9 @@ async fn a_cluster_of_the_last_release_is_upgraded_process_by_process() {
     drop(events);
     let (bob, events) = client(&cluster, &operator.user("bob").await, "phone").connect().unwrap();
     drop(events);
-    // A user who is deleted is erased when the last broker of the last release is gone, and not made again before.
+    // A user is erased by brokers of both releases, and then made again.
     operator.user("carol").await;
     say(&alice, "carol", "to the former").await;
-    operator.delete_user("carol").await;
-    let create = async || {
-        let request = CreateUserRequest { id: "carol".into(), ..CreateUserRequest::default() };
-        operator.users.clone().create_user(request).await.err().map(|status| ErrorCode::of_status(&status))
-    };
 
     let brokers = cluster.of(Role::Broker);
     let (last, first) = brokers.split_last().unwrap();
@@ -84,8 +85,16 @@ async fn a_cluster_of_the_last_release_is_upgraded_process_by_process() {
         settled(&cluster).await;
         traffic.goes_on(50).await;
         say(&alice, "bob", "beside one of them").await;
-        assert_eq!(create().await, Some(ErrorCode::Unavailable));
+        let content = Some(Content { text: "posted".into(), ..Content::default() });
+        let (from, to) = ("alice".into(), "bob".into());
+        operator.send_once(SendMessageRequest { from, to, content, ..SendMessageRequest::default() }).await;
     }
+    operator.delete_user("carol").await;
+    within(DEADLINE, "carol is made again", async {
+        let request = CreateUserRequest { id: "carol".into(), ..CreateUserRequest::default() };
+        while operator.users.clone().create_user(request.clone()).await.is_err() {}
+    })
+    .await;
     // It dies and comes back, beside the new ones.
     last.kill9().unwrap();
     last.restart().await.unwrap();
@@ -97,14 +106,16 @@ async fn a_cluster_of_the_last_release_is_upgraded_process_by_process() {
     say(&alice, "bob", "afterwards").await;
     let changing = alice.change("bob", early, Change::edit("said early, and edited")).await.unwrap();
     within(DEADLINE, "it is answered", changing.sent()).await.unwrap();
-    within(DEADLINE, "carol is made again", async { while create().await.is_some() {} }).await;
     let (carol, events) = client(&cluster, &operator.token("carol").await.1, "phone").connect().unwrap();
     drop(events);
     say(&alice, "carol", "to the new one").await;
+    let beside = ["beside one of them", "posted"];
+    let expected = [&["said early, and edited"], &beside[..], &beside, &["afterwards"]].concat();
+    let first = [kept(&alice, "bob").await, kept(&bob, "alice").await];
     for broker in &brokers {
         broker.kill9().unwrap();
-        let expected = ["said early, and edited", "beside one of them", "beside one of them", "afterwards"];
         assert_eq!(texts(&bob, "alice").await, expected);
+        assert_eq!([kept(&alice, "bob").await, kept(&bob, "alice").await], first, "as the leaders of before had it");
         assert_eq!(texts(&carol, "alice").await, ["to the new one"]);
         broker.restart().await.unwrap();
         settled(&cluster).await;

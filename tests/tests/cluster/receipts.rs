@@ -31,14 +31,7 @@ async fn posted(control: &Control, round: &str) -> SentMessage {
         request_id: round.to_owned(),
         ..SendMessageRequest::default()
     };
-    within(DEADLINE, "a backend's message is accepted", async {
-        loop {
-            if let Ok(sent) = control.messages.clone().send_message(request.clone()).await {
-                return sent.into_inner();
-            }
-        }
-    })
-    .await
+    control.send_once(request).await
 }
 
 /// Waits until a backend is told that both of those who look have a message and one read it, and that another message
