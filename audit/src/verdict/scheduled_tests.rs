@@ -80,6 +80,7 @@ fn right() -> Vec<(u64, Client, Event)> {
             (client, ended(TO_GROUP, sent_as(2))),
         ]);
     }
+    events.push((FRIEND, Event::ReadWith { from: PHONE.user, number: SENT }));
     events.push((PHONE, Event::Receipt { from: 1, read: true, stream: LATER, up_to: 1 }));
     before.into_iter().chain(events.into_iter().map(|(client, event)| (DUE_MS, client, event))).collect()
 }

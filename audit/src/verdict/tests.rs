@@ -196,7 +196,7 @@ proptest! {
         let Record { client, event: Event::Shown { from, number, .. }, at_ms } = records[shown].clone() else {
             unreachable!()
         };
-        let event = Event::Receipt { from: client.user, read: true, stream: STREAM, up_to: (number + 1).saturating_add(beyond) };
+        let event = Event::Receipt { from: client.user, read: false, stream: STREAM, up_to: (number + 1).saturating_add(beyond) };
         records.insert(shown, Record { at_ms, client: first(from), event });
         prop_assert_eq!(only(&judge(&records)), Findings { contradictions: 1, ..Findings::default() });
     }

@@ -187,19 +187,17 @@ mod tests {
         let mut shard = Shard::alone();
         shard.attach("ann", "phone", None);
         let bob = shard.attach("bob", "phone", None);
-        let mut post = |shard: &mut Shard, request: &str, by_system, in_full| {
-            let mut post = post("ann", request);
-            (post.by_system, post.in_full) = (by_system, in_full);
+        let told = |shard: &mut Shard, entry: u64, by_system, in_full| {
+            let post = PostMessage { by_system, in_full, ..post("ann", &entry.to_string()) };
             assert!(matches!(shard.apply(Command::PostMessage(post)), Reply::Posted { .. }));
-            let entries = shard.entries("bob", 0).len() as u64;
-            shard.ack("bob", &bob, entries);
+            shard.ack("bob", &bob, entry);
             shard.entries("ann", 0).len()
         };
-        assert_eq!(post(&mut shard, "of the system", true, true), 0);
-        assert_eq!(post(&mut shard, "without receipts", false, false), 0);
-        assert_eq!(post(&mut shard, "with them", false, true), 1);
+        assert_eq!(told(&mut shard, 1, true, true), 0, "of the system");
+        assert_eq!(told(&mut shard, 2, false, false), 0, "without receipts");
+        assert_eq!(told(&mut shard, 3, false, true), 1);
         shard.level = TELLING_LEVEL - 1;
-        assert_eq!(post(&mut shard, "beside brokers of before", false, true), 1);
+        assert_eq!(told(&mut shard, 4, false, true), 1, "beside brokers of before");
         assert_eq!(shard.replay().dump(), shard.store.dump());
     }
 
