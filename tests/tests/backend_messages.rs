@@ -5,8 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
 
+use prost_types::Timestamp;
+use tidings_node::Clock;
 use tidings_proto::ErrorCode;
 use tidings_proto::control::v1::{
     CreateApiKeyRequest, CreateAppRequest, GetMessageStatusRequest, MessageStatus, SendMessageRequest, SentMessage,
@@ -306,8 +307,8 @@ async fn a_user_is_told_how_far_a_backends_message_in_the_users_name_has_come() 
         }
     });
     let as_alice = SendMessageRequest { from: "alice".into(), ..to_bob("") };
-    let soon = SystemTime::now() + Duration::from_millis(200);
-    let later = SendMessageRequest { deliver_at: Some(soon.into()), ..as_alice.clone() };
+    let soon = Timestamp { seconds: Clock::system().now_ms() / 1000 + 1, nanos: 0 };
+    let later = SendMessageRequest { deliver_at: Some(soon), ..as_alice.clone() };
     for request in [as_alice, later] {
         send(&control, request).await.unwrap();
         let mut kinds = BTreeSet::new();
