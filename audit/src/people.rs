@@ -116,19 +116,30 @@ where
 {
     let (made, mut rooms) = (UsersClient::new(service.clone()), GroupsClient::new(service));
     for id in groups {
-        match rooms.delete_group(DeleteGroupRequest { app: app.to_owned(), id }).await {
-            Err(status) if status.code() != Code::NotFound => return Err(status.into()),
-            Ok(_) | Err(_) => {}
-        }
+        gone(rooms.delete_group(DeleteGroupRequest { app: app.to_owned(), id }).await.map(drop))?;
     }
     let deleting = users.map(|id| {
-        let (mut made, request) = (made.clone(), DeleteUserRequest { app: app.to_owned(), id });
-        async move { made.delete_user(request).await.map(drop) }
+        let (made, request) = (made.clone(), DeleteUserRequest { app: app.to_owned(), id });
+        async move {
+            let deleted = insist(|| {
+                let (mut made, request) = (made.clone(), request.clone());
+                async move { gone(made.delete_user(request).await.map(drop)) }
+            });
+            deleted.await.context("deleting a user of the audit")
+        }
     });
-    Ok(stream::iter(deleting).buffer_unordered(CALLS).try_collect().await?)
+    stream::iter(deleting).buffer_unordered(CALLS).try_collect().await
 }
 
-/// Repeats a call while the control plane is away; both calls here may be repeated.
+/// What is not there is deleted.
+fn gone(deleted: Result<(), Status>) -> Result<(), Status> {
+    match deleted {
+        Err(status) if status.code() == Code::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Repeats a call while the control plane is away; all that are made so may be.
 async fn insist<R, F: Future<Output = Result<R, Status>>>(call: impl Fn() -> F) -> Result<R> {
     let deadline = Instant::now() + DEADLINE;
     loop {

@@ -79,6 +79,8 @@ pub struct Verdict {
 pub struct Told {
     /// Answers that say how far a message of a group has come.
     pub group_receipts: u64,
+    /// At the end, of messages to a group of more than 1,000 members.
+    pub counted_receipts: u64,
     /// That a member of a group types.
     pub typing: u64,
 }
@@ -257,7 +259,11 @@ pub fn judge(records: &[Record]) -> Verdict {
             Event::GroupHistoryRead { group, messages } => histories.read(client.user, Of::Group(*group), messages),
             Event::HistoriesRead => histories.all_read(client.user),
             Event::ReceiptsRead { with, reaches } => receipts.told(client.user, *with, reaches),
-            Event::GroupReceiptsRead { group, reaches } => receipts.told_of_group(client.user, *group, reaches),
+            Event::GroupReceiptsRead { group, reaches } => {
+                let counted = reaches.iter().filter(|(_, reach)| reach.members > 1_000);
+                verdict.told.counted_receipts += counted.count() as u64;
+                receipts.told_of_group(client.user, *group, reaches);
+            }
             Event::SettingsRead { of, settings } => receipts.stands(client.user, *of, settings.reading),
             Event::Acknowledged { place } => cursors.acknowledged(client, *place),
             Event::Gap { from, to } => {

@@ -8,7 +8,7 @@ use tidings_proto::client::v1::{
 };
 use tidings_proto::group::v1::Permission;
 use tidings_proto::mailbox::v1::{DevicesRecord, GroupMemberRecord, GroupRecord, HistoryRecord, MailboxRecord};
-use tidings_proto::message::v1::{Message, envelope};
+use tidings_proto::message::v1::{Message, MessageState, ReceiptRequest, envelope};
 
 use crate::core::envelope::{Peeked, peek};
 use crate::core::group::tallies::{have, have_read, tally_in};
@@ -61,8 +61,10 @@ pub fn history(view: &StateView, mailbox: &MailboxId, asked: &GetHistory) -> Res
     let received = received::of(view, mailbox, &asked.with)?;
     for kept in &mut page.messages {
         let own = kept.message.as_ref().filter(|message| message.from == mailbox.user());
-        if let Some(Progress { state, delivered_at_ms, read_at_ms }) =
-            own.and_then(|message| progress(&received, message.id?))
+        let told = own.and_then(|message| Some((message.receipts(), progress(&received, message.id?)?)));
+        // A later receipt speaks for what wants none, too.
+        if let Some((wanted, Progress { state, delivered_at_ms, read_at_ms })) = told
+            && (wanted != ReceiptRequest::ReceiptsNone || state == MessageState::Expired)
         {
             kept.state = state.into();
             (kept.delivered_at_ms, kept.read_at_ms) = (delivered_at_ms, read_at_ms);

@@ -12,6 +12,10 @@ use super::histories::Histories;
 use super::messages::{Messages, Name, Named};
 use crate::history::{Group, GroupReach, Kept, Of, Reach, Reading, User};
 
+/// Members who are named, and of a group that can be kept one by one (docs/reference/limits.md).
+const NAMED: u32 = 100;
+const ONE_BY_ONE: usize = 1_000;
+
 /// What senders were told; who asked again is told the last.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
@@ -116,6 +120,12 @@ impl Receipts {
                 compare("how many read it", reach.read, read.counts()),
             ];
             let names = reach.names.iter().flat_map(|(has, has_read)| [delivered.compare(has), read.compare(has_read)]);
+            let are_named = reach.names.as_ref().is_none_or(|(has, has_read)| {
+                (has.len(), has_read.len()) == (reach.delivered as usize, reach.read as usize)
+            });
+            let must_be_named = reach.members <= NAMED && here.members.is_some_and(|all| all.len() <= ONE_BY_ONE);
+            let is_right = are_named && (reach.names.is_some() || !must_be_named);
+            let names = names.chain([(!is_right).then_some(Wrong::Missing("who has it and who read it"))]);
             findings.told(&text, wrong.into_iter().chain(names));
         }
     }

@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use tidings_proto::ErrorCode;
 use tidings_proto::control::v1::groups_client::GroupsClient;
 use tidings_proto::control::v1::{AddMembersRequest, Member};
+use tidings_proto::error::Next;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tonic::Status;
 use tonic::service::Interceptor;
 
 use super::backend::{ControlPlane, PATIENCE, REST};
@@ -21,6 +24,11 @@ const AT_ONCE: usize = 1_000;
 /// The group that the crowd comes into: the last one.
 pub(super) fn group(people: &[Person], crowd: &[String]) -> Option<Group> {
     owner::owners(people).last().filter(|_| !crowd.is_empty())
+}
+
+fn is_final(status: &Status) -> bool {
+    let code = ErrorCode::of_status(status);
+    code.next() == Next::Stop && code != ErrorCode::NotFound
 }
 
 pub(super) struct Crowd<K> {
@@ -52,7 +60,8 @@ impl<K: Interceptor + Clone> Crowd<K> {
                 let mut groups = GroupsClient::new(self.control_plane.node(turn));
                 match timeout(PATIENCE, groups.add_members(request.clone())).await {
                     Ok(Ok(_)) => break,
-                    // Nothing tells when its owner has made it, or there is a leader again.
+                    // Its owner has yet to make it, which nothing tells.
+                    Ok(Err(status)) if is_final(&status) => bail!("the crowd may not come into the group: {status}"),
                     Ok(Err(_)) | Err(_) => sleep(REST).await,
                 }
             }

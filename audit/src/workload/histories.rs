@@ -187,7 +187,7 @@ fn reach(message: &HistoryMessage) -> Reach {
 pub(super) fn group_reach(receipts: &GroupReceipts, names: &Names) -> GroupReach {
     let GroupReceipts { members, delivered, read, delivered_to, read_by, .. } = receipts;
     let named = |ids: &[String]| ids.iter().map(|id| names.user(id)).collect::<Vec<_>>();
-    let are_named = delivered_to.len() == *delivered as usize && read_by.len() == *read as usize;
+    let are_named = !delivered_to.is_empty() || !read_by.is_empty() || (*delivered, *read) == (0, 0);
     let names = are_named.then(|| (named(delivered_to), named(read_by)));
     GroupReach { members: *members, delivered: *delivered, read: *read, names }
 }

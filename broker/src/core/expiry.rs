@@ -3,6 +3,7 @@
 
 use tidings_proto::ErrorCode;
 use tidings_proto::mailbox::v1::MailboxRecord;
+use tidings_proto::message::v1::ReceiptRequest;
 
 use super::envelope::{MessageHead, Peeked};
 use super::keys::{self, MailboxId};
@@ -125,8 +126,11 @@ impl Applying<'_> {
         head: &MessageHead<'_>,
     ) -> Result<(), CoreError> {
         if head.from_slot == BACKEND_SLOT {
-            // Backends have no mailbox: they ask.
-            return self.note_expired(mailbox, seq);
+            // Backends have no mailbox: they ask. A user in whose name it was is told where receipts are.
+            self.note_expired(mailbox, seq)?;
+            if head.receipts == ReceiptRequest::ReceiptsNone as i32 {
+                return Ok(());
+            }
         }
         let failure = self.failure(head, ErrorCode::Expired);
         self.owe_from(mailbox, record, head.from, failure)

@@ -7,9 +7,9 @@ use tidings_proto::mailbox::v1::{AppendMessage, command::Command};
 /// Up to which level this build applies commands; brokers tell it when they register. Level 1 came with groups, history
 /// and changes, level 3 with scheduled messages, groups among a user's conversations and large groups (2 is no level of
 /// a log), level 4 with contacts, level 5 with users who are erased, what senders were told, reading privately, and
-/// tallies, level 6 with receipts for users in whose names backends send. Whoever adds a kind of command, or a field that changes what one does, raises it, and says so in
-/// [`for_level`]. What a known command does more than before hangs on the level that the command carries
-/// (`Applying::level`).
+/// tallies, level 6 with receipts for users in whose names backends send. Whoever adds a kind of command, or a field
+/// that changes what one does, raises it, and says so in [`for_level`]. What a known command does more than before
+/// hangs on the level that the command carries (`Applying::level`).
 pub const LEVEL: u32 = 6;
 
 /// The command as brokers of a level apply it: without what it only adds to. `None` when it has to wait until they are

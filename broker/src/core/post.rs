@@ -46,18 +46,16 @@ impl Applying<'_> {
                 MessageId { stream: stream_id(shard.count, self.core.shard), seq: 1 }
             }
         };
-        // A user in whose name it is is told as of any other message; nobody else is there to be told, and asks. In a
+        // A user who is given a copy is told as of the own messages; nobody else is there to be told, and asks. In a
         // group everybody asks, for what is noted of those that want it.
-        let wants = in_full && (to_group || (!by_system && self.level >= TELLING_LEVEL));
-        let receipts = if wants { ReceiptRequest::ReceiptsAll } else { ReceiptRequest::ReceiptsNone };
-        let append = AppendMessage {
-            from_slot: BACKEND_SLOT,
-            stream: id.stream,
-            seq: id.seq,
-            after: 0,
-            receipts: receipts.into(),
-            ..message
+        let is_copied = message.sender_retention_ms != 0;
+        let receipts = match to_group {
+            true if in_full => ReceiptRequest::ReceiptsAll.into(),
+            false if in_full && is_copied && self.level >= TELLING_LEVEL => message.receipts,
+            _ => ReceiptRequest::ReceiptsNone.into(),
         };
+        let append =
+            AppendMessage { from_slot: BACKEND_SLOT, stream: id.stream, seq: id.seq, after: 0, receipts, ..message };
         let appended = match &to {
             Recipient::User(_) => self.append_message(append)?,
             Recipient::Group(_) if by_system => self.append_to_group(append, Speaker::System)?,
@@ -173,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_like_any_other_and_nobody_is_told() {
+    fn what_asks_for_no_receipts_is_read_like_any_other_and_nobody_is_told() {
         let mut shard = Shard::alone();
         let bob = shard.attach("bob", "phone", None);
         let (id, _) = posted(&mut shard, "shop", "order 1");
@@ -182,22 +180,33 @@ mod tests {
         assert!(shard.entries("shop", 0).is_empty(), "a backend has no mailbox");
     }
 
+    /// Bob deals with what comes; ann is told nothing of what she is given no copy of, nor where there are to be no
+    /// receipts.
     #[test]
-    fn a_user_in_whose_name_it_is_is_told_and_the_system_is_not() {
+    fn a_user_who_is_given_a_copy_is_told_also_that_it_expired() {
         let mut shard = Shard::alone();
         shard.attach("ann", "phone", None);
         let bob = shard.attach("bob", "phone", None);
-        let told = |shard: &mut Shard, entry: u64, by_system, in_full| {
-            let post = PostMessage { by_system, in_full, ..post("ann", &entry.to_string()) };
+        let mut entry = 0;
+        let mut send = |shard: &mut Shard, in_full, sender_retention_ms, ttl_ms| {
+            entry += 1;
+            let mut post = PostMessage { in_full, ..post("ann", &entry.to_string()) };
+            let message = post.message.as_mut().unwrap();
+            (message.sender_retention_ms, message.ttl_ms) = (sender_retention_ms, ttl_ms);
+            message.retention_ms = 60_000;
             assert!(matches!(shard.apply(Command::PostMessage(post)), Reply::Posted { .. }));
+            shard.now_ms += 10;
+            shard.expire();
             shard.ack("bob", &bob, entry);
-            shard.entries("ann", 0).len()
+            (shard.receipts("ann").len(), shard.failures("ann").len())
         };
-        assert_eq!(told(&mut shard, 1, true, true), 0, "of the system");
-        assert_eq!(told(&mut shard, 2, false, false), 0, "without receipts");
-        assert_eq!(told(&mut shard, 3, false, true), 1);
+        assert_eq!(send(&mut shard, true, 0, None), (0, 0), "no copy");
+        assert_eq!(send(&mut shard, false, 60_000, None), (0, 0), "no receipts");
+        assert_eq!(send(&mut shard, false, 60_000, Some(5)), (0, 0));
+        assert_eq!(send(&mut shard, true, 60_000, Some(5)), (0, 1), "expired");
+        assert_eq!(send(&mut shard, true, 60_000, None), (1, 1));
         shard.level = TELLING_LEVEL - 1;
-        assert_eq!(told(&mut shard, 4, false, true), 1, "beside brokers of before");
+        assert_eq!(send(&mut shard, true, 60_000, None), (1, 1), "beside brokers of before");
         assert_eq!(shard.replay().dump(), shard.store.dump());
     }
 

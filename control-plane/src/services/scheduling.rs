@@ -31,10 +31,11 @@ impl MessagesService {
             return Err(Refusal::invalid("deliver_at", "is more than 365 days ahead").into());
         }
         let PostMessage { message, request_id, to_group, by_system, in_full } = post;
-        // Of the system nobody is there to be told; in a group everybody asks.
-        let wants = in_full && (to_group || !by_system);
+        let message = message.unwrap_or_default();
+        // Who is given a copy is told, nobody else is there; in a group everybody asks.
+        let wants = in_full && (to_group || message.sender_retention_ms != 0);
         let receipts = if wants { ReceiptRequest::ReceiptsAll } else { ReceiptRequest::ReceiptsNone };
-        let message = AppendMessage { receipts: receipts.into(), ..message.unwrap_or_default() };
+        let message = AppendMessage { receipts: receipts.into(), ..message };
         let shard = self.shard(&message.app, &message.from)?;
         let schedule = ScheduleMessage {
             message: Some(message),

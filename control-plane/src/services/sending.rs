@@ -149,6 +149,7 @@ impl MessagesService {
             ttl_ms,
             disappears,
             content: content.into(),
+            receipts: recipient.as_ref().map_or(0, |recipient| recipient.receipts_of(receipts)),
             inbox_limit: recipient.as_ref().map_or(0, |recipient| recipient.inbox_entries),
             retention_ms: kept_ms(recipient.as_ref().unwrap_or(&policy)),
             sender_retention_ms: if has_own_history { kept_ms(&policy) } else { 0 },
