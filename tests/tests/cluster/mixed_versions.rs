@@ -111,6 +111,8 @@ async fn a_cluster_of_the_last_release_is_upgraded_process_by_process() {
     say(&alice, "carol", "to the new one").await;
     let beside = ["beside one of them", "posted"];
     let expected = [&["said early, and edited"], &beside[..], &beside, &["afterwards"]].concat();
+    // Of what she sent she has a copy, to which the change comes a moment later.
+    within(DEADLINE, "alice has it so too", async { while texts(&alice, "bob").await != expected {} }).await;
     let first = [kept(&alice, "bob").await, kept(&bob, "alice").await];
     for broker in &brokers {
         broker.kill9().unwrap();
