@@ -173,7 +173,7 @@ impl Said {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         };
-        if tokio::time::timeout(DEADLINE * 2, going).await.is_err() {
+        if tokio::time::timeout(DEADLINE * 4, going).await.is_err() {
             panic!("there is still {:?}", left());
         }
         for (folder, text) in with_state.iter().flat_map(|folder| self.kept.iter().map(move |text| (folder, text))) {
