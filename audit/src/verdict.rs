@@ -42,11 +42,11 @@ use serde::Serialize;
 
 use crate::history::{Client, Event, Of, Record, User};
 use changes::Changes;
-use direct::Direct;
+use direct::{Direct, Receipt};
 use groups::Groups;
 use histories::Histories;
 use messages::{Answer, Message, Messages, Name, findings_of};
-use receipts::Receipts;
+use receipts::{Receipts, Seen};
 use scheduled::Counting;
 use typing::Typing;
 
@@ -79,7 +79,7 @@ pub struct Verdict {
 pub struct Told {
     /// Answers that say how far a message of a group has come.
     pub group_receipts: u64,
-    /// At the end, of messages to a group of more than 1,000 members.
+    /// Those at the end that are of messages to more than 1,000 members.
     pub counted_receipts: u64,
     /// That a member of a group types.
     pub typing: u64,
@@ -231,8 +231,8 @@ pub fn judge(records: &[Record]) -> Verdict {
             }
             Event::Changed { stream, seq } => direct.changed(position, client, (*stream, *seq), &mut verdict.direct),
             Event::Receipt { from, read, stream, up_to } => {
-                let told = direct::Told { read: *read, stream: *stream, up_to: *up_to };
-                direct.receipt(position, (*from, client.user), told, &mut verdict.direct);
+                let (to, from, read, stream, up_to) = (client.user, *from, *read, *stream, *up_to);
+                direct.receipt(Receipt { position, to, from, read, stream, up_to }, &mut verdict.direct);
             }
             Event::ShownInGroup { group, at, from, number, place } => {
                 let findings = line(&mut verdict, &messages, (*from, *number), record);
@@ -259,11 +259,7 @@ pub fn judge(records: &[Record]) -> Verdict {
             Event::GroupHistoryRead { group, messages } => histories.read(client.user, Of::Group(*group), messages),
             Event::HistoriesRead => histories.all_read(client.user),
             Event::ReceiptsRead { with, reaches } => receipts.told(client.user, *with, reaches),
-            Event::GroupReceiptsRead { group, reaches } => {
-                let counted = reaches.iter().filter(|(_, reach)| reach.members > 1_000);
-                verdict.told.counted_receipts += counted.count() as u64;
-                receipts.told_of_group(client.user, *group, reaches);
-            }
+            Event::GroupReceiptsRead { group, reaches } => receipts.told_of_group(client.user, *group, reaches),
             Event::SettingsRead { of, settings } => receipts.stands(client.user, *of, settings.reading),
             Event::Acknowledged { place } => cursors.acknowledged(client, *place),
             Event::Gap { from, to } => {
@@ -292,12 +288,7 @@ pub fn judge(records: &[Record]) -> Verdict {
         }
     }
     histories.conclude(&messages, &changes, &groups, &mut verdict);
-    verdict.receipts = receipts.judge(&receipts::Seen {
-        messages: &messages,
-        histories: &histories,
-        direct: &direct,
-        groups: &groups,
-    });
+    receipts.conclude(&Seen { histories: &histories, direct: &direct, groups: &groups }, &mut verdict);
     direct.conclude(&counting, &mut verdict);
     groups.conclude(&counting, &mut verdict);
     verdict.settings = settings::judge(records, &clients);

@@ -1,7 +1,7 @@
 //! Messages and changes between two users: each device of the recipient is shown them, and so is each other device of
 //! the sender, in the order of sending; receipts say nothing that is not so.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::messages::{Address, Giver, Message, Messages, Name, Named, findings_of};
 use super::scheduled::{Counting, Reached};
@@ -17,22 +17,17 @@ pub(super) struct Direct<'a> {
     /// The highest number of each giver to each recipient that a device was shown.
     highest: HashMap<(Client, Giver, User), u64>,
     receipts: Vec<Receipt>,
-    /// What each user marked as read of each other: numbers, in the order of marking.
-    marks: HashMap<(User, User), Vec<u64>>,
+    /// What each user marked as read of each other, by stream.
+    marks: HashMap<(User, User, u64), BTreeSet<u64>>,
 }
 
+/// It speaks of everything in a stream up to a number.
 #[derive(Debug)]
-struct Receipt {
-    position: usize,
-    to: User,
-    from: User,
-    stream: u64,
-    up_to: u64,
-}
-
-/// What a receipt says: of everything in a stream up to a number.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Told {
+pub(super) struct Receipt {
+    /// In the history.
+    pub(super) position: usize,
+    pub(super) to: User,
+    pub(super) from: User,
     pub(super) read: bool,
     pub(super) stream: u64,
     pub(super) up_to: u64,
@@ -90,14 +85,20 @@ impl<'a> Direct<'a> {
     }
 
     /// A user has read another's messages up to this one, in its stream.
-    pub(super) fn read(&mut self, reader: User, (from, number): Name) {
-        self.marks.entry((reader, from)).or_default().push(number);
+    pub(super) fn read(&mut self, reader: User, name: Name) {
+        if let Some((stream, seq)) = self.receipt_id(name) {
+            self.marks.entry((reader, name.0, stream)).or_default().insert(seq);
+        }
     }
 
-    /// The ids of what a user marked as read of another, as receipts speak of it.
-    pub(super) fn marks(&self, reader: User, from: User) -> impl Iterator<Item = (u64, (u64, u64))> {
-        let numbers = self.marks.get(&(reader, from)).into_iter().flatten();
-        numbers.filter_map(move |number| Some((*number, self.messages.get((from, *number))?.receipt_id()?)))
+    /// The id by which receipts speak of a message.
+    pub(super) fn receipt_id(&self, name: Name) -> Option<(u64, u64)> {
+        self.messages.get(name)?.receipt_id()
+    }
+
+    /// The first of what a user marked as read in a stream of another, from a number on.
+    pub(super) fn next_mark(&self, reader: User, from: User, (stream, seq): (u64, u64)) -> Option<u64> {
+        self.marks.get(&(reader, from, stream))?.range(seq..).next().copied()
     }
 
     /// Whether a device of a user was shown a message.
@@ -105,13 +106,12 @@ impl<'a> Direct<'a> {
         self.shown.get(&name).is_some_and(|devices| devices.keys().any(|client| client.user == user))
     }
 
-    /// A receipt that `from` sent to `to`.
-    pub(super) fn receipt(&mut self, position: usize, (from, to): (User, User), told: Told, findings: &mut Findings) {
-        let Told { read, stream, up_to } = told;
-        if read && !self.marks(from, to).any(|(_, (marked, seq))| marked == stream && seq >= up_to) {
+    pub(super) fn receipt(&mut self, receipt: Receipt, findings: &mut Findings) {
+        let Receipt { to, from, read, stream, up_to, .. } = receipt;
+        if read && self.next_mark(from, to, (stream, up_to)).is_none() {
             findings.contradiction(|| format!("{to} was told that {from} has read {stream}.{up_to}, which it has not"));
         }
-        self.receipts.push(Receipt { position, to, from, stream, up_to });
+        self.receipts.push(receipt);
     }
 
     pub(super) fn conclude(mut self, counting: &Counting<'_>, verdict: &mut Verdict) {
@@ -123,7 +123,7 @@ impl<'a> Direct<'a> {
             let is_on = |client: &Client| shown.is_some_and(|devices| devices.contains_key(client));
             let copies = self.clients.of_user(from).filter(|client| is_copied_to(*client, from, message));
             let missing = self.clients.of_user(to).chain(copies).find(|client| !is_on(client));
-            let is_shown = shown.is_some_and(|devices| devices.keys().any(|client| client.user == to));
+            let is_shown = self.has(to, name);
             let findings = findings_of(verdict, message);
             if message.schedule.is_some() {
                 counting.count(name, message, &Reached { is_shown, missing }, findings);
@@ -149,7 +149,7 @@ impl<'a> Direct<'a> {
         }
         showings.values_mut().for_each(|showings| latest_up_to_each(showings));
         for receipt in std::mem::take(&mut self.receipts) {
-            let Receipt { position, to, from, stream, up_to } = receipt;
+            let Receipt { position, to, from, stream, up_to, .. } = receipt;
             let Some(showings) = showings.get(&(to, from, stream)) else { continue };
             let covered = showings.partition_point(|(seq, _)| *seq <= up_to);
             let is_true = match covered.checked_sub(1).map(|last| showings[last].1) {

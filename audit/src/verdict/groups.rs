@@ -37,6 +37,17 @@ impl What {
     }
 }
 
+/// Goes along an order, with the members at each place and since when they are; answers those at the end.
+fn walk(order: &BTreeMap<u64, What>, mut at_each: impl FnMut(u64, &BTreeMap<User, u64>)) -> BTreeMap<User, u64> {
+    let mut members = BTreeMap::new();
+    for (at, what) in order {
+        what.let_in(*at, &mut members);
+        at_each(*at, &members);
+        what.show_out(&mut members);
+    }
+    members
+}
+
 #[derive(Debug)]
 pub(super) struct Groups<'a> {
     messages: &'a Messages,
@@ -114,15 +125,7 @@ impl<'a> Groups<'a> {
 
     /// The members of each group at the end, and the places from which on they are.
     pub(super) fn standing(&self) -> BTreeMap<Group, BTreeMap<User, u64>> {
-        let members = |order: &BTreeMap<u64, What>| {
-            let mut members = BTreeMap::new();
-            for (at, what) in order {
-                what.let_in(*at, &mut members);
-                what.show_out(&mut members);
-            }
-            members
-        };
-        self.orders.iter().map(|(group, order)| (*group, members(order))).collect()
+        self.orders.iter().map(|(group, order)| (*group, walk(order, |_, _| {}))).collect()
     }
 
     /// A user has read a group up to a place.
@@ -167,19 +170,22 @@ impl<'a> Groups<'a> {
 
     /// Whether a device of a user was shown what stands there.
     pub(super) fn has(&self, user: User, (group, at): (Group, u64)) -> bool {
-        let was_shown = |client| self.shown.get(&(client, group)).is_some_and(|places| places.contains(&at));
-        self.clients.of_user(user).any(was_shown)
+        self.clients.of_user(user).any(|client| self.was_shown(client, (group, at)))
+    }
+
+    fn was_shown(&self, client: Client, (group, at): (Group, u64)) -> bool {
+        self.shown.get(&(client, group)).is_some_and(|places| places.contains(&at))
     }
 
     /// Who is a member at each of these places of a group, and since which.
     pub(super) fn members_at(&self, group: Group, places: &BTreeSet<u64>) -> BTreeMap<u64, BTreeMap<User, u64>> {
-        let (mut members, mut at_each) = (BTreeMap::new(), BTreeMap::new());
-        for (at, what) in self.orders.get(&group).into_iter().flatten() {
-            what.let_in(*at, &mut members);
-            if places.contains(at) {
-                at_each.insert(*at, members.clone());
-            }
-            what.show_out(&mut members);
+        let mut at_each = BTreeMap::new();
+        if let Some(order) = self.orders.get(&group) {
+            walk(order, |at, members| {
+                if places.contains(&at) {
+                    at_each.insert(at, members.clone());
+                }
+            });
         }
         at_each
     }
@@ -276,7 +282,7 @@ impl<'a> Groups<'a> {
             None => &mut verdict.groups,
         };
         for client in self.clients.all() {
-            let is_shown = self.shown.get(&(client, group)).is_some_and(|places| places.contains(&at));
+            let is_shown = self.was_shown(client, (group, at));
             // Who came after a message is not told what became of it.
             let is_for = |joined: &u64| !matches!(what, What::Changed(_, of) if of < joined);
             match (members.get(&client.user).is_some_and(is_for), is_shown, said) {

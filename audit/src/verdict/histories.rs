@@ -31,10 +31,10 @@ impl Histories {
         self.read.iter().map(|((user, of), kept)| (*user, *of, kept.as_slice()))
     }
 
-    /// The place of a message in a user's history.
-    pub(super) fn place_of(&self, user: User, of: Of, (from, number): Name) -> Option<u64> {
-        let mut kept = self.read.get(&(user, of))?.iter();
-        kept.find(|kept| (kept.from, kept.number) == (from, number)).map(|kept| kept.place)
+    /// What stands at a place of a user's history.
+    pub(super) fn at(&self, user: User, of: Of, place: u64) -> Option<Name> {
+        let kept = self.read.get(&(user, of))?.iter().find(|kept| kept.place == place)?;
+        Some((kept.from, kept.number))
     }
 
     /// Nothing is judged where nobody read.

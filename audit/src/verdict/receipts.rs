@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
-use super::Findings;
 use super::direct::Direct;
 use super::groups::Groups;
 use super::histories::Histories;
-use super::messages::{Messages, Name, Named};
+use super::messages::{Name, Named};
+use super::{Findings, Verdict};
 use crate::history::{Group, GroupReach, Kept, Of, Reach, Reading, User};
 
 /// Members who are named, and of a group that can be kept one by one (docs/reference/limits.md).
@@ -27,7 +27,6 @@ pub(super) struct Receipts {
 
 /// What else the history says.
 pub(super) struct Seen<'a> {
-    pub(super) messages: &'a Messages,
     pub(super) histories: &'a Histories,
     pub(super) direct: &'a Direct<'a>,
     pub(super) groups: &'a Groups<'a>,
@@ -46,11 +45,13 @@ impl Receipts {
         self.reading.insert((user, of), reading.unwrap_or_default().up_to);
     }
 
-    /// None where nobody asked.
-    pub(super) fn judge(&self, seen: &Seen<'_>) -> Option<Findings> {
+    /// Nothing is judged where nobody asked.
+    pub(super) fn conclude(&self, seen: &Seen<'_>, verdict: &mut Verdict) {
         if self.direct.is_empty() && self.groups.is_empty() {
-            return None;
+            return;
         }
+        let counted = |reach: &&GroupReach| reach.members as usize > ONE_BY_ONE;
+        verdict.told.counted_receipts = self.groups.values().flat_map(BTreeMap::values).filter(counted).count() as u64;
         let mut findings = Findings::default();
         let standing = seen.groups.standing();
         for (user, of, kept) in seen.histories.all() {
@@ -63,7 +64,7 @@ impl Receipts {
                 }
             }
         }
-        Some(findings)
+        verdict.receipts = Some(findings);
     }
 
     fn judge_direct<'k>(
@@ -74,10 +75,12 @@ impl Receipts {
         findings: &mut Findings,
     ) {
         let told = self.direct.get(&(from, to));
-        // Which mark is the one up to which the servers know that it is read: that one came to them.
-        let up_to = self.reading.get(&(to, Of::With(from))).copied();
-        let known = |number| up_to.is_some() && seen.histories.place_of(to, Of::With(from), (from, number)) == up_to;
-        let marks: Vec<_> = seen.direct.marks(to, from).map(|(number, id)| (id, known(number))).collect();
+        // The mark up to which the servers know that it is read: that one came to them.
+        let last = self.reading.get(&(to, Of::With(from))).and_then(|up_to| {
+            let name = seen.histories.at(to, Of::With(from), *up_to)?;
+            let id = seen.direct.receipt_id(name).filter(|_| name.0 == from)?;
+            (seen.direct.next_mark(to, from, id) == Some(id.1)).then_some(id)
+        });
         for kept in own {
             let name: Name = (from, kept.number);
             let text = format!("{} to {to}", Named(name));
@@ -85,11 +88,10 @@ impl Receipts {
                 findings.told(&text, [Some(Wrong::Missing("anything"))]);
                 continue;
             };
-            let id = seen.messages.get(name).and_then(|message| message.receipt_id());
-            let covers = |mark: (u64, u64)| id.is_some_and(|(stream, seq)| mark.0 == stream && mark.1 >= seq);
             let has = seen.direct.has(to, name);
-            let must_be_read = marks.iter().any(|(mark, is_known)| *is_known && covers(*mark));
-            let may_be_read = marks.iter().any(|(mark, _)| covers(*mark));
+            let id = seen.direct.receipt_id(name);
+            let may_be_read = id.is_some_and(|id| seen.direct.next_mark(to, from, id).is_some());
+            let must_be_read = last.zip(id).is_some_and(|(last, id)| last.0 == id.0 && last.1 >= id.1);
             let delivered = compare("that it is there", u32::from(reach.delivered), count(has)..=count(has));
             let read = compare("that it is read", u32::from(reach.read), count(must_be_read)..=count(may_be_read));
             findings.told(&text, [delivered, read]);
@@ -120,13 +122,13 @@ impl Receipts {
                 compare("how many read it", reach.read, read.counts()),
             ];
             let names = reach.names.iter().flat_map(|(has, has_read)| [delivered.compare(has), read.compare(has_read)]);
-            let are_named = reach.names.as_ref().is_none_or(|(has, has_read)| {
-                (has.len(), has_read.len()) == (reach.delivered as usize, reach.read as usize)
-            });
             let must_be_named = reach.members <= NAMED && here.members.is_some_and(|all| all.len() <= ONE_BY_ONE);
-            let is_right = are_named && (reach.names.is_some() || !must_be_named);
-            let names = names.chain([(!is_right).then_some(Wrong::Missing("who has it and who read it"))]);
-            findings.told(&text, wrong.into_iter().chain(names));
+            let are_named = match &reach.names {
+                Some((has, has_read)) => (has.len(), has_read.len()) == (reach.delivered as usize, reach.read as usize),
+                None => !must_be_named,
+            };
+            let unnamed = (!are_named).then_some(Wrong::Missing("who has it and who read it"));
+            findings.told(&text, wrong.into_iter().chain(names).chain([unnamed]));
         }
     }
 }

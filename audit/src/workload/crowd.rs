@@ -60,8 +60,8 @@ impl<K: Interceptor + Clone> Crowd<K> {
                 let mut groups = GroupsClient::new(self.control_plane.node(turn));
                 match timeout(PATIENCE, groups.add_members(request.clone())).await {
                     Ok(Ok(_)) => break,
-                    // Its owner has yet to make it, which nothing tells.
                     Ok(Err(status)) if is_final(&status) => bail!("the crowd may not come into the group: {status}"),
+                    // Nothing tells when its owner has made it, or there is a leader again.
                     Ok(Err(_)) | Err(_) => sleep(REST).await,
                 }
             }

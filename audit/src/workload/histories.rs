@@ -53,6 +53,7 @@ impl Readers {
             if verdict::judge(&history.records()).missing_receipts() == 0 || Instant::now() >= deadline {
                 return Ok(());
             }
+            // Nothing tells when the last one has come.
             sleep(ASK_AGAIN).await;
         }
     }
@@ -104,7 +105,8 @@ impl Reader<'_> {
             own.retain(|one| one.message.as_ref().is_some_and(|message| self.names.user(&message.from) == self.user));
             let event = match standing(&conversation, &self.names).0 {
                 Of::With(with) => {
-                    let reaches = own.into_iter().map(|one| (self.kept(one.clone()).number, reach(&one))).collect();
+                    let number = |one: &HistoryMessage| Some(number_of(one.message.as_ref()?, self.history));
+                    let reaches = own.iter().filter_map(|one| Some((number(one)?, reach(one)))).collect();
                     Event::ReceiptsRead { with, reaches }
                 }
                 Of::Group(group) => {
